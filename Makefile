@@ -1,0 +1,50 @@
+# Everything happens in .venv, which the first target that needs it makes.
+#   make train CONFIG=configs/and.yaml ARGS='--trainer.max_epochs 3'
+
+PYTHON ?= python3
+CONFIG ?= configs/xor.yaml
+ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install train test check lint types format experiments tensorboard clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/installed ## make .venv with the package and what its development needs
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "perceptrons needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+train: install ## train CONFIG (configs/xor.yaml), with any further flags in ARGS
+	$(BIN)/perceptrons fit --config $(CONFIG) $(ARGS)
+
+test: install ## run the tests
+	$(BIN)/pytest $(ARGS)
+
+check: lint types test ## all that must pass before a commit lands
+
+lint: install ## look for mistakes and for formatting that is off
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: install ## check the types
+	$(BIN)/mypy
+
+format: install ## put formatting and imports right
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+experiments: install ## run every published experiment and compare the figures
+	$(BIN)/python benchmarks/experiments.py
+
+tensorboard: install ## look at the runs, on this machine only
+	$(BIN)/tensorboard --logdir lightning_logs --host localhost $(ARGS)
+
+clean: ## remove .venv and caches; runs stay
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
