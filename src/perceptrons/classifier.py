@@ -75,9 +75,9 @@ def columns(prediction: Prediction, **more: Tensor) -> dict[str, list[float]]:
     What has several outputs is numbered: ``logit1``, ``logit2``, ...
     """
     named = dict(zip(("logit", "probability", "class"), prediction[1:], strict=True)) | more
-    numbered = {f"x{number}": values.tolist() for number, values in enumerate(prediction.x.T, 1)}
+    numbered = {f"x{number}": values.tolist() for number, values in enumerate(prediction.x.mT, 1)}
     for name, numbers in named.items():
-        for number, values in enumerate(numbers.T, 1):
+        for number, values in enumerate(numbers.mT, 1):
             numbered[name if numbers.shape[1] == 1 else f"{name}{number}"] = values.tolist()
     return numbered
 
@@ -178,8 +178,8 @@ class Classifier(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._report("test")
 
-    def predict_step(self, batch: Tensor | Batch, batch_idx: int = 0) -> "Prediction":
-        x = batch if isinstance(batch, Tensor) else batch[0]
+    def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int = 0) -> Prediction:
+        x = batch[0]
         return predict(x, self.net(x), self.classes)
 
     def answers(self, y: Tensor) -> Tensor:

@@ -38,6 +38,12 @@ CHECKPOINT_DEFAULTS = {
     "checkpoint.save_last": True,
     "checkpoint.enable_version_counter": False,
 }
+# warnings of Lightning's that a user of this program can do nothing about
+NO_NEWS = (
+    r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
+    r".*smaller than the logging interval",  # reports go by epochs here
+    r"The dirpath has changed",  # a checkpoint of one run is used in another, as asked
+)
 
 
 class CLI(LightningCLI):
@@ -46,6 +52,8 @@ class CLI(LightningCLI):
     directory: Path | None = None
 
     def __init__(self, args: list[str] | None = None) -> None:
+        words = sys.argv[1:] if args is None else args
+        self.verb = next((word for word in words if word in self.subcommands()), None)
         super().__init__(
             Classifier,
             L.LightningDataModule,
@@ -56,6 +64,12 @@ class CLI(LightningCLI):
             auto_configure_optimizers=False,
             args=args,
         )
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        # each takes a tenth of a second, so only the one that is asked for is made
+        if self.verb in (None, subcommand):
+            return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        return self.init_parser(**kwargs)
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -151,7 +165,7 @@ class CLI(LightningCLI):
         if isinstance(self.datamodule, TableData):
             x, y = (numbers[: runs.SHOWN_ROWS] for numbers in self.datamodule.split["all"])
             with torch.inference_mode():
-                table = columns(self.model.predict_step(x), target=self.model.answers(y))
+                table = columns(self.model.predict_step((x,)), target=self.model.answers(y))
             print(f"\n{runs.text(table)}")
         print(f"\nrun:  {self.directory}\nlook: tensorboard --logdir {self.directory.parent} --host localhost")
 
@@ -173,6 +187,6 @@ def main(args: list[str] | None = None) -> None:
     """
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)  # advertisements, and what Report says better
-    # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
-    warnings.filterwarnings("ignore", message=r".*LeafSpec", category=FutureWarning)
+    for message in NO_NEWS:
+        warnings.filterwarnings("ignore", message=message)
     CLI(args)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Table = tuple[Tensor, Tensor]
+Table = tuple[Tensor, ...]  # (x, y), or (x,) where only the inputs are known
 
 # the largest table that is evaluated in one piece; larger ones go in pieces of this many rows
 EVALUATION_ROWS = 65_536
@@ -39,7 +39,7 @@ class TableLoader:
     in order are views, made once; a table that is one batch is handed out as it is.
 
     Args:
-        table: The rows, ``x (rows, inputs)`` and ``y (rows, outputs)``.
+        table: ``x (rows, inputs)``, and ``y (rows, outputs)`` where it is known.
         batch_size: Rows in a batch; the last batch of a pass may have fewer. ``None``: the whole table.
         passes: How often the table is gone through.
         shuffle: Whether each pass takes the rows in a new random order.
@@ -49,17 +49,17 @@ class TableLoader:
     def __init__(
         self, table: Table, batch_size: int | None = None, passes: int = 1, shuffle: bool = False, seed: int = 0
     ) -> None:
-        self.x, self.y = table
-        self.batch_size = batch_size or len(self.x)
+        self.table, self.rows = table, len(table[0])
+        self.batch_size = batch_size or self.rows
         self.passes, self.shuffle, self.seed, self.epoch = passes, shuffle, seed, 0
         # where Lightning looks for whom to tell the epoch
         self.batch_sampler = SimpleNamespace(sampler=self)
-        self.in_order = list(zip(self.x.split(self.batch_size), self.y.split(self.batch_size), strict=True))
+        self.in_order = list(zip(*(column.split(self.batch_size) for column in table), strict=True))
 
     @property
     def device(self) -> torch.device:
         """Where the batches lie."""
-        return self.x.device
+        return self.table[0].device
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -72,9 +72,9 @@ class TableLoader:
             yield from self.shuffled(pass_) if self.shuffle else self.in_order
 
     def shuffled(self, pass_: int) -> Iterator[Table]:
-        order = np.random.default_rng((self.seed, self.epoch, pass_)).permutation(len(self.x))
-        for rows in torch.from_numpy(order).to(self.x.device).split(self.batch_size):
-            yield self.x[rows], self.y[rows]
+        order = np.random.default_rng((self.seed, self.epoch, pass_)).permutation(self.rows)
+        for rows in torch.from_numpy(order).to(self.device).split(self.batch_size):
+            yield tuple(column[rows] for column in self.table)
 
 
 class TableData(L.LightningDataModule, ABC):
@@ -136,8 +136,8 @@ class TableData(L.LightningDataModule, ABC):
     def test_dataloader(self) -> TableLoader:
         return TableLoader(self._on_device("test"), EVALUATION_ROWS)
 
-    def predict_dataloader(self) -> list[Tensor]:
-        return list(self.predicted.split(EVALUATION_ROWS))
+    def predict_dataloader(self) -> TableLoader:
+        return TableLoader((self.predicted,), EVALUATION_ROWS)
 
     @property
     def predicted(self) -> Tensor:
