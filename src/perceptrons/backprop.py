@@ -1,34 +1,35 @@
-r"""Backpropagation written out by hand: the chain rule for a multi-layer perceptron, one line of algebra a line of code.
+"""Backpropagation written out by hand: the chain rule for a perceptron or an MLP.
 
-A layer takes activations ``a`` of the layer before it (the inputs, for the first) to weighted sums and those to its own
-activations::
+A layer makes weighted sums z of the activations a of the layer before it (of the inputs, if it is
+the first), and of these sums its own activations::
 
     z = a W^T + b        a' = f(z)
 
-The last ``z`` are the logits, and a loss L of them is a mean over rows and outputs, n = rows * outputs of them. Write
-``delta = dL/dz`` for a layer, one row a row. At the logits it follows from the loss; p is the sigmoid of the logits (for
-cross entropy their softmax, and n the number of rows):
+The last z are the logits. Each loss L is a mean over rows and outputs, n of them, or for cross
+entropy over the rows alone; p is the sigmoid of the logits, or for cross entropy their softmax.
+Write delta for dL/dz. At the logits the loss gives it::
 
-    bce              L = mean of -y log p - (1 - y) log(1 - p)     delta = (p - y) / n
-    cross_entropy    L = mean of -sum of y log p over the classes  delta = (p - y) / n
-    mse              L = mean of (p - y)^2                         delta = 2 (p - y) p (1 - p) / n
+    bce              L = mean of -y log p - (1 - y) log(1 - p)      delta = (p - y) / n
+    cross_entropy    L = mean over rows of -sum of y log p          delta = (p - y) / n
+    mse              L = mean of (p - y)^2                          delta = 2 (p - y) p (1 - p) / n
 
-and from a layer to the one before it, by the chain rule through ``z = a W^T + b`` and ``a = f(z_before)``::
+and each layer gives it to the one before, by the chain rule through z = a W^T + b and a = f(z)::
 
-    dL/dW = delta^T a        dL/db = sum of delta over the rows        delta_before = (delta W) * f'(z_before)
+    dL/dW = delta^T a      dL/db = sum of delta over the rows      delta_before = (delta W) f'(z)
 
-Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``, each delta has the shape of its ``z``, each gradient that of its
+Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``; a delta is shaped as its z, a gradient as its
 parameter.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from perceptrons.network import MLP
 
-# f'(z) from a = f(z): each of these activations gives its slope away by its value
+# f'(z) from a = f(z): the value of each of these activations tells its slope
 SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     nn.Sigmoid: lambda a: a * (1 - a),
     nn.Tanh: lambda a: 1 - a * a,
@@ -60,28 +61,28 @@ DELTAS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @torch.no_grad()
 def gradients(network: MLP, x: Tensor, y: Tensor, loss: str) -> tuple[Tensor, list[Tensor]]:
-    """Logits ``(rows, outputs)`` and the loss's gradient for each parameter, in the order of ``parameters()``.
+    """Logits ``(rows, outputs)``, and the loss's gradient for each of the network's parameters.
 
     Args:
         network: A perceptron or an MLP.
         x: Inputs ``(rows, inputs)``.
         y: Targets ``(rows, outputs)``.
-        loss: A key of ``DELTAS``.
+        loss: ``bce``, ``mse`` or ``cross_entropy``.
     """
-    *hidden, last = network.layers
+    *hidden, last = layers = list(network.layers)
     inputs = [x]  # what each linear layer is given
     for linear, activation in zip(hidden[::2], hidden[1::2], strict=True):
         inputs.append(activation(linear(inputs[-1])))
-    logits = last(inputs[-1])
+    logits: Tensor = last(inputs[-1])
 
     delta = DELTAS[loss](logits, y)
-    backwards: list[Tensor] = []
+    backwards: list[Tensor] = []  # from the last parameter to the first
     for layer in range(len(inputs) - 1, -1, -1):
-        linear = network.layers[2 * layer]
+        linear = cast(nn.Linear, layers[2 * layer])
         if linear.bias is not None:
             backwards.append(delta.sum(0))
-        backwards.append(delta.T @ inputs[layer])
+        backwards.append(delta.mT @ inputs[layer])
         if layer:
-            slope = SLOPES[type(network.layers[2 * layer - 1])]
+            slope = SLOPES[type(layers[2 * layer - 1])]
             delta = (delta @ linear.weight) * slope(inputs[layer])
     return logits, backwards[::-1]

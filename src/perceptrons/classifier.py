@@ -1,8 +1,11 @@
-"""The LightningModule: a network, its loss, accuracy, optimizer and predictions."""
+"""The LightningModule: a network, its loss, accuracy, optimizer and predictions.
+
+Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``, logits ``(rows, outputs)``.
+"""
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import lightning as L
 import torch
@@ -20,11 +23,10 @@ Batch = tuple[Tensor, Tensor]
 Loss = Literal["bce", "mse", "cross_entropy"]
 Gradients = Literal["autograd", "by_hand"]
 STAGES = ("train", "val", "test")
-MEASURES = ("loss", "accuracy")
 
 
-class NonFiniteLoss(ArithmeticError):
-    """The loss has become infinite or not a number."""
+class NonFiniteLossError(ArithmeticError):
+    """The loss has become infinite, or not a number."""
 
 
 def mse(logits: Tensor, y: Tensor) -> Tensor:
@@ -33,23 +35,23 @@ def mse(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def measured_bce(logits: Tensor, y: Tensor) -> Tensor:
-    """Binary cross entropy, mean over rows and outputs, of targets 0 or 1.
+    """Binary cross entropy of targets 0 or 1, mean over rows and outputs.
 
-    As -log p from the probabilities, which is how the published figures were measured, rounding included (a few units in
-    the fifth digit); where p is too near 0 or 1 for that, from the logits. What is trained on is torch's from the logits,
-    for its gradient (p - y) / n: its value has lost digits to cancellation once the network is sure.
+    As -log p from the probabilities, for so the published figures were measured: they carry its
+    rounding, a few units in the fifth digit. Where p is too near 0 or 1 for that, from the logits.
+    What is trained on is torch's, from the logits: its gradient (p - y) / n is exact, but its value
+    loses as many digits to cancellation once the network is sure.
     """
     from_p = F.binary_cross_entropy(torch.sigmoid(logits), y, reduction="none")
     return torch.where(logits.abs() < 16, from_p, F.softplus((1 - 2 * y) * logits)).mean()
 
 
-LossFunction = Callable[[Tensor, Tensor], Tensor]
-LOSSES: dict[str, LossFunction] = {
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "bce": F.binary_cross_entropy_with_logits,
     "mse": mse,
     "cross_entropy": F.cross_entropy,
 }
-MEASURED: dict[str, LossFunction] = {**LOSSES, "bce": measured_bce}
+MEASURED = LOSSES | {"bce": measured_bce}
 
 
 class Prediction(NamedTuple):
@@ -58,9 +60,9 @@ class Prediction(NamedTuple):
     Attributes:
         x: The inputs ``(rows, inputs)``.
         logits: The weighted sums that come out ``(rows, outputs)``.
-        probabilities: Of the answer yes for each output, or of each class where there are more than two
+        probabilities: Of a yes, for each output; of each class, where there are more than two.
             ``(rows, outputs)``.
-        classes: The answer, 0 or 1, for each output ``(rows, outputs)``, or the likeliest class ``(rows, 1)``.
+        classes: 0 or 1 for each output ``(rows, outputs)``, or the likeliest class ``(rows, 1)``.
     """
 
     x: Tensor
@@ -69,23 +71,28 @@ class Prediction(NamedTuple):
     classes: Tensor
 
 
-def columns(prediction: Prediction, **more: Tensor) -> dict[str, list[float]]:
-    """A prediction's numbers, and ``more (rows, n)``, by column: ``x1``, ``x2``, ..., ``logit``, ``probability``, ``class``.
-
-    What has several outputs is numbered: ``logit1``, ``logit2``, ...
-    """
-    named = dict(zip(("logit", "probability", "class"), prediction[1:], strict=True)) | more
-    numbered = {f"x{number}": values.tolist() for number, values in enumerate(prediction.x.mT, 1)}
-    for name, numbers in named.items():
-        for number, values in enumerate(numbers.mT, 1):
-            numbered[name if numbers.shape[1] == 1 else f"{name}{number}"] = values.tolist()
-    return numbered
-
-
 def predict(x: Tensor, logits: Tensor, classes: int) -> Prediction:
     if classes == 2:
         return Prediction(x, logits, torch.sigmoid(logits), (logits > 0).int())
     return Prediction(x, logits, torch.softmax(logits, 1), logits.argmax(1, keepdim=True))
+
+
+def columns(prediction: Prediction, **more: Tensor) -> dict[str, list[float]]:
+    """A prediction's numbers by column: ``x1``, ``x2``, ..., ``logit``, ``probability``, ``class``.
+
+    Where there are several outputs they are numbered too: ``logit1``, ``logit2``, ...
+
+    Args:
+        prediction: The prediction.
+        more: Further columns by name, each ``(rows, n)``.
+    """
+    x, logits, probabilities, classes = prediction
+    numbered = {f"x{number}": values.tolist() for number, values in enumerate(x.mT, 1)}
+    tables = {"logit": logits, "probability": probabilities, "class": classes, **more}
+    for name, table in tables.items():
+        for number, values in enumerate(table.mT, 1):
+            numbered[name if table.shape[1] == 1 else f"{name}{number}"] = values.tolist()
+    return numbered
 
 
 class Classifier(L.LightningModule):
@@ -93,20 +100,22 @@ class Classifier(L.LightningModule):
 
     Args:
         net: The network: logits ``(rows, outputs)`` from ``x (rows, inputs)``.
-        classes: Number of classes; with 2 each output is a yes or no of its own.
-        loss: ``bce`` (binary cross entropy), ``mse`` (squared error of the probabilities), ``cross_entropy`` (for more
-            than two classes), or a module of your own that takes logits and targets.
+        classes: Number of classes; with 2, each output is a yes or no of its own.
+        loss: ``bce`` (binary cross entropy), ``mse`` (squared error of the probabilities),
+            ``cross_entropy`` (for more than two classes), or a module of your own that takes logits
+            and targets. Each is a mean over rows and outputs.
         optimizer: The optimizer and its settings.
-        scheduler: A learning-rate scheduler, stepped once an update; ``ReduceLROnPlateau`` once a report.
+        scheduler: A learning-rate scheduler, stepped at each update; ``ReduceLROnPlateau`` at each
+            report.
         bias_lr_factor: Learning rate of the biases, as a multiple of the weights'.
-        gradients: ``autograd``, or ``by_hand`` for the chain rule as ``backprop.py`` writes it out.
+        gradients: ``autograd``, or ``by_hand`` for the chain rule as ``backprop.py`` has it.
 
     Raises:
-        ValueError: If the loss does not fit the classes, a learning rate is not positive and finite, or there are no
-            gradients by hand for the network or the loss.
+        ValueError: If the loss does not fit the classes, a learning rate is not above 0 and finite,
+            or the gradients of the network or the loss are not written out by hand.
     """
 
-    # looks at all the updates since it was called last, so that they may be fused
+    # this hook looks at all the updates since it was called last, so they may be fused
     once_per_look = ("on_train_batch_end",)
 
     def __init__(
@@ -121,27 +130,31 @@ class Classifier(L.LightningModule):
     ) -> None:
         super().__init__()
         if _given_hyperparameters.get():
-            # the parsed settings, from the command line; objects made in a notebook would not load back safely
+            # the settings as the command line parsed them; objects would not load back safely
             self.save_hyperparameters(logger=False)
-        check_loss(net, classes, loss, gradients)
+        check_loss(classes, loss)
+        check_gradients(net, loss, gradients)
         self.net, self.classes, self.gradients = net, classes, gradients
         self.loss_name = loss if isinstance(loss, str) else type(loss).__name__
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
         self.measured_loss = MEASURED.get(self.loss_name, self.loss)
-        self.make_optimizer, self.make_scheduler, self.bias_lr_factor = optimizer, scheduler, bias_lr_factor
-        self.measures = nn.ModuleDict({f"{stage}/{name}": self._measure(name) for stage in STAGES for name in MEASURES})
+        self.measures = nn.ModuleDict({f"{stage}/loss": MeanMetric() for stage in STAGES})
+        self.measures.update({f"{stage}/accuracy": accuracy(classes) for stage in STAGES})
         self.measured: dict[str, float] = {}
-        self.losses: list[Tensor] = []  # of the updates since the last look, for the check that they are finite
-        self.derivatives: list[Tensor] = []
-        self._optimizer()
+        self.losses: list[Tensor] = []  # of the updates since the last look
+        self.derivatives: list[Tensor] = []  # of the last update, where they are made by hand
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.bias_lr_factor = bias_lr_factor
+        self._optimizer()  # a mistaken one should be known now
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
+        return cast(Tensor, self.net(x))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
         if self.gradients == "by_hand":
-            logits, self.derivatives = backprop.gradients(self.net, x, y, self.loss_name)
+            net = cast(MLP, self.net)
+            logits, self.derivatives = backprop.gradients(net, x, y, self.loss_name)
         else:
             logits = self.net(x)
         loss = self.loss(logits, y)
@@ -149,11 +162,11 @@ class Classifier(L.LightningModule):
         return loss
 
     def backward(self, loss: Tensor) -> None:
-        if self.gradients == "by_hand":
-            for parameter, derivative in zip(self.net.parameters(), self.derivatives, strict=True):
-                parameter.grad = derivative
-        else:
-            loss.backward()
+        if self.gradients == "autograd":
+            return super().backward(loss)
+        for parameter, derivative in zip(self.net.parameters(), self.derivatives, strict=True):
+            parameter.grad = derivative
+        return None
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         losses = torch.stack(self.losses)
@@ -162,91 +175,109 @@ class Classifier(L.LightningModule):
         if not finite.all():
             update = self.global_step - len(losses) + int(finite.int().argmin()) + 1
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            raise NonFiniteLoss(f"the loss is no longer finite at update {update}: the learning rate {rate:g} is too high?")
-        if "train" not in self._validated:
-            self.log("train/loss", losses.mean(), on_step=False, on_epoch=True, batch_size=len(losses))
+            raise NonFiniteLossError(
+                f"the loss is not finite at update {update}, learning rate {rate:g}: try a lower"
+            )
+        if "train" not in self.validated:
+            mean = losses.mean()
+            self.log("train/loss", mean, on_step=False, on_epoch=True, batch_size=len(losses))
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._evaluate(self._validated[dataloader_idx], batch)
+        self.measure(self.validated[dataloader_idx], batch)
 
     def on_validation_epoch_end(self) -> None:
-        self._report(*self._validated)
+        self.report(*self.validated)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate("test", batch)
+        self.measure("test", batch)
 
     def on_test_epoch_end(self) -> None:
-        self._report("test")
+        self.report("test")
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int = 0) -> Prediction:
-        x = batch[0]
-        return predict(x, self.net(x), self.classes)
-
-    def answers(self, y: Tensor) -> Tensor:
-        """Classes that are right: 0 or 1 for each output ``(rows, outputs)``, or the class's number ``(rows, 1)``."""
-        return y.int() if self.classes == 2 else y.argmax(1, keepdim=True)
+        return predict(batch[0], self.net(batch[0]), self.classes)
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer()
         if self.make_scheduler is None:
             return optimizer
         scheduler = self.make_scheduler(optimizer)
-        plateau = isinstance(scheduler, ReduceLROnPlateau)
-        when = {"interval": "epoch", "monitor": scheduler.monitor} if plateau else {"interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **when}}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            how = {"scheduler": scheduler, "monitor": scheduler.monitor, "interval": "epoch"}
+        else:
+            how = {"scheduler": scheduler, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": how}
+
+    @property
+    def validated(self) -> list[str]:
+        """Names of what is validated on: the data may hand out several tables by name."""
+        loaders = self.trainer.val_dataloaders
+        return list(loaders) if isinstance(loaders, dict) else ["val"]
+
+    def measure(self, stage: str, batch: Batch) -> None:
+        """Take a batch into a stage's loss and accuracy."""
+        x, y = batch
+        logits = self.net(x)
+        loss, right = self.measured_loss(logits, y), self.answers(y)
+        cast(Metric, self.measures[f"{stage}/loss"]).update(loss, weight=len(x))
+        answered = predict(x, logits, self.classes).classes
+        cast(Metric, self.measures[f"{stage}/accuracy"]).update(answered, right)
+
+    def report(self, *stages: str) -> None:
+        """Note the measures of some stages, in one place for all who read them."""
+        self.measured = {}
+        for name, measure in self.measures.items():
+            if name.startswith(stages):
+                self.measured[name] = cast(Metric, measure).compute().item()
+                cast(Metric, measure).reset()
+        fitting = self.trainer.state.fn == "fit"
+        self.log_dict(self.measured, logger=not fitting)
+        for logger in self.loggers if fitting else ():
+            # not by log_dict, which would be an update early: Lightning counts it only after this
+            logger.log_metrics(self.measured, self.global_step)
+            logger.save()
+
+    def answers(self, y: Tensor) -> Tensor:
+        """Right classes: 0 or 1 for each output ``(rows, outputs)``, or a number ``(rows, 1)``."""
+        return y.int() if self.classes == 2 else y.argmax(1, keepdim=True)
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        weights, biases = list(self.net.parameters()), []
-        if self.bias_lr_factor != 1:
-            weights = [parameter for name, parameter in self.net.named_parameters() if not name.endswith("bias")]
-            biases = [parameter for name, parameter in self.net.named_parameters() if name.endswith("bias")]
-        optimizer = self.make_optimizer(weights)
+        named = list(self.net.named_parameters())
+        apart = self.bias_lr_factor != 1
+        biases = [weight for name, weight in named if apart and name.endswith("bias")]
+        weights = [weight for name, weight in named if not (apart and name.endswith("bias"))]
+        try:
+            optimizer = self.make_optimizer(weights)
+        except ValueError as mistake:
+            raise ValueError(f"optimizer: {mistake}") from mistake
         if biases:
-            optimizer.add_param_group({"params": biases, "lr": optimizer.param_groups[0]["lr"] * self.bias_lr_factor})
+            rate = optimizer.param_groups[0]["lr"] * self.bias_lr_factor
+            optimizer.add_param_group({"params": biases, "lr": rate})
         for group in optimizer.param_groups:
             if not 0 < group["lr"] < math.inf:
                 raise ValueError(f"lr={group['lr']}: a learning rate is above 0 and finite")
         return optimizer
 
-    def _measure(self, name: str) -> Metric:
-        if name == "loss":
-            return MeanMetric()
-        return BinaryAccuracy() if self.classes == 2 else MulticlassAccuracy(self.classes, average="micro")
 
-    @property
-    def _validated(self) -> list[str]:
-        """Names of what is validated on: the data may hand out several tables by name."""
-        loaders = self.trainer.val_dataloaders
-        return list(loaders) if isinstance(loaders, dict) else ["val"]
-
-    def _evaluate(self, stage: str, batch: Batch) -> None:
-        x, y = batch
-        logits = self.net(x)
-        self.measures[f"{stage}/loss"].update(self.measured_loss(logits, y), weight=len(x))
-        self.measures[f"{stage}/accuracy"].update(predict(x, logits, self.classes).classes, self.answers(y))
-
-    def _report(self, *stages: str) -> None:
-        """Note the measures of the weights as they stand, in one place for all who ask: printed, logged, monitored."""
-        now = {name: measure for name, measure in self.measures.items() if name.startswith(stages)}
-        self.measured = {name: measure.compute().item() for name, measure in now.items()}
-        for measure in now.values():
-            measure.reset()
-        fitting = self.trainer.state.fn == "fit"
-        self.log_dict(self.measured, logger=not fitting)
-        for logger in self.loggers if fitting else ():
-            # not through log_dict, which would note them an update early: Lightning counts the update only later
-            logger.log_metrics(self.measured, self.global_step)
-            logger.save()
+def accuracy(classes: int) -> Metric:
+    """Share of right answers, each output of each row counting as one."""
+    return BinaryAccuracy() if classes == 2 else MulticlassAccuracy(classes, average="micro")
 
 
-def check_loss(net: nn.Module, classes: int, loss: str | nn.Module, gradients: str) -> None:
+def check_loss(classes: int, loss: str | nn.Module) -> None:
     fitting = ("bce", "mse") if classes == 2 else ("cross_entropy",)
+    if isinstance(loss, str) and loss not in LOSSES:
+        raise ValueError(f"loss={loss!r}: choose one of {', '.join(LOSSES)}")
     if isinstance(loss, str) and loss not in fitting:
-        raise ValueError(f"loss={loss!r}: the data has {classes} classes, which takes {' or '.join(fitting)}")
+        raise ValueError(f"loss={loss!r}: {classes} classes take {' or '.join(fitting)}")
+
+
+def check_gradients(net: nn.Module, loss: str | nn.Module, gradients: str) -> None:
     if gradients not in get_args(Gradients):
         raise ValueError(f"gradients={gradients!r}: choose one of {', '.join(get_args(Gradients))}")
     if gradients == "by_hand" and not (isinstance(net, MLP) and isinstance(loss, str)):
+        name = loss if isinstance(loss, str) else type(loss).__name__
         raise ValueError(
-            f"gradients='by_hand': written out for Perceptron and MLP with a named loss, not for {type(net).__name__}"
-            f" with {loss if isinstance(loss, str) else type(loss).__name__}; use autograd"
+            f"gradients='by_hand': not written out for {type(net).__name__} with {name}, only for"
+            f" Perceptron and MLP with {', '.join(backprop.DELTAS)}"
         )

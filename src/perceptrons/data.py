@@ -1,11 +1,11 @@
-"""The data: logic gates and blobs, each a small table held in memory, and the loader that hands it out.
+"""The data: logic gates and blobs, each a small table in memory, and the loader that hands it out.
 
-Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``. With two classes ``y`` is one column of 0 and 1 for each output;
-with more it is one-hot, a column for each class.
+Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``. With two classes each column of ``y`` holds the
+0s and 1s of one output; with more, ``y`` is one-hot, a column for each class.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from functools import cached_property
 from types import SimpleNamespace
@@ -18,43 +18,49 @@ from torch import Tensor
 
 Table = tuple[Tensor, ...]  # (x, y), or (x,) where only the inputs are known
 
-# the largest table that is evaluated in one piece; larger ones go in pieces of this many rows
+# rows that are evaluated in one piece; a larger table goes in several, always the same
 EVALUATION_ROWS = 65_536
 
-# truth of each named gate, given how many of its inputs are 1 and how many there are
-GATES = {
+# output of each named gate, given how many of its inputs are 1 (for each row) and how many it has
+GATES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "and": lambda ones, inputs: ones == inputs,
-    "or": lambda ones, inputs: ones > 0,
-    "xor": lambda ones, inputs: ones % 2 == 1,
+    "or": lambda ones, _: ones > 0,
+    "xor": lambda ones, _: ones % 2 == 1,
     "nand": lambda ones, inputs: ones < inputs,
-    "nor": lambda ones, inputs: ones == 0,
-    "xnor": lambda ones, inputs: ones % 2 == 0,
+    "nor": lambda ones, _: ones == 0,
+    "xnor": lambda ones, _: ones % 2 == 0,
 }
 
 
 class TableLoader:
     """Hands out the batches of a table, going through it ``passes`` times.
 
-    The order of the rows is a pure function of (seed, epoch, pass), so a run can be taken up at any batch. Batches
-    in order are views, made once; a table that is one batch is handed out as it is.
+    The order of the rows is a pure function of (seed, epoch, pass). Batches in order are views,
+    made once; a table that is one batch is handed out as it is.
 
     Args:
         table: ``x (rows, inputs)``, and ``y (rows, outputs)`` where it is known.
-        batch_size: Rows in a batch; the last batch of a pass may have fewer. ``None``: the whole table.
+        batch_size: Rows in a batch; the last of a pass may have fewer. ``None``: all rows.
         passes: How often the table is gone through.
         shuffle: Whether each pass takes the rows in a new random order.
         seed: Seed of the order.
     """
 
     def __init__(
-        self, table: Table, batch_size: int | None = None, passes: int = 1, shuffle: bool = False, seed: int = 0
+        self,
+        table: Table,
+        batch_size: int | None = None,
+        passes: int = 1,
+        shuffle: bool = False,
+        seed: int = 0,
     ) -> None:
         self.table, self.rows = table, len(table[0])
         self.batch_size = batch_size or self.rows
         self.passes, self.shuffle, self.seed, self.epoch = passes, shuffle, seed, 0
         # where Lightning looks for whom to tell the epoch
         self.batch_sampler = SimpleNamespace(sampler=self)
-        self.in_order = list(zip(*(column.split(self.batch_size) for column in table), strict=True))
+        pieces = (torch.split(column, self.batch_size) for column in table)
+        self.in_order: list[Table] = list(zip(*pieces, strict=True))
 
     @property
     def device(self) -> torch.device:
@@ -72,22 +78,24 @@ class TableLoader:
             yield from self.shuffled(pass_) if self.shuffle else self.in_order
 
     def shuffled(self, pass_: int) -> Iterator[Table]:
+        """The batches of a pass in its own random order."""
         order = np.random.default_rng((self.seed, self.epoch, pass_)).permutation(self.rows)
-        for rows in torch.from_numpy(order).to(self.device).split(self.batch_size):
+        for rows in torch.split(torch.from_numpy(order).to(self.device), self.batch_size):
             yield tuple(column[rows] for column in self.table)
 
 
 class TableData(L.LightningDataModule, ABC):
-    """A table split into training, validation and test rows, and gone through ``passes`` times per epoch.
+    """A table of rows to train, validate and test on.
 
     Args:
-        passes: How often the training rows are gone through in one Lightning epoch, which is one report.
+        passes: How often the training rows are gone through in a Lightning epoch, which is one
+            report.
         batch_size: Rows in a batch. ``null``: all of them, which makes one update a pass.
         shuffle: Whether each pass takes the rows in a new random order.
-        points: Inputs of your own for ``predict``, one list a point; without it ``predict`` takes the table's rows.
+        points: Inputs of your own for ``predict``, a list for each point. ``null``: the table's.
 
     Raises:
-        ValueError: If ``passes`` or ``batch_size`` is below 1, or a point has the wrong number of inputs.
+        ValueError: If a number is out of range, or a point has the wrong number of inputs.
     """
 
     inputs: int
@@ -105,11 +113,12 @@ class TableData(L.LightningDataModule, ABC):
         for name, value in (("passes", passes), ("batch_size", batch_size)):
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value}: must be at least 1")
-        self.passes, self.batch_size, self.shuffle, self.points = passes, batch_size, shuffle, points
+        self.passes, self.batch_size = passes, batch_size
+        self.shuffle, self.points = shuffle, points
 
     @abstractmethod
     def tables(self) -> dict[str, Table]:
-        """The rows to ``train`` on, to ``val``idate on, to ``test`` on, and ``all`` of them."""
+        """The rows to ``train`` on, to ``val``idate on, to ``test`` on, and ``all`` there are."""
 
     @cached_property
     def split(self) -> dict[str, Table]:
@@ -119,30 +128,35 @@ class TableData(L.LightningDataModule, ABC):
     def setup(self, stage: str) -> None:
         rows = len(self.split["train"][0])
         if self.batch_size is not None and self.batch_size > rows:
-            raise ValueError(f"batch_size={self.batch_size}: the table has {rows} rows to train on")
+            raise ValueError(f"batch_size={self.batch_size}: there are {rows} rows to train on")
         for point in self.points or []:
             if len(point) != self.point_width:
-                raise ValueError(f"points={point}: has {len(point)} inputs, the data has {self.point_width}")
+                width = f"has {len(point)} inputs, the data has {self.point_width}"
+                raise ValueError(f"points={point}: {width}")
 
     def train_dataloader(self) -> TableLoader:
+        table = self.on_device("train")
         # the seed of the run, as seed_everything set it
         seed = torch.initial_seed()
-        return TableLoader(self._on_device("train"), self.batch_size, self.passes, self.shuffle, seed)
+        return TableLoader(table, self.batch_size, self.passes, self.shuffle, seed)
 
     def val_dataloader(self) -> dict[str, TableLoader]:
-        """Loaders by name: the training rows are measured along with the validation rows, after the same update."""
-        return {name: TableLoader(self._on_device(name), EVALUATION_ROWS) for name in ("train", "val")}
+        """The training rows too: they are measured like the others, after the same update."""
+        names = ("train", "val")
+        return {name: TableLoader(self.on_device(name), EVALUATION_ROWS) for name in names}
 
     def test_dataloader(self) -> TableLoader:
-        return TableLoader(self._on_device("test"), EVALUATION_ROWS)
+        return TableLoader(self.on_device("test"), EVALUATION_ROWS)
 
     def predict_dataloader(self) -> TableLoader:
         return TableLoader((self.predicted,), EVALUATION_ROWS)
 
     @property
     def predicted(self) -> Tensor:
-        """Inputs to predict ``(rows, inputs)``: the user's points, or else the whole table's."""
-        return self.split["all"][0] if self.points is None else self.from_points(torch.tensor(self.points))
+        """Inputs to predict ``(rows, inputs)``: the user's points, or else all the table's."""
+        if self.points is None:
+            return self.split["all"][0]
+        return self.from_points(torch.tensor(self.points))
 
     @property
     def point_width(self) -> int:
@@ -150,38 +164,42 @@ class TableData(L.LightningDataModule, ABC):
         return self.inputs
 
     def from_points(self, points: Tensor) -> Tensor:
-        """What the network sees of points as the user gives them."""
+        """What the network is given for points of the user's ``(points, point_width)``."""
         return points
 
-    def _on_device(self, name: str) -> Table:
-        # moved once, here: to Lightning's own transfer of each batch there is then nothing left to do
+    def on_device(self, name: str) -> Table:
+        # here, once, so that Lightning has nothing to move at each batch
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        x, y = self.split[name]
-        return x.to(device), y.to(device)
+        return tuple(column.to(device) for column in self.split[name])
 
 
 class Gates(TableData):
     """The truth table of a logic gate.
 
-    Training, validation and test rows are the same rows: a gate has no others, so there is nothing to generalise to.
+    Training, validation and test rows are the same rows: a gate has no others, so there is nothing
+    to generalise to.
 
     Args:
-        gate: ``and``, ``or``, ``xor`` (of more than two inputs: parity), ``nand``, ``nor``, ``xnor``, or a truth table
-            of 2^inputs digits such as ``"0110"``, its rows counted in binary with the first input as the highest digit.
+        gate: ``and``, ``or``, ``xor`` (of more than two inputs: parity), ``nand``, ``nor``,
+            ``xnor``, or a truth table of 2^inputs digits such as ``"0110"``, whose rows count in
+            binary with the first input as the highest digit.
         inputs: Number of inputs, from 1 to 12.
         constant_input: Whether to add an input that is always 1, for networks without biases.
 
     Raises:
-        ValueError: If the gate is unknown, the truth table has the wrong length, or ``inputs`` is out of range.
+        ValueError: If the gate is unknown, the truth table has the wrong length or other digits, or
+            ``inputs`` is out of range.
     """
 
     outputs = 1
     classes = 2
 
-    def __init__(self, gate: str = "xor", inputs: int = 2, constant_input: bool = False, **table: Any) -> None:
+    def __init__(
+        self, gate: str = "xor", inputs: int = 2, constant_input: bool = False, **table: Any
+    ) -> None:
         super().__init__(**table)
         if not 1 <= inputs <= 12:
-            raise ValueError(f"inputs={inputs}: a gate has from 1 to 12 inputs")
+            raise ValueError(f"inputs={inputs}: a gate has from 1 to 12")
         self.gate, self.gate_inputs, self.constant_input = gate, inputs, constant_input
         self.inputs = inputs + constant_input
         self.truth = truth(gate, inputs)
@@ -195,11 +213,11 @@ class Gates(TableData):
         return self.gate_inputs
 
     def from_points(self, points: Tensor) -> Tensor:
-        return torch.nn.functional.pad(points, (0, 1), value=1.0) if self.constant_input else points
+        return torch.nn.functional.pad(points, (0, self.constant_input), value=1.0)
 
 
 def binary_rows(inputs: int) -> Tensor:
-    """All rows of ``inputs`` digits ``(2^inputs, inputs)``, counted in binary, the first input the highest digit."""
+    """All rows of 0s and 1s ``(2^inputs, inputs)``, counted in binary."""
     return torch.arange(2**inputs)[:, None] >> torch.arange(inputs - 1, -1, -1) & 1
 
 
@@ -207,30 +225,34 @@ def truth(gate: str, inputs: int) -> Tensor:
     """Output of a gate for each row of its table ``(2^inputs,)``, as 0.0 and 1.0."""
     if gate in GATES:
         return GATES[gate](binary_rows(inputs).sum(1), inputs).float()
-    if gate and not gate.strip("0123456789"):
+    if gate.isdecimal():
         if len(gate) != 2**inputs or gate.strip("01"):
-            raise ValueError(f"gate={gate!r}: a truth table of {inputs} inputs is {2**inputs} digits, each 0 or 1")
+            digits = f"{2**inputs} digits, each 0 or 1"
+            raise ValueError(f"gate={gate!r}: a truth table of {inputs} inputs is {digits}")
         return torch.tensor([float(digit) for digit in gate])
-    near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(gate, GATES, 1))
-    raise ValueError(f"gate={gate!r}: choose one of {', '.join(GATES)}, or a truth table such as '0110'{near}")
+    near = "".join(f"; did you mean {name}?" for name in get_close_matches(gate, GATES, 1))
+    choices = f"{', '.join(GATES)}, or a truth table such as '0110'"
+    raise ValueError(f"gate={gate!r}: choose one of {choices}{near}")
 
 
 class Blobs(TableData):
     """Round clusters of points, one class each, from scikit-learn's ``make_blobs``.
 
-    Two clusters are a binary problem with one output; more are multi-class, with an output for each.
+    Two clusters have one output; more have an output for each.
 
     Args:
         n_samples: Number of points in all.
-        centers: The clusters' centres, one list of coordinates each, or how many to place at random.
+        centers: The clusters' centres, a list of coordinates for each, or how many to place at
+            random.
         cluster_std: Standard deviation of each cluster.
         n_features: Number of coordinates, where ``centers`` is a count.
         random_state: Seed of the points and of the split.
-        val_fraction: Share of the points kept for validation; 0 keeps none: the training points serve.
-        test_fraction: Share of the points kept for the test; 0 keeps none: all points serve.
+        val_fraction: Share of the points kept to validate on; with 0 the training points serve.
+        test_fraction: Share of the points kept to test on; with 0 all points serve.
 
     Raises:
-        ValueError: If there are fewer than 2 centres, a spread is not positive, or a fraction is out of range.
+        ValueError: If there are fewer than 2 centres or they differ in length, or a number is out
+            of range.
     """
 
     def __init__(
@@ -245,22 +267,45 @@ class Blobs(TableData):
         **table: Any,
     ) -> None:
         super().__init__(**table)
-        self.classes = centers if isinstance(centers, int) else len(centers)
-        if self.classes < 2:
+        widths = (
+            [n_features] * centers if isinstance(centers, int) else [len(one) for one in centers]
+        )
+        if len(widths) < 2:
             raise ValueError(f"centers={centers}: there must be at least 2")
-        if not 0 < cluster_std < float("inf"):
-            raise ValueError(f"cluster_std={cluster_std}: must be above 0 and finite")
+        if len(set(widths)) > 1:
+            raise ValueError(f"centers={centers}: all must have the same number of coordinates")
+        check_ranges(n_samples, len(widths), cluster_std, n_features, random_state)
         check_fractions(val_fraction, test_fraction)
-        self.inputs = n_features if isinstance(centers, int) else len(centers[0])
+        self.inputs, self.classes = widths[0], len(widths)
         self.outputs = 1 if self.classes == 2 else self.classes
-        self.make = {"n_samples": n_samples, "centers": centers, "cluster_std": cluster_std, "n_features": n_features}
+        self.make = {
+            "n_samples": n_samples,
+            "centers": centers,
+            "cluster_std": cluster_std,
+            "n_features": n_features,
+        }
         self.random_state, self.fractions = random_state, (val_fraction, test_fraction)
 
     def tables(self) -> dict[str, Table]:
         from sklearn.datasets import make_blobs
 
-        points, labels = make_blobs(**self.make, random_state=self.random_state)[:2]
-        return split_table(points, labels, self.classes, *self.fractions, self.random_state)
+        points, labels = make_blobs(**self.make, random_state=self.random_state)
+        x, codes = torch.from_numpy(points).float(), torch.from_numpy(labels)
+        y = codes[:, None] if self.classes == 2 else torch.nn.functional.one_hot(codes)
+        return split_rows((x, y.float()), labels, *self.fractions, self.random_state)
+
+
+def check_ranges(
+    n_samples: int, classes: int, cluster_std: float, n_features: int, random_state: int
+) -> None:
+    if n_samples < classes:
+        raise ValueError(f"n_samples={n_samples}: fewer points than the {classes} centres")
+    if not 0 < cluster_std < float("inf"):
+        raise ValueError(f"cluster_std={cluster_std}: must be above 0 and finite")
+    if n_features < 1:
+        raise ValueError(f"n_features={n_features}: must be at least 1")
+    if not 0 <= random_state < 2**32:
+        raise ValueError(f"random_state={random_state}: must be from 0 to {2**32 - 1}")
 
 
 def check_fractions(val_fraction: float, test_fraction: float) -> None:
@@ -268,34 +313,31 @@ def check_fractions(val_fraction: float, test_fraction: float) -> None:
         if not 0 <= fraction < 1:
             raise ValueError(f"{name}={fraction}: must be at least 0 and below 1")
     if val_fraction + test_fraction >= 1:
-        raise ValueError(
-            f"val_fraction={val_fraction}: with test_fraction={test_fraction} no rows are left to train on"
-        )
+        left = f"with test_fraction={test_fraction} no rows are left to train on"
+        raise ValueError(f"val_fraction={val_fraction}: {left}")
 
 
-def split_table(
-    points: np.ndarray, labels: np.ndarray, classes: int, val_fraction: float, test_fraction: float, seed: int
+def split_rows(
+    table: Table, labels: Any, val_fraction: float, test_fraction: float, seed: int
 ) -> dict[str, Table]:
-    """Rows to train, validate and test on, each with the same share of every class.
+    """Rows to train, validate and test on, with the same share of every class.
 
     Args:
-        points: Inputs ``(rows, inputs)``.
-        labels: Class of each row ``(rows,)``, counted from 0.
-        classes: Number of classes.
+        table: All rows.
+        labels: Class of each row ``(rows,)``, an array of integers.
         val_fraction: Share of the rows to validate on; 0: the training rows.
         test_fraction: Share of the rows to test on; 0: all rows.
         seed: Seed of the choice.
     """
     from sklearn.model_selection import train_test_split
 
-    x, codes = torch.from_numpy(points).float(), torch.from_numpy(labels)
-    y = codes[:, None].float() if classes == 2 else torch.nn.functional.one_hot(codes, classes).float()
-    everything = rows = np.arange(len(labels))
-    kept: dict[str, np.ndarray] = {}
+    rows = everything = np.arange(len(labels))
+    kept = {}
     for name, fraction in (("test", test_fraction), ("val", val_fraction)):
         if fraction:
+            count = round(fraction * len(labels))
             rows, kept[name] = train_test_split(
-                rows, test_size=round(fraction * len(x)), stratify=labels[rows], random_state=seed
+                rows, test_size=count, stratify=labels[rows], random_state=seed
             )
     chosen = {"train": rows, "val": rows, "test": everything, "all": everything} | kept
-    return {name: (x[rows], y[rows]) for name, rows in chosen.items()}
+    return {name: tuple(column[rows] for column in table) for name, rows in chosen.items()}

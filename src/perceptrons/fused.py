@@ -1,15 +1,17 @@
 """Many updates per Lightning step.
 
-Lightning spends about half a millisecond on each training step, on hooks, counters and logs, whatever the step computes;
-an update of a small network takes a third of that. So between two looks, where nobody asks how the training goes, the
-updates run in a plain loop, and the one that is looked at goes through Lightning as ever. All counters count updates and
-the weights are the same to the bit; what could tell the difference makes its run go unfused.
+Lightning spends about half a millisecond on each training step, on hooks, counters and logs; an
+update of a small network takes a third of that. So between two looks, where nobody asks how the
+training goes, the updates run in a plain loop, and the one that is looked at goes through Lightning
+as ever. Every counter counts updates and the weights are the same to the bit; a run in which
+something could tell the difference goes unfused.
 
-Lightning has no public place for this: the class below overrides a method of Lightning's training-epoch loop and moves
-that loop's own counters. The tests train both ways and compare.
+Lightning has no public place for this: the class below overrides a method of Lightning's
+training-epoch loop, and moves that loop's own counters. The tests train both ways and compare.
 """
 
 from itertools import islice
+from typing import Any
 
 import lightning as L
 import torch
@@ -21,7 +23,6 @@ from lightning.pytorch.callbacks import (
     ProgressBar,
     Timer,
 )
-from lightning.pytorch.loops.fetchers import _DataFetcher
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.profilers import PassThroughProfiler
@@ -37,7 +38,11 @@ CALLBACK_HOOKS = (
     "on_after_backward",
     "on_before_optimizer_step",
 )
-TRANSFER_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+TRANSFER_HOOKS = (
+    "on_before_batch_transfer",
+    "transfer_batch_to_device",
+    "on_after_batch_transfer",
+)
 MODULE_HOOKS = (
     *CALLBACK_HOOKS,
     *TRANSFER_HOOKS,
@@ -46,15 +51,16 @@ MODULE_HOOKS = (
     "optimizer_zero_grad",
     "lr_scheduler_step",
 )
-# callbacks of Lightning's that act on the looked-at updates alone: those that log, save or show something
+# callbacks of Lightning's that act on the looked-at updates alone: they log, save or show something
 PATIENT = (DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer)
 
 
 def fuse(trainer: L.Trainer) -> None:
-    """Let a trainer fuse the updates of modules that allow it, by naming the hooks that need not see each update.
+    """Let a trainer fuse the updates of a module that allows it.
 
-    A module allows it with an attribute ``once_per_look``, a tuple of hook names, and promises that its ``training_step``
-    logs nothing. A callback may have the attribute as well.
+    A module allows it by an attribute ``once_per_look``: a tuple with the names of those of its
+    hooks that need not see each update. Its ``training_step`` then must log nothing. A callback may
+    have the attribute as well.
     """
     loop = trainer.fit_loop.epoch_loop
     trainer.fit_loop.epoch_loop = FusedEpochLoop(trainer, loop.min_steps, loop.max_steps)
@@ -63,17 +69,19 @@ def fuse(trainer: L.Trainer) -> None:
 class FusedEpochLoop(_TrainingEpochLoop):
     """Lightning's training-epoch loop, with the updates between two looks in one plain loop."""
 
-    def on_run_start(self, data_fetcher: _DataFetcher) -> None:
+    trainer: Any
+
+    def on_run_start(self, data_fetcher: Any) -> None:
         super().on_run_start(data_fetcher)
         self.fusible = fusible(self.trainer)
 
-    def advance(self, data_fetcher: _DataFetcher) -> None:
+    def advance(self, data_fetcher: Any) -> None:
         if self.fusible and not self.restarting:
             self.run_unseen(data_fetcher, self.updates_to_look() - 1)
         super().advance(data_fetcher)
 
     def updates_to_look(self) -> int:
-        """Updates until the next that is looked at, that one included: where Lightning logs, validates, saves or ends."""
+        """Updates until, and with, the next at which Lightning logs, validates, saves or ends."""
         trainer, done = self.trainer, self.batch_progress.current.ready
         distances = [trainer.num_training_batches - done]
         if self.max_steps != -1:
@@ -81,28 +89,31 @@ class FusedEpochLoop(_TrainingEpochLoop):
         every = [(trainer.log_every_n_steps, self._batches_that_stepped)]
         every += [(saver._every_n_train_steps, self.global_step) for saver in savers(trainer)]
         if trainer.enable_validation and trainer.val_check_batch:
-            counts_all = trainer.check_val_every_n_epoch is None
-            every.append((trainer.val_check_batch, self.batch_progress.total.ready if counts_all else done))
+            all_epochs = trainer.check_val_every_n_epoch is None
+            count = self.batch_progress.total.ready if all_epochs else done
+            every.append((trainer.val_check_batch, count))
         distances += [period - count % period for period, count in every if period]
         return max(1, int(min(distances)))
 
-    def run_unseen(self, data_fetcher: _DataFetcher, count: int) -> None:
-        """Make up to ``count`` updates, and stop early where the process is asked to end."""
+    def run_unseen(self, data_fetcher: Any, count: int) -> None:
+        """Make ``count`` updates, or fewer where the process is asked to end."""
         trainer, module = self.trainer, self.trainer.lightning_module
         (optimizer,) = trainer.optimizers
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs if config.interval == "step"]
+        parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
+        configs = trainer.lr_scheduler_configs
+        schedulers = [config.scheduler for config in configs if config.interval == "step"]
         batches = data_fetcher.iterator._iterator.iterators[0]
         first, done = self.batch_idx + 1, 0
+        batch: Any = None
 
         def closure() -> torch.Tensor:
-            loss = module.training_step(batch, first + done)
+            loss: torch.Tensor = module.training_step(batch, first + done)
             for parameter in parameters:
                 parameter.grad = None
             module.backward(loss)
             return loss
 
-        for batch in islice(batches, count):
+        for batch in islice(batches, count):  # noqa: B007  the closure reads it
             optimizer.step(closure)
             for scheduler in schedulers:
                 scheduler.step()
@@ -111,7 +122,7 @@ class FusedEpochLoop(_TrainingEpochLoop):
                 break
         self.count(data_fetcher, done, len(schedulers))
 
-    def count(self, data_fetcher: _DataFetcher, done: int, schedulers: int) -> None:
+    def count(self, data_fetcher: Any, done: int, schedulers: int) -> None:
         """Move every counter as ``done`` updates through Lightning would have."""
         data_fetcher.fetched += done
         self.batch_progress.increment_by(done)
@@ -120,24 +131,28 @@ class FusedEpochLoop(_TrainingEpochLoop):
         self.scheduler_progress.increment_by(done * schedulers)
         self._batches_that_stepped += done
 
-    def _should_check_val_fx(self, data_fetcher: _DataFetcher) -> bool:
-        # Lightning leaves the last updates unmeasured where max_steps ends a run between two validations
-        ending = self.global_step == self.max_steps and not self.restarting and self._should_check_val_epoch()
-        return ending or super()._should_check_val_fx(data_fetcher)
+    def _should_check_val_fx(self, data_fetcher: Any) -> bool:
+        # Lightning leaves the last updates unmeasured where max_steps ends a run between two looks
+        at_end = self.global_step == self.max_steps and not self.restarting
+        if at_end and self._should_check_val_epoch():
+            return True
+        return super()._should_check_val_fx(data_fetcher)
 
 
 def savers(trainer: L.Trainer) -> list[ModelCheckpoint]:
-    return [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+    return [saver for saver in trainer.checkpoint_callbacks if isinstance(saver, ModelCheckpoint)]
 
 
-def fusible(trainer: L.Trainer) -> bool:
-    """Whether a plain loop of updates cannot be told from Lightning's."""
+def fusible(trainer: Any) -> bool:
+    """Whether nothing could tell a plain loop of updates from Lightning's."""
     module, data = trainer.lightning_module, trainer.datamodule
     return (
         hasattr(module, "once_per_look")
         and module.automatic_optimization
-        and not any(overrides(module, hook) for hook in MODULE_HOOKS)
-        and not any(overrides(callback, hook) for callback in trainer.callbacks for hook in CALLBACK_HOOKS)
+        and not any(sees(module, hook) for hook in MODULE_HOOKS)
+        and not any(
+            sees(callback, hook) for callback in trainer.callbacks for hook in CALLBACK_HOOKS
+        )
         and not (data and any(is_overridden(hook, data) for hook in TRANSFER_HOOKS))
         and isinstance(trainer.strategy, SingleDeviceStrategy)
         and type(trainer.precision_plugin) is Precision
@@ -149,8 +164,8 @@ def fusible(trainer: L.Trainer) -> bool:
     )
 
 
-def overrides(owner: L.LightningModule | Callback, hook: str) -> bool:
-    """Whether a module or callback wants to see each update in this hook."""
+def sees(owner: L.LightningModule | Callback, hook: str) -> bool:
+    """Whether a module or callback has a hook that must see each update."""
     if isinstance(owner, PATIENT) or hook in getattr(owner, "once_per_look", ()):
         return False
     return is_overridden(hook, owner)
@@ -158,4 +173,5 @@ def overrides(owner: L.LightningModule | Callback, hook: str) -> bool:
 
 def hands_out_on(loader: object, device: torch.device) -> bool:
     """Whether there is one loader, whose batches lie on the device already."""
-    return hasattr(loader, "__iter__") and getattr(loader, "device", torch.device("cpu")) == device
+    several = isinstance(loader, (list, tuple, dict))
+    return not several and getattr(loader, "device", torch.device("cpu")) == device

@@ -1,4 +1,7 @@
-"""The networks: a perceptron, and the multi-layer perceptron (MLP) it grew into, in plain PyTorch."""
+"""The networks: a perceptron, and the multi-layer perceptron (MLP) it grew into, in plain PyTorch.
+
+Shapes: inputs ``x (rows, inputs)``, logits ``(rows, outputs)``.
+"""
 
 import math
 from collections.abc import Sequence
@@ -21,24 +24,23 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class MLP(nn.Module):
-    """Linear layers with an activation between them; the last layer gives logits.
+    """Linear layers with an activation between them; logits come out.
 
-    ``x (rows, inputs)`` goes in, logits ``(rows, outputs)`` come out. There is no activation after the last
-    layer, because every loss here starts from logits.
+    There is no activation after the last layer, because every loss here starts from logits.
 
     Args:
         inputs: Number of inputs.
         outputs: Number of outputs.
-        hidden: Width of each hidden layer: ``[]`` is a perceptron, ``[2]`` one hidden layer of two neurons,
-            ``[10, 10, 10]`` three of ten.
+        hidden: Width of each hidden layer: ``[]`` is a perceptron, ``[2]`` one hidden layer of two
+            neurons, ``[10, 10, 10]`` three of ten.
         activation: What a hidden neuron does to its weighted sum.
         bias: Whether each neuron adds a bias to its weighted sum.
-        init: Initial weights and biases: ``torch`` as ``nn.Linear`` draws them, ``normal`` from N(0, init_scale^2),
-            ``uniform`` from U(-init_scale, init_scale).
-        init_scale: Scale of the initial weights; with ``init: torch`` a factor on what ``nn.Linear`` draws.
+        init: Initial weights and biases: ``torch`` as ``nn.Linear`` draws them, ``normal`` from
+            N(0, init_scale^2), ``uniform`` from U(-init_scale, init_scale).
+        init_scale: Scale of the initial weights; with ``torch`` a factor on what it draws.
 
     Raises:
-        ValueError: If a width is below 1, a name is unknown, or the scale is not positive and finite.
+        ValueError: If a width is below 1, a name is unknown, or the scale not above 0 and finite.
     """
 
     def __init__(
@@ -52,7 +54,10 @@ class MLP(nn.Module):
         init_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        _check(inputs, outputs, hidden, activation, init, init_scale)
+        check_widths(inputs, outputs, hidden)
+        check_names(activation, init)
+        if not 0 < init_scale < math.inf:
+            raise ValueError(f"init_scale={init_scale}: must be above 0 and finite")
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise([inputs, *hidden, outputs]):
             layers += [nn.Linear(fan_in, fan_out, bias), ACTIVATIONS[activation]()]
@@ -66,7 +71,7 @@ class MLP(nn.Module):
 
     @torch.no_grad()
     def reset(self, init: Init, scale: float) -> None:
-        """Replace what ``nn.Linear`` drew: each layer's weights, then its biases, in the layers' order."""
+        """Draw anew what ``nn.Linear`` drew: layer by layer, the weights before the biases."""
         for parameter in self.parameters():
             if init == "normal":
                 parameter.normal_(std=scale)
@@ -77,35 +82,43 @@ class MLP(nn.Module):
 
 
 class Perceptron(MLP):
-    """One linear layer: a weighted sum of the inputs and a bias, for each output.
+    """A weighted sum of the inputs, and a bias, for each output.
 
     Args:
         inputs: Number of inputs.
         outputs: Number of outputs.
         bias: Whether each neuron adds a bias to its weighted sum.
-        init: Initial weights and biases: ``torch`` as ``nn.Linear`` draws them, ``normal`` from N(0, init_scale^2),
-            ``uniform`` from U(-init_scale, init_scale).
-        init_scale: Scale of the initial weights; with ``init: torch`` a factor on what ``nn.Linear`` draws.
+        init: Initial weights and biases: ``torch`` as ``nn.Linear`` draws them, ``normal`` from
+            N(0, init_scale^2), ``uniform`` from U(-init_scale, init_scale).
+        init_scale: Scale of the initial weights; with ``torch`` a factor on what it draws.
 
     Raises:
-        ValueError: If a width is below 1, a name is unknown, or the scale is not positive and finite.
+        ValueError: If a width is below 1, a name is unknown, or the scale not above 0 and finite.
     """
 
     def __init__(
-        self, inputs: int, outputs: int = 1, bias: bool = True, init: Init = "torch", init_scale: float = 1.0
+        self,
+        inputs: int,
+        outputs: int = 1,
+        bias: bool = True,
+        init: Init = "torch",
+        init_scale: float = 1.0,
     ) -> None:
         super().__init__(inputs, outputs, bias=bias, init=init, init_scale=init_scale)
 
 
-def _check(
-    inputs: int, outputs: int, hidden: Sequence[int], activation: str, init: str, init_scale: float
-) -> None:
-    for name, width in [("inputs", inputs), ("outputs", outputs), *(("hidden", width) for width in hidden)]:
+def check_widths(inputs: int, outputs: int, hidden: Sequence[int]) -> None:
+    for name, width in (("inputs", inputs), ("outputs", outputs)):
         if width < 1:
-            raise ValueError(f"{name}={width}: a layer has at least 1 neuron")
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation={activation!r}: choose one of {', '.join(ACTIVATIONS)}")
-    if init not in get_args(Init):
-        raise ValueError(f"init={init!r}: choose one of {', '.join(get_args(Init))}")
-    if not (math.isfinite(init_scale) and init_scale > 0):
-        raise ValueError(f"init_scale={init_scale}: must be above 0 and finite")
+            raise ValueError(f"{name}={width}: must be at least 1")
+    if any(width < 1 for width in hidden):
+        raise ValueError(f"hidden={list(hidden)}: every layer must have at least 1 neuron")
+
+
+def check_names(activation: str, init: str) -> None:
+    for name, given, allowed in (
+        ("activation", activation, get_args(Activation)),
+        ("init", init, get_args(Init)),
+    ):
+        if given not in allowed:
+            raise ValueError(f"{name}={given!r}: choose one of {', '.join(allowed)}")

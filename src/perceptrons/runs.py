@@ -12,41 +12,45 @@ from lightning.pytorch.loggers import TensorBoardLogger
 ROOT = "lightning_logs"
 SHOWN_ROWS = 16
 
+Columns = dict[str, list[float]]
+
 
 def new_run(root: Path, name: str) -> Path:
-    """Make the next free ``<root>/<name>/version_<n>``; two processes at once never get the same one."""
+    """Make the next free ``<root>/<name>/version_<n>``; no two processes ever get the same."""
     (root / name).mkdir(parents=True, exist_ok=True)
-    taken = [int(path.name[8:]) for path in (root / name).glob("version_*") if path.name[8:].isdigit()]
-    for version in count(max(taken, default=-1) + 1):
+    taken = [path.name[8:] for path in (root / name).glob("version_*")]
+    first = max((int(version) for version in taken if version.isdecimal()), default=-1) + 1
+    for version in count(first):
         directory = root / name / f"version_{version}"
         try:
             os.mkdir(directory)
         except FileExistsError:  # another process was faster
             continue
         return directory
-    raise AssertionError("unreachable")
+    raise AssertionError("count() does not end")
 
 
 class RunLogger(TensorBoardLogger):
-    """TensorBoard's files, right inside a run directory, and no file of hyperparameters: ``config.yaml`` has them."""
+    """TensorBoard's events right inside a run directory."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(save_dir=directory, name="", version="", default_hp_metric=False)
 
     def save(self) -> None:
+        # without Lightning's hparams.yaml: config.yaml has it all
         self.experiment.flush()
 
 
-Columns = dict[str, list[float]]
-
-
 def text(columns: Columns) -> str:
-    """Columns of numbers as aligned lines, the first rows of them."""
-    cells = [[name, *(f"{number:.6g}" for number in numbers[:SHOWN_ROWS])] for name, numbers in columns.items()]
+    """The first rows of columns of numbers, as aligned lines."""
+    cells = [
+        [name, *(f"{number:.6g}" for number in numbers[:SHOWN_ROWS])]
+        for name, numbers in columns.items()
+    ]
     widths = [max(map(len, column)) for column in cells]
     lines = ["  ".join(map(str.rjust, line, widths)) for line in zip(*cells, strict=True)]
-    left = len(next(iter(columns.values()))) - SHOWN_ROWS
-    return "\n".join(lines) + (f"\n... and {left} more" if left > 0 else "")
+    more = len(next(iter(columns.values()))) - SHOWN_ROWS
+    return "\n".join(lines) + (f"\n... and {more} more rows" if more > 0 else "")
 
 
 def write_csv(path: Path, columns: Columns) -> None:
