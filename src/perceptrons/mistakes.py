@@ -150,10 +150,7 @@ def explain_value(path: str, message: str) -> str:
         names = [f"{path}.{name}" for name in parameters(classes[-1])] if classes else []
         given = f"{path}.{found[1]}"
         return f"{given}: no such argument{nearest(given, names)}"
-    values = re.findall(
-        r"(?:Got value|Given value|path string): (.+?)(?:\. Got.*)?$", message, re.M
-    )
-    given = values[-1] if values else ""
+    given = value(message)
     if found := re.search(r"Literal\[([^\]]+)\]", message):
         return f"{path}={given!r}: {choose(given, words(found[1]))}"
     if path in BASES:
