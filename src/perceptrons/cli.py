@@ -207,15 +207,20 @@ class CLI(LightningCLI):
             print(f"\nall rows: {self.directory / 'predictions.csv'}")
 
 
+def quiet() -> None:
+    """Keep Lightning from saying what is no news here."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        # advertisements, and what the reports say better
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in NO_NEWS:
+        warnings.filterwarnings("ignore", message=message)
+
+
 def main(args: list[str] | None = None) -> None:
     """Run a command, from ``args`` or else from the command line.
 
     Raises:
         SystemExit: With status 2 if the command is mistaken, 1 if the training failed.
     """
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
-        # advertisements, and what the reports say better
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in NO_NEWS:
-        warnings.filterwarnings("ignore", message=message)
+    quiet()
     CLI(args)
