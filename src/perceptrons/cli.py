@@ -1,7 +1,9 @@
 """The command line: one LightningCLI, which knows every room, and ``main``."""
 
+import importlib
 import logging
 import os
+import pkgutil
 import re
 import secrets
 import shutil
@@ -19,6 +21,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+import perceptrons
 from perceptrons import runs
 from perceptrons.callbacks import Report
 from perceptrons.classifier import Classifier, NonFiniteLossError, Prediction, columns
@@ -59,6 +62,7 @@ class CLI(LightningCLI):
         words = sys.argv[1:] if args is None else args
         self.verb = next((word for word in words if word in self.subcommands()), None)
         Parser.origins = self.origins = Origins(words)
+        import_files()
         super().__init__(
             Classifier,
             L.LightningDataModule,
@@ -205,6 +209,13 @@ class CLI(LightningCLI):
         if self.directory:
             runs.write_csv(self.directory / "predictions.csv", table)
             print(f"\nall rows: {self.directory / 'predictions.csv'}")
+
+
+def import_files() -> None:
+    """Import every file of the package, so that a class in a new one goes by its short name."""
+    for module in pkgutil.iter_modules(perceptrons.__path__):
+        if module.name not in ("__main__", "plots"):  # the one runs, the other is slow
+            importlib.import_module(f"perceptrons.{module.name}")
 
 
 def quiet() -> None:
