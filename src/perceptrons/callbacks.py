@@ -1,9 +1,27 @@
 """What to watch while it trains."""
 
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+
+class RunLogger(TensorBoardLogger):
+    """TensorBoard's events right inside a run's directory.
+
+    Args:
+        directory: The directory.
+        purge: Update from which on earlier events are void: those of a run that is taken up again.
+    """
+
+    def __init__(self, directory: Path, purge: int | None = None) -> None:
+        super().__init__(directory, "", "", default_hp_metric=False, purge_step=purge)
+
+    def save(self) -> None:
+        # without Lightning's hparams.yaml: config.yaml has it all
+        self.experiment.flush()
 
 
 class Report(Callback):
@@ -17,8 +35,10 @@ class Report(Callback):
 def progress(trainer: Any) -> str:
     """Passes made and passes to make, such as `` 100/1000``."""
     passes = getattr(trainer.datamodule, "passes", 1)
-    updates = trainer.global_step
-    done = passes * updates // trainer.num_training_batches if updates else 0
+    if trainer.sanity_checking:  # before the first update
+        done = passes * trainer.current_epoch
+    else:
+        done = passes * trainer.global_step // trainer.num_training_batches
     if trainer.max_epochs is None or trainer.max_epochs < 0:
         return str(done)
     total = passes * trainer.max_epochs

@@ -4,6 +4,7 @@ Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``, logits ``(rows, outputs)``.
 """
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, cast, get_args
 
@@ -179,20 +180,19 @@ class Classifier(L.LightningModule):
                 f"the loss is not finite at update {update}, learning rate {rate:g}: try a lower"
             )
         if "train" not in self.validated:
-            mean = losses.mean()
-            self.log("train/loss", mean, on_step=False, on_epoch=True, batch_size=len(losses))
+            cast(Metric, self.measures["train/loss"]).update(losses)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         self.measure(self.validated[dataloader_idx], batch)
 
     def on_validation_epoch_end(self) -> None:
-        self.report(*self.validated)
+        self.report()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.measure("test", batch)
 
     def on_test_epoch_end(self) -> None:
-        self.report("test")
+        self.report()
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int = 0) -> Prediction:
         return predict(batch[0], self.net(batch[0]), self.classes)
@@ -202,11 +202,16 @@ class Classifier(L.LightningModule):
         if self.make_scheduler is None:
             return optimizer
         scheduler = self.make_scheduler(optimizer)
+        how = {"scheduler": scheduler, "interval": "step"}
         if isinstance(scheduler, ReduceLROnPlateau):
-            how = {"scheduler": scheduler, "monitor": scheduler.monitor, "interval": "epoch"}
-        else:
-            how = {"scheduler": scheduler, "interval": "step"}
+            how = {"scheduler": scheduler, "monitor": scheduler.monitor, "frequency": sys.maxsize}
         return {"optimizer": optimizer, "lr_scheduler": how}
+
+    def on_train_epoch_end(self) -> None:
+        # not by Lightning, which comes to it only after the checkpoint: a resume would miss it
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(self.trainer.callback_metrics[scheduler.monitor])
 
     @property
     def validated(self) -> list[str]:
@@ -223,11 +228,11 @@ class Classifier(L.LightningModule):
         answered = predict(x, logits, self.classes).classes
         cast(Metric, self.measures[f"{stage}/accuracy"]).update(answered, right)
 
-    def report(self, *stages: str) -> None:
-        """Note the measures of some stages, in one place for all who read them."""
+    def report(self) -> None:
+        """Note all that was measured since the last report, in one place for all who read it."""
         self.measured = {}
         for name, measure in self.measures.items():
-            if name.startswith(stages):
+            if cast(Metric, measure).update_called:
                 self.measured[name] = cast(Metric, measure).compute().item()
                 cast(Metric, measure).reset()
         fitting = self.trainer.state.fn == "fit"

@@ -6,28 +6,32 @@ import os
 import pkgutil
 import re
 import secrets
+import shlex
 import shutil
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 # read when jsonargparse is imported: Lightning 2.6 calls it by names that it has since deprecated
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 
 import lightning as L
 import torch
+import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import perceptrons
-from perceptrons import runs
-from perceptrons.callbacks import Report
+from perceptrons import checkpoints, runs
+from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError, Prediction, columns
 from perceptrons.data import TableData
 from perceptrons.fused import fuse
-from perceptrons.mistakes import Origins, Parser, fail, said_by_class
+from perceptrons.mistakes import choose, fail
+from perceptrons.parser import Origins, Parser, as_flags, said_by_class
+from perceptrons.resume import start, stoppable
 
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
@@ -35,17 +39,23 @@ TRAINER_DEFAULTS = {
     "num_sanity_val_steps": -1,  # all of it: the report before any update
     "enable_model_summary": False,
 }
-CHECKPOINT_DEFAULTS = {
-    "checkpoint.filename": "best",
-    "checkpoint.monitor": "val/loss",
-    "checkpoint.save_last": True,
-    "checkpoint.enable_version_counter": False,
+SAVER_DEFAULTS = {
+    "best.filename": "best",
+    "best.monitor": "val/loss",
+    "best.enable_version_counter": False,
+    "last.filename": "last",
+    "last.save_on_train_epoch_end": True,
+    "last.enable_version_counter": False,
 }
+# numbers in an operation from which on torch shares it out to threads (its GRAIN_SIZE)
+SHARED_OUT = 32_768
 # warnings of Lightning's that a user of this program can do nothing about
 NO_NEWS = (
     r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
     r".*smaller than the logging interval",  # reports go by epochs here
     r"The dirpath has changed",  # a checkpoint of one run is used in another, as asked
+    r"Checkpoint directory .* exists",  # a run is gone on with, as asked
+    r"LightningCLI's args parameter",  # a run is taken up by the words of its own command
 )
 
 
@@ -56,13 +66,15 @@ class CLI(LightningCLI):
         args: The words of the command; without them, those of the command line.
     """
 
-    directory: Path | None = None  # of the run
+    exact: checkpoints.ExactResume
 
     def __init__(self, args: list[str] | None = None) -> None:
-        words = sys.argv[1:] if args is None else args
+        words = list(sys.argv[1:] if args is None else args)
         self.verb = next((word for word in words if word in self.subcommands()), None)
         Parser.origins = self.origins = Origins(words)
         import_files()
+        started = start(self.origins)
+        self.directory, self.resumed = started.directory, started.resumed
         super().__init__(
             Classifier,
             L.LightningDataModule,
@@ -71,8 +83,13 @@ class CLI(LightningCLI):
             parser_class=Parser,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
-            args=args,
+            args=started.words,
         )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        # weights_only: checkpoints are always read without running code
+        return {verb: skip | {"weights_only"} for verb, skip in LightningCLI.subcommands().items()}
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
@@ -81,6 +98,9 @@ class CLI(LightningCLI):
         if self.verb in (None, subcommand):
             return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         return self.init_parser(**kwargs)
+
+    def _parse_ckpt_path(self) -> None:
+        """What Lightning does here, ``start`` has done: it lets flags win over the checkpoint."""
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -96,10 +116,23 @@ class CLI(LightningCLI):
             default=None,
             help="The run is lightning_logs/<name>/version_<n>. null: the config file's name.",
         )
+        parser.add_argument(
+            "--threads",
+            type=int | None,
+            default=None,
+            help="Threads to compute with. null: 1 for a batch too small to share out, or torch's.",
+        )
+        parser.add_argument(
+            "--resume",
+            type=str | None,
+            default=None,
+            help="fit: go on with this run (its directory, or last) in its own directory.",
+        )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.set_defaults(CHECKPOINT_DEFAULTS)
+        parser.add_lightning_class_args(ModelCheckpoint, "best")
+        parser.add_lightning_class_args(ModelCheckpoint, "last")
+        parser.set_defaults(SAVER_DEFAULTS)
         for source, target in (
             ("inputs", "net.init_args.inputs"),
             ("outputs", "net.init_args.outputs"),
@@ -120,13 +153,11 @@ class CLI(LightningCLI):
         self.settings.seed_everything = L.seed_everything(seed, workers=True, verbose=False)
 
     def before_instantiate_classes(self) -> None:
-        trainer = self.settings.trainer
-        if trainer.enable_progress_bar is None:
-            trainer.enable_progress_bar = sys.stdout.isatty()
-        if trainer.accelerator == "gpu" and not (
-            torch.cuda.is_available() or torch.backends.mps.is_available()
-        ):
+        gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+        if self.settings.trainer.accelerator == "gpu" and not gpu:
             fail("trainer.accelerator='gpu': there is no GPU here; choose cpu or auto")
+        if self.settings.threads is not None and self.settings.threads < 1:
+            fail(f"threads={self.settings.threads}: must be at least 1")
         for name in ("inputs", "outputs"):
             if self.origins.give(f"model.net.{name}"):
                 fail(f"model.net.{name}: comes from the data; leave it out")
@@ -134,9 +165,21 @@ class CLI(LightningCLI):
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
+            check_monitors(self.trainer, self.model)
+            check_fits(self.settings.get("ckpt_path"), self.model)
         except (ValueError, TypeError, MisconfigurationException) as mistake:
             fail(self.located(str(mistake)), mistake)
         fuse(self.trainer)
+        if threads := self.settings.threads or threads_for(self.datamodule, self.model):
+            torch.set_num_threads(threads)
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        plugins = self.settings.trainer.plugins or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        kwargs["plugins"] = [*plugins, checkpoints.WholeCheckpointIO()]
+        if self.settings.trainer.enable_progress_bar is None:
+            kwargs["enable_progress_bar"] = sys.stdout.isatty()
+        return super().instantiate_trainer(**kwargs)
 
     def located(self, message: str) -> str:
         """A message that starts with a setting's name, with the path before it and its file."""
@@ -150,44 +193,74 @@ class CLI(LightningCLI):
         return line + self.origins.of(line)
 
     def _run_subcommand(self, subcommand: str) -> None:
-        if not self.settings.trainer.fast_dev_run:
-            self.open_run()
+        there_before = self.directory is not None
         try:
-            super()._run_subcommand(subcommand)
+            if not self.settings.trainer.fast_dev_run:
+                self.open_run()
+            with stoppable(self.trainer):
+                super()._run_subcommand(subcommand)
         except NonFiniteLossError as failure:
             fail(str(failure), failure, status=1)
+        except OSError as failure:
+            fail(f"{failure.strerror or failure}: {failure.filename or self.directory}", failure, 1)
         except (ValueError, MisconfigurationException) as mistake:
             if self.trainer.global_step:
                 raise
-            if self.directory:  # the run never started
+            if self.directory and not there_before:  # the run never started
                 shutil.rmtree(self.directory)
             fail(self.located(str(mistake)), mistake)
 
     def open_run(self) -> None:
-        """Make the run's directory, and lead there what is written."""
-        self.settings.name = self.run_name()
-        root = Path(self.trainer.default_root_dir, runs.ROOT)
-        self.directory = runs.new_run(root, self.settings.name)
-        self._parser(self.subcommand).save(self.settings, self.directory / "config.yaml")
+        """Make the run's directory, where it is not there yet, and lead there what is written."""
+        parser, fitting = self._parser(self.subcommand), self.subcommand == "fit"
+        if self.directory is None:
+            self.settings.name = self.origins.name() or "run"
+            root = Path(self.trainer.default_root_dir, runs.ROOT)
+            self.directory = runs.new_run(root, runs.checked(self.settings.name))
+        if fitting or not (self.directory / "config.yaml").exists():
+            text = parser.dump(self.settings)
+            runs.write_whole(self.directory / "config.yaml", text.encode())
+            self.record()
+        done = (
+            checkpoints.read(Path(file))["global_step"] if (file := self.settings.ckpt_path) else 0
+        )
         if self.settings.trainer.logger in (None, True):
-            self.trainer.loggers = [runs.RunLogger(self.directory)]
+            purge = done + 1 if done else 0
+            self.trainer.loggers = [RunLogger(self.directory, purge if self.resumed else None)]
+        if fitting:
+            sections = yaml.safe_load(parser.dump(self.settings))
+            kept = {key: sections[key] for key in ("seed_everything", "data", "model")}
+            self.exact = checkpoints.ExactResume(self.directory, kept)
+            callbacks_of(self.trainer).insert(0, self.exact)
+        else:
+            self.trainer.fit_loop.epoch_loop._batches_that_stepped = done  # where to log it
         for saver in self.trainer.checkpoint_callbacks:
             if isinstance(saver, ModelCheckpoint) and saver.dirpath is None:
                 saver.dirpath = str(self.directory / "checkpoints")
 
-    def run_name(self) -> str:
-        configs = [Path(str(path)).stem for path in self.settings.config or []]
-        name: str = self.settings.name or (configs[-1] if configs else "run")
-        if name in (".", "..") or set(name) & set("/\\"):
-            fail(f"name={name!r}: must be the name of a directory, without slashes")
-        return name
+    def record(self) -> None:
+        """Write down where the run comes from."""
+        assert self.directory is not None
+        gpu = (
+            torch.cuda.get_device_name()
+            if self.trainer.strategy.root_device.type == "cuda"
+            else None
+        )
+        parser = self._parser(self.subcommand)
+        given = yaml.safe_load(parser.dump(self.settings, skip_default=True))
+        command = shlex.join(["perceptrons", *self.origins.all_words])
+        settings = shlex.join(["perceptrons", str(self.subcommand), *as_flags(given)])
+        record = runs.provenance(command, settings, gpu, torch.get_num_threads())
+        runs.write_json(self.directory / "provenance.json", record)
 
     def after_fit(self) -> None:
-        """Show what was learned and where it is."""
+        """Write the results, and show what was learned and where it is."""
         if self.directory is None:
             return
-        measured = {"updates": self.trainer.global_step, **self.model.measured}
-        runs.write_json(self.directory / "metrics.json", measured)
+        updates, seconds = self.trainer.global_step, round(self.exact.seconds, 3)
+        results = {"updates": updates, "seconds": seconds, **self.model.measured}
+        runs.write_json(self.directory / "metrics.json", results)
+        runs.end(self.directory)
         if isinstance(self.datamodule, TableData):
             print(f"\n{self.answers(self.datamodule)}")
         print(f"\nrun:  {self.directory}")
@@ -211,6 +284,42 @@ class CLI(LightningCLI):
             print(f"\nall rows: {self.directory / 'predictions.csv'}")
 
 
+def callbacks_of(trainer: Any) -> list[L.Callback]:
+    return cast(list[L.Callback], trainer.callbacks)
+
+
+def threads_for(data: L.LightningDataModule, model: Classifier) -> int | None:
+    """1 where no operation is large enough for torch to share it out; ``None`` where some may be.
+
+    Two threads that wait for each other at every small operation take up to ten times as long when
+    the machine has other work.
+    """
+    if not isinstance(data, TableData):
+        return None
+    rows = data.batch_size or len(data.split["train"][0])
+    widest = max(max(weight.shape) for weight in model.net.parameters())
+    return 1 if rows * widest < SHARED_OUT else None
+
+
+def check_monitors(trainer: L.Trainer, model: Classifier) -> None:
+    """Find a callback that waits for a measure that never comes, before the training."""
+    if type(model) is not Classifier:  # one of the user's may log more
+        return
+    names = [f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy")]
+    for callback in callbacks_of(trainer):
+        monitor = getattr(callback, "monitor", None)
+        if monitor is not None and monitor not in names:
+            raise ValueError(f"monitor={monitor!r}: {choose(monitor, names)}")
+
+
+def check_fits(path: str | None, model: Classifier) -> None:
+    """Find out that a checkpoint is of another network before anything is made of it."""
+    if path and (
+        other := checkpoints.differences(model, checkpoints.read(Path(path))["state_dict"])
+    ):
+        raise ValueError(f"ckpt_path={path!r}: is of another network: {other}")
+
+
 def import_files() -> None:
     """Import every file of the package, so that a class in a new one goes by its short name."""
     for module in pkgutil.iter_modules(perceptrons.__path__):
@@ -231,7 +340,8 @@ def main(args: list[str] | None = None) -> None:
     """Run a command, from ``args`` or else from the command line.
 
     Raises:
-        SystemExit: With status 2 if the command is mistaken, 1 if the training failed.
+        SystemExit: With status 2 if the command is mistaken, 1 if the training failed, 130 or 143
+            if it was stopped by Ctrl-C or SIGTERM.
     """
     quiet()
     CLI(args)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,8 +36,9 @@ GATES: dict[str, Callable[[Tensor, int], Tensor]] = {
 class TableLoader:
     """Hands out the batches of a table, going through it ``passes`` times.
 
-    The order of the rows is a pure function of (seed, epoch, pass). Batches in order are views,
-    made once; a table that is one batch is handed out as it is.
+    The order of the rows is a pure function of (seed, epoch, pass), so that it can be taken up at
+    any batch. Batches in order are views, made once; a table that is one batch is handed out as it
+    is.
 
     Args:
         table: ``x (rows, inputs)``, and ``y (rows, outputs)`` where it is known.
@@ -57,6 +59,8 @@ class TableLoader:
         self.table, self.rows = table, len(table[0])
         self.batch_size = batch_size or self.rows
         self.passes, self.shuffle, self.seed, self.epoch = passes, shuffle, seed, 0
+        self.handed_out = 0  # batches of this epoch
+        self.resumed: dict[str, int] = {}
         # where Lightning looks for whom to tell the epoch
         self.batch_sampler = SimpleNamespace(sampler=self)
         pieces = (torch.split(column, self.batch_size) for column in table)
@@ -74,8 +78,21 @@ class TableLoader:
         return self.passes * len(self.in_order)
 
     def __iter__(self) -> Iterator[Table]:
-        for pass_ in range(self.passes):
-            yield from self.shuffled(pass_) if self.shuffle else self.in_order
+        # Lightning tells the epoch after it has asked for the iterator: this runs at the first next
+        resumed, self.resumed = self.resumed, {}
+        self.handed_out = resumed["handed_out"] if resumed.get("epoch") == self.epoch else 0
+        first, skipped = divmod(self.handed_out, len(self.in_order))
+        for pass_ in range(first, self.passes):
+            batches = self.shuffled(pass_) if self.shuffle else self.in_order
+            for batch in islice(batches, skipped if pass_ == first else 0, None):
+                self.handed_out += 1
+                yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "handed_out": self.handed_out}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.resumed = state_dict
 
     def shuffled(self, pass_: int) -> Iterator[Table]:
         """The batches of a pass in its own random order."""

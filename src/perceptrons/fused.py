@@ -66,19 +66,47 @@ def fuse(trainer: L.Trainer) -> None:
     trainer.fit_loop.epoch_loop = FusedEpochLoop(trainer, loop.min_steps, loop.max_steps)
 
 
+class Stopped(SystemExit):
+    """Training ends because the process was asked to end, between two updates."""
+
+    between_updates = True
+
+
 class FusedEpochLoop(_TrainingEpochLoop):
-    """Lightning's training-epoch loop, with the updates between two looks in one plain loop."""
+    """Lightning's training-epoch loop, with the updates between two looks in one plain loop.
+
+    Attributes:
+        running: Whether updates are being made.
+        stop: Exit status to end with before the next update; 0 to go on.
+    """
 
     trainer: Any
+    running = False
+    stop = 0
+
+    def reset(self) -> None:
+        super().reset()
+        # Lightning counts one too many when it takes up a run inside an epoch
+        self._batches_that_stepped = self.global_step
 
     def on_run_start(self, data_fetcher: Any) -> None:
         super().on_run_start(data_fetcher)
-        self.fusible = fusible(self.trainer)
+        self.fusible, self.running = fusible(self.trainer), True
 
     def advance(self, data_fetcher: Any) -> None:
+        self.stop_if_asked()
         if self.fusible and not self.restarting:
             self.run_unseen(data_fetcher, self.updates_to_look() - 1)
         super().advance(data_fetcher)
+
+    def on_advance_end(self, data_fetcher: Any) -> None:
+        super().on_advance_end(data_fetcher)
+        if not self._is_training_done:  # at an epoch's end its report and checkpoint come first
+            self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        if self.stop:
+            raise Stopped(self.stop)
 
     def updates_to_look(self) -> int:
         """Updates until, and with, the next at which Lightning logs, validates, saves or ends."""
@@ -118,7 +146,7 @@ class FusedEpochLoop(_TrainingEpochLoop):
             for scheduler in schedulers:
                 scheduler.step()
             done += 1
-            if trainer.received_sigterm:
+            if self.stop:
                 break
         self.count(data_fetcher, done, len(schedulers))
 
@@ -159,7 +187,7 @@ def fusible(trainer: Any) -> bool:
         and isinstance(trainer.profiler, PassThroughProfiler)
         and trainer.accumulate_grad_batches == 1
         and not trainer.gradient_clip_val
-        and all(config.frequency == 1 for config in trainer.lr_scheduler_configs)
+        and all(c.frequency == 1 for c in trainer.lr_scheduler_configs if c.interval == "step")
         and hands_out_on(trainer.train_dataloader, module.device)
     )
 

@@ -1,13 +1,20 @@
-"""Run directories: made, found, read, recorded."""
+"""Run directories: made, found, read, recorded.
+
+A run is ``lightning_logs/<name>/version_<n>/``. Nothing here needs torch, so looking is quick.
+"""
 
 import csv
+import io
 import json
 import os
+import platform
+import re
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import requires, version
 from itertools import count
 from pathlib import Path
 from typing import Any
-
-from lightning.pytorch.loggers import TensorBoardLogger
 
 ROOT = "lightning_logs"
 SHOWN_ROWS = 16
@@ -18,10 +25,9 @@ Columns = dict[str, list[float]]
 def new_run(root: Path, name: str) -> Path:
     """Make the next free ``<root>/<name>/version_<n>``; no two processes ever get the same."""
     (root / name).mkdir(parents=True, exist_ok=True)
-    taken = [path.name[8:] for path in (root / name).glob("version_*")]
-    first = max((int(version) for version in taken if version.isdecimal()), default=-1) + 1
-    for version in count(first):
-        directory = root / name / f"version_{version}"
+    first = max((number(run) for run in runs_of(root / name)), default=-1) + 1
+    for version_ in count(first):
+        directory = root / name / f"version_{version_}"
         try:
             os.mkdir(directory)
         except FileExistsError:  # another process was faster
@@ -30,15 +36,65 @@ def new_run(root: Path, name: str) -> Path:
     raise AssertionError("count() does not end")
 
 
-class RunLogger(TensorBoardLogger):
-    """TensorBoard's events right inside a run directory."""
+def checked(name: str) -> str:
+    """A name for runs, if it can be the name of a directory.
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(save_dir=directory, name="", version="", default_hp_metric=False)
+    Raises:
+        ValueError: If it cannot.
+    """
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        raise ValueError(f"name={name!r}: must be the name of a directory, without slashes")
+    return name
 
-    def save(self) -> None:
-        # without Lightning's hparams.yaml: config.yaml has it all
-        self.experiment.flush()
+
+def number(run: Path) -> int:
+    return int(run.name.removeprefix("version_"))
+
+
+def runs_of(directory: Path) -> list[Path]:
+    """Run directories of one name, in no order."""
+    found = directory.glob("version_*")
+    return [path for path in found if path.name.removeprefix("version_").isdecimal()]
+
+
+def newest(root: Path, name: str | None) -> list[Path]:
+    """Run directories, the newest first: of one name by number, of all names by time."""
+    if name is not None:
+        return sorted(runs_of(root / name), key=number, reverse=True)
+    every = [run for directory in root.glob("*") for run in runs_of(directory)]
+    return sorted(every, key=lambda run: (run.stat().st_mtime, number(run)), reverse=True)
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write a file so that a crash at any moment leaves the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_csv(path: Path, columns: Columns) -> None:
+    text_ = io.StringIO()
+    writer = csv.writer(text_)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    write_whole(path, text_.getvalue().encode())
 
 
 def text(columns: Columns) -> str:
@@ -53,12 +109,59 @@ def text(columns: Columns) -> str:
     return "\n".join(lines) + (f"\n... and {more} more rows" if more > 0 else "")
 
 
-def write_csv(path: Path, columns: Columns) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
+def provenance(command: str, settings: str, gpu: str | None, threads: int) -> dict[str, Any]:
+    """Where a run comes from.
+
+    Args:
+        command: The command line.
+        settings: A command line of all settings that differ from the defaults.
+        gpu: Name of the GPU, if one is used.
+        threads: Number of threads that torch computes with.
+    """
+    package = __package__ or ""
+    needed = [
+        re.split(r"[^\w-]", need)[0] for need in requires(package) or [] if "extra" not in need
+    ]
+    return {
+        "command": command,
+        "settings": settings,
+        "git": git_state(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in (package, *needed)},
+        "cpu": cpu(),
+        "gpu": gpu,
+        "threads": threads,
+        "start": now(),
+        "end": None,
+    }
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")
+def end(run: Path) -> None:
+    """Note in a run's provenance that it has ended."""
+    file = run / "provenance.json"
+    write_json(file, {**json.loads(file.read_text()), "end": now()})
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit that is checked out here and whether nothing is changed; ``None`` outside git."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout
+
+    try:
+        return {
+            "commit": git("rev-parse", "HEAD").strip(),
+            "clean": not git("status", "--porcelain"),
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()

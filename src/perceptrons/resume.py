@@ -1,0 +1,121 @@
+"""Commands that start from what is there, a run or a checkpoint; and stopping so that one can."""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from perceptrons import checkpoints, runs
+from perceptrons.mistakes import fail
+from perceptrons.parser import Origins, flat
+
+# settings with which a run may go on otherwise than it began
+FREE = (
+    "trainer.max_epochs",
+    "trainer.max_steps",
+    "trainer.max_time",
+    "trainer.enable_progress_bar",
+)
+
+
+class Start(NamedTuple):
+    """A command, completed.
+
+    Attributes:
+        words: Its words, with what the run or the checkpoint has to say put in.
+        directory: Directory of the run that it writes to, where that is there already.
+        resumed: Whether it goes on with that run.
+    """
+
+    words: list[str]
+    directory: Path | None = None
+    resumed: bool = False
+
+
+def start(origins: Origins) -> Start:
+    """Complete a command by the run or checkpoint that it names.
+
+    Raises:
+        SystemExit: If there is no such run or checkpoint.
+    """
+    root = Path(str(origins.value("trainer.default_root_dir") or "."), runs.ROOT)
+    try:
+        if origins.give("resume"):
+            return from_run(str(origins.value("resume")), root, origins)
+        if origins.value("ckpt_path") is not None:
+            return from_checkpoint(str(origins.value("ckpt_path")), root, origins)
+    except checkpoints.CheckpointError as mistake:
+        key = "resume" if origins.give("resume") else "ckpt_path"
+        fail(f"{key}={mistake}", mistake)
+    return Start(origins.all_words)
+
+
+def from_run(asked: str, root: Path, origins: Origins) -> Start:
+    """Go on with a run in its own directory, with its own settings."""
+    if other := sorted(origins.flags.keys() - {*FREE, "resume", "name"}):
+        fail(f"{other[0]}: a run goes on with its own settings, except {', '.join(FREE)}")
+    named = str(origins.value("name")) if origins.give("name") else None
+    found = runs.newest(root, named)[:1] if asked == "last" else [Path(asked)]
+    if not found or not (found[0] / "config.yaml").is_file():
+        fail(f"resume={asked!r}: there is no run, such as {root}/xor/version_0")
+    directory = found[0].resolve()
+    words = ["fit", "--config", str(directory / "config.yaml")]
+    words += [f"--{key}={origins.flags[key]}" for key in FREE if key in origins.flags]
+    if not checkpoints.saved(directory, "last"):
+        print(f"{directory} has no checkpoint yet: it starts anew")
+        return Start(words, directory, resumed=True)
+    file = announced(*checkpoints.find(str(directory), root, None))
+    return Start([*words, "--ckpt_path", str(file)], directory, resumed=True)
+
+
+def from_checkpoint(asked: str, root: Path, origins: Origins) -> Start:
+    """Put the checkpoint's settings before the config's; evaluate a run in its own directory."""
+    file = announced(*checkpoints.find(asked, root, origins.name()))
+    settings = checkpoints.read(file).get("settings", {})
+    supplied = [key for key in flat(settings) if not origins.give(key)]
+    if supplied:
+        print(
+            f"from the checkpoint: {' '.join(f'{key}={flat(settings)[key]}' for key in supplied)}"
+        )
+    verb, *rest = origins.without("ckpt_path")
+    words = [verb, "--config", json.dumps(settings), *rest, "--ckpt_path", str(file)]
+    run = file.resolve().parent.parent
+    evaluated = verb != "fit" and (run / "config.yaml").is_file()
+    return Start(words, run if evaluated else None)
+
+
+def announced(file: Path, passed_over: list[str]) -> Path:
+    for line in passed_over:
+        print(f"passed over {line}")
+    if passed_over:
+        print(f"taken instead: {file}")
+    return file
+
+
+@contextmanager
+def stoppable(trainer: Any) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end what a trainer does: training after its next update, and saved.
+
+    The exit status is the shell's for the signal, 130 or 143. A second signal does not wait.
+    """
+    loop = trainer.fit_loop.epoch_loop
+
+    def stop(number: int, _: Any) -> None:
+        # Lightning's own handler has seen the signal before; it would end with status 0
+        trainer._signal_connector.received_sigterm = False
+        status = 128 + number
+        if not loop.running or loop.stop:
+            raise SystemExit(status)
+        loop.stop = status
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in signals]
+    try:
+        yield
+        if loop.stop:  # it came after the last update
+            raise SystemExit(loop.stop)
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
