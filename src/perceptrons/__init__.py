@@ -1,0 +1,17 @@
+"""Perceptrons and multi-layer perceptrons on Lightning; ``load_run`` is for notebooks."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perceptrons.cli import load_run
+
+__all__ = ["load_run"]
+
+
+def __getattr__(name: str) -> Any:
+    # only then: it takes Lightning seconds to be imported, which `perceptrons runs` does not need
+    if name == "load_run":
+        from perceptrons.cli import load_run
+
+        return load_run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

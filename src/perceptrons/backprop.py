@@ -34,7 +34,7 @@ SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     nn.Sigmoid: lambda a: a * (1 - a),
     nn.Tanh: lambda a: 1 - a * a,
     nn.ReLU: lambda a: (a > 0).to(a.dtype),
-    nn.LeakyReLU: lambda a: torch.where(a > 0, 1.0, 0.01),
+    nn.LeakyReLU: lambda a: torch.where(a > 0, a.new_tensor(1), a.new_tensor(0.01)),
     nn.Identity: torch.ones_like,
 }
 

@@ -29,6 +29,10 @@ STAGES = ("train", "val", "test")
 class NonFiniteLossError(ArithmeticError):
     """The loss has become infinite, or not a number."""
 
+    def __init__(self, update: int, rate: float) -> None:
+        where = f"at update {update}, learning rate {rate:g}"
+        super().__init__(f"the loss is not finite {where}: try a lower one")
+
 
 def mse(logits: Tensor, y: Tensor) -> Tensor:
     """Squared error of the probabilities, mean over rows and outputs."""
@@ -44,7 +48,7 @@ def measured_bce(logits: Tensor, y: Tensor) -> Tensor:
     loses as many digits to cancellation once the network is sure.
     """
     from_p = F.binary_cross_entropy(torch.sigmoid(logits), y, reduction="none")
-    return torch.where(logits.abs() < 16, from_p, F.softplus((1 - 2 * y) * logits)).mean()
+    return torch.where(logits.abs() < 8, from_p, F.softplus((1 - 2 * y) * logits)).mean()
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -106,8 +110,8 @@ class Classifier(L.LightningModule):
             ``cross_entropy`` (for more than two classes), or a module of your own that takes logits
             and targets. Each is a mean over rows and outputs.
         optimizer: The optimizer and its settings.
-        scheduler: A learning-rate scheduler, stepped at each update; ``ReduceLROnPlateau`` at each
-            report.
+        scheduler: A learning-rate scheduler, stepped at each update, or Lightning's
+            ``lightning.pytorch.cli.ReduceLROnPlateau``, at the end of each epoch.
         bias_lr_factor: Learning rate of the biases, as a multiple of the weights'.
         gradients: ``autograd``, or ``by_hand`` for the chain rule as ``backprop.py`` has it.
 
@@ -118,6 +122,7 @@ class Classifier(L.LightningModule):
 
     # this hook looks at all the updates since it was called last, so they may be fused
     once_per_look = ("on_train_batch_end",)
+    monitors: tuple[str, ...] = ()  # measures that the scheduler waits for
 
     def __init__(
         self,
@@ -142,11 +147,12 @@ class Classifier(L.LightningModule):
         self.measures = nn.ModuleDict({f"{stage}/loss": MeanMetric() for stage in STAGES})
         self.measures.update({f"{stage}/accuracy": accuracy(classes) for stage in STAGES})
         self.measured: dict[str, float] = {}
-        self.losses: list[Tensor] = []  # of the updates since the last look
+        # of the updates since the last look: loss, learning rate, number in the epoch
+        self.steps: list[tuple[Tensor, float, int]] = []
         self.derivatives: list[Tensor] = []  # of the last update, where they are made by hand
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.bias_lr_factor = bias_lr_factor
-        self._optimizer()  # a mistaken one should be known now
+        self.configure_optimizers()  # what is mistaken in it should be known now
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.net(x))
@@ -159,7 +165,7 @@ class Classifier(L.LightningModule):
         else:
             logits = self.net(x)
         loss = self.loss(logits, y)
-        self.losses.append(loss.detach())
+        self.steps.append((loss.detach(), self.rates[0]["lr"], batch_idx))
         return loss
 
     def backward(self, loss: Tensor) -> None:
@@ -170,15 +176,12 @@ class Classifier(L.LightningModule):
         return None
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        losses = torch.stack(self.losses)
-        self.losses.clear()
+        losses = torch.stack([loss for loss, _, _ in self.steps])
         finite = losses.isfinite()
         if not finite.all():
-            update = self.global_step - len(losses) + int(finite.int().argmin()) + 1
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            raise NonFiniteLossError(
-                f"the loss is not finite at update {update}, learning rate {rate:g}: try a lower"
-            )
+            _, rate, number = self.steps[int(finite.int().argmin())]
+            raise NonFiniteLossError(self.global_step - batch_idx + number, rate)
+        self.steps.clear()
         if "train" not in self.validated:
             cast(Metric, self.measures["train/loss"]).update(losses)
 
@@ -199,19 +202,24 @@ class Classifier(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer()
+        self.rates = optimizer.param_groups
         if self.make_scheduler is None:
             return optimizer
         scheduler = self.make_scheduler(optimizer)
         how = {"scheduler": scheduler, "interval": "step"}
         if isinstance(scheduler, ReduceLROnPlateau):
             how = {"scheduler": scheduler, "monitor": scheduler.monitor, "frequency": sys.maxsize}
+            self.monitors = (scheduler.monitor,)
+        elif isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            raise ValueError("scheduler: has nothing to monitor; use lightning.pytorch.cli's")
         return {"optimizer": optimizer, "lr_scheduler": how}
 
     def on_train_epoch_end(self) -> None:
         # not by Lightning, which comes to it only after the checkpoint: a resume would miss it
         scheduler = self.lr_schedulers()
-        if isinstance(scheduler, ReduceLROnPlateau):
-            scheduler.step(self.trainer.callback_metrics[scheduler.monitor])
+        measured = self.trainer.callback_metrics
+        if isinstance(scheduler, ReduceLROnPlateau) and scheduler.monitor in measured:
+            scheduler.step(measured[scheduler.monitor])
 
     @property
     def validated(self) -> list[str]:
@@ -235,6 +243,8 @@ class Classifier(L.LightningModule):
             if cast(Metric, measure).update_called:
                 self.measured[name] = cast(Metric, measure).compute().item()
                 cast(Metric, measure).reset()
+        if not all(map(math.isfinite, self.measured.values())):
+            raise NonFiniteLossError(self.global_step, self.rates[0]["lr"])
         fitting = self.trainer.state.fn == "fit"
         self.log_dict(self.measured, logger=not fitting)
         for logger in self.loggers if fitting else ():

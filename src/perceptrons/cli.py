@@ -22,16 +22,17 @@ import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.seed import isolate_rng
 
 import perceptrons
-from perceptrons import checkpoints, runs
+from perceptrons import checkpoints, listing, runs
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError, Prediction, columns
 from perceptrons.data import TableData
 from perceptrons.fused import fuse
 from perceptrons.mistakes import choose, fail
 from perceptrons.parser import Origins, Parser, as_flags, said_by_class
-from perceptrons.resume import start, stoppable
+from perceptrons.resume import FREE, start, stoppable
 
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
@@ -167,10 +168,11 @@ class CLI(LightningCLI):
             super().instantiate_classes()
             check_monitors(self.trainer, self.model)
             check_fits(self.settings.get("ckpt_path"), self.model)
+            threads = self.settings.threads or threads_for(self.datamodule, self.model)
         except (ValueError, TypeError, MisconfigurationException) as mistake:
             fail(self.located(str(mistake)), mistake)
         fuse(self.trainer)
-        if threads := self.settings.threads or threads_for(self.datamodule, self.model):
+        if threads:
             torch.set_num_threads(threads)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
@@ -212,45 +214,48 @@ class CLI(LightningCLI):
 
     def open_run(self) -> None:
         """Make the run's directory, where it is not there yet, and lead there what is written."""
-        parser, fitting = self._parser(self.subcommand), self.subcommand == "fit"
         if self.directory is None:
             self.settings.name = self.origins.name() or "run"
             root = Path(self.trainer.default_root_dir, runs.ROOT)
             self.directory = runs.new_run(root, runs.checked(self.settings.name))
-        if fitting or not (self.directory / "config.yaml").exists():
-            text = parser.dump(self.settings)
-            runs.write_whole(self.directory / "config.yaml", text.encode())
             self.record()
-        done = (
-            checkpoints.read(Path(file))["global_step"] if (file := self.settings.ckpt_path) else 0
-        )
+        elif self.resumed:
+            runs.extend(self.directory, self.origins.all_words, self.origins.given(FREE))
+        file, done = self.settings.ckpt_path, 0
+        if file:
+            done = checkpoints.read(Path(file))["global_step"]
         if self.settings.trainer.logger in (None, True):
-            purge = done + 1 if done else 0
-            self.trainer.loggers = [RunLogger(self.directory, purge if self.resumed else None)]
-        if fitting:
-            sections = yaml.safe_load(parser.dump(self.settings))
-            kept = {key: sections[key] for key in ("seed_everything", "data", "model")}
-            self.exact = checkpoints.ExactResume(self.directory, kept)
-            callbacks_of(self.trainer).insert(0, self.exact)
-        else:
-            self.trainer.fit_loop.epoch_loop._batches_that_stepped = done  # where to log it
+            purge = done + bool(file) if self.resumed else None
+            self.trainer.loggers = [RunLogger(self.directory, purge)]
         for saver in self.trainer.checkpoint_callbacks:
             if isinstance(saver, ModelCheckpoint) and saver.dirpath is None:
                 saver.dirpath = str(self.directory / "checkpoints")
+        if self.subcommand == "fit":
+            self.exact = checkpoints.ExactResume(self.directory, self.sections())
+            callbacks_of(self.trainer).insert(0, self.exact)
+            if self.resumed and file:
+                self.trainer.num_sanity_val_steps = 0  # that report is there already
+        else:
+            self.trainer.fit_loop.epoch_loop._batches_that_stepped = done  # where to log it
+
+    def sections(self) -> dict[str, Any]:
+        """The settings that a checkpoint needs to be taken up."""
+        settings = yaml.safe_load(self._parser(self.subcommand).dump(self.settings))
+        return {key: settings[key] for key in ("seed_everything", "data", "model")}
 
     def record(self) -> None:
-        """Write down where the run comes from."""
+        """Write down the run's settings and where it comes from."""
         assert self.directory is not None
-        gpu = (
-            torch.cuda.get_device_name()
-            if self.trainer.strategy.root_device.type == "cuda"
-            else None
+        parser, cuda = (
+            self._parser(self.subcommand),
+            self.trainer.strategy.root_device.type == "cuda",
         )
-        parser = self._parser(self.subcommand)
+        runs.write_whole(self.directory / "config.yaml", parser.dump(self.settings).encode())
         given = yaml.safe_load(parser.dump(self.settings, skip_default=True))
-        command = shlex.join(["perceptrons", *self.origins.all_words])
         settings = shlex.join(["perceptrons", str(self.subcommand), *as_flags(given)])
-        record = runs.provenance(command, settings, gpu, torch.get_num_threads())
+        gpu = torch.cuda.get_device_name() if cuda else None
+        threads = torch.get_num_threads()
+        record = runs.provenance(self.origins.all_words, settings, gpu, threads)
         runs.write_json(self.directory / "provenance.json", record)
 
     def after_fit(self) -> None:
@@ -306,8 +311,8 @@ def check_monitors(trainer: L.Trainer, model: Classifier) -> None:
     if type(model) is not Classifier:  # one of the user's may log more
         return
     names = [f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy")]
-    for callback in callbacks_of(trainer):
-        monitor = getattr(callback, "monitor", None)
+    monitors = [getattr(callback, "monitor", None) for callback in callbacks_of(trainer)]
+    for monitor in (*monitors, *model.monitors):
         if monitor is not None and monitor not in names:
             raise ValueError(f"monitor={monitor!r}: {choose(monitor, names)}")
 
@@ -343,5 +348,36 @@ def main(args: list[str] | None = None) -> None:
         SystemExit: With status 2 if the command is mistaken, 1 if the training failed, 130 or 143
             if it was stopped by Ctrl-C or SIGTERM.
     """
+    words = sys.argv[1:] if args is None else args
+    if words[:1] == ["runs"]:
+        return listing.main(words[1:])
     quiet()
-    CLI(args)
+    CLI(words)
+    return None
+
+
+def load_run(directory: str | Path, kind: str = "last") -> tuple[Classifier, TableData]:
+    """A run's trained classifier and its data, to go on with in a notebook.
+
+    Args:
+        directory: The run's directory, such as ``lightning_logs/xor/version_0``.
+        kind: Which of its checkpoints: ``last`` or ``best``.
+
+    Raises:
+        ValueError: If the run has no such checkpoint that can be read.
+    """
+    saved = checkpoints.saved(Path(directory), kind)
+    if not saved:
+        raise checkpoints.CheckpointError(f"{str(directory)!r}: has no checkpoint {kind}")
+    with isolate_rng():
+        loaded = Loaded(["predict", "--ckpt_path", str(saved[0])])
+    loaded.model.load_state_dict(checkpoints.read(saved[0])["state_dict"])
+    loaded.datamodule.setup("predict")
+    return loaded.model.eval(), loaded.datamodule
+
+
+class Loaded(CLI):
+    """A command that is made ready and not run."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass

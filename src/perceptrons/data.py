@@ -72,7 +72,8 @@ class TableLoader:
         return self.table[0].device
 
     def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+        if epoch != self.epoch:
+            self.epoch, self.handed_out = epoch, 0
 
     def __len__(self) -> int:
         return self.passes * len(self.in_order)
@@ -353,8 +354,11 @@ def split_rows(
     for name, fraction in (("test", test_fraction), ("val", val_fraction)):
         if fraction:
             count = round(fraction * len(labels))
-            rows, kept[name] = train_test_split(
-                rows, test_size=count, stratify=labels[rows], random_state=seed
-            )
+            try:
+                rows, kept[name] = train_test_split(
+                    rows, test_size=count, stratify=labels[rows], random_state=seed
+                )
+            except ValueError as mistake:
+                raise ValueError(f"{name}_fraction={fraction}: {mistake}") from mistake
     chosen = {"train": rows, "val": rows, "test": everything, "all": everything} | kept
     return {name: tuple(column[rows] for column in table) for name, rows in chosen.items()}

@@ -59,8 +59,8 @@ def fuse(trainer: L.Trainer) -> None:
     """Let a trainer fuse the updates of a module that allows it.
 
     A module allows it by an attribute ``once_per_look``: a tuple with the names of those of its
-    hooks that need not see each update. Its ``training_step`` then must log nothing. A callback may
-    have the attribute as well.
+    hooks that need not see each update. Its ``training_step`` must log nothing then; a subclass that
+    has a ``training_step`` of its own must say so anew. A callback may have the attribute as well.
     """
     loop = trainer.fit_loop.epoch_loop
     trainer.fit_loop.epoch_loop = FusedEpochLoop(trainer, loop.min_steps, loop.max_steps)
@@ -84,28 +84,35 @@ class FusedEpochLoop(_TrainingEpochLoop):
     running = False
     stop = 0
 
-    def reset(self) -> None:
-        super().reset()
-        # Lightning counts one too many when it takes up a run inside an epoch
-        self._batches_that_stepped = self.global_step
+    def __init__(self, trainer: Any, min_steps: int | None = None, max_steps: int = -1) -> None:
+        super().__init__(trainer, min_steps, max_steps)
+        self.end = max_steps
+
+    @_TrainingEpochLoop.restarting.setter  # type: ignore[untyped-decorator]
+    def restarting(self, restarting: bool) -> None:
+        _TrainingEpochLoop.restarting.fset(self, restarting)
+        # with max_steps Lightning takes a finished epoch for one to go on with, and goes through it
+        # twice; so it is hidden while the fit loop, which loads after this one, decides
+        loading = restarting and not self._loaded_from_state_dict
+        self.max_steps = -1 if loading else self.end
 
     def on_run_start(self, data_fetcher: Any) -> None:
         super().on_run_start(data_fetcher)
         self.fusible, self.running = fusible(self.trainer), True
 
     def advance(self, data_fetcher: Any) -> None:
-        self.stop_if_asked()
+        if self.stop:  # asked since the last epoch's last update: of this one nothing is done
+            self.batch_progress.is_last_batch = False
+            raise Stopped(self.stop)
         if self.fusible and not self.restarting:
             self.run_unseen(data_fetcher, self.updates_to_look() - 1)
         super().advance(data_fetcher)
 
     def on_advance_end(self, data_fetcher: Any) -> None:
         super().on_advance_end(data_fetcher)
-        if not self._is_training_done:  # at an epoch's end its report and checkpoint come first
-            self.stop_if_asked()
-
-    def stop_if_asked(self) -> None:
-        if self.stop:
+        # Lightning counts one too many where it takes up a run inside an epoch
+        self._batches_that_stepped = self.global_step
+        if self.stop and not self._is_training_done:  # an epoch's end has its report first
             raise Stopped(self.stop)
 
     def updates_to_look(self) -> int:
@@ -131,10 +138,12 @@ class FusedEpochLoop(_TrainingEpochLoop):
         configs = trainer.lr_scheduler_configs
         schedulers = [config.scheduler for config in configs if config.interval == "step"]
         batches = data_fetcher.iterator._iterator.iterators[0]
-        first, done = self.batch_idx + 1, 0
+        first, done, steps = self.batch_idx + 1, 0, 0
         batch: Any = None
 
         def closure() -> torch.Tensor:
+            nonlocal steps
+            steps += 1  # some optimizers take several for an update
             loss: torch.Tensor = module.training_step(batch, first + done)
             for parameter in parameters:
                 parameter.grad = None
@@ -148,14 +157,14 @@ class FusedEpochLoop(_TrainingEpochLoop):
             done += 1
             if self.stop:
                 break
-        self.count(data_fetcher, done, len(schedulers))
+        self.count(data_fetcher, done, steps, len(schedulers))
 
-    def count(self, data_fetcher: Any, done: int, schedulers: int) -> None:
+    def count(self, data_fetcher: Any, done: int, steps: int, schedulers: int) -> None:
         """Move every counter as ``done`` updates through Lightning would have."""
         data_fetcher.fetched += done
         self.batch_progress.increment_by(done)
         self.automatic_optimization.optim_progress.optimizer.step.increment_by(done)
-        self.automatic_optimization.optim_progress.optimizer.zero_grad.increment_by(done)
+        self.automatic_optimization.optim_progress.optimizer.zero_grad.increment_by(steps)
         self.scheduler_progress.increment_by(done * schedulers)
         self._batches_that_stepped += done
 
@@ -176,6 +185,8 @@ def fusible(trainer: Any) -> bool:
     module, data = trainer.lightning_module, trainer.datamodule
     return (
         hasattr(module, "once_per_look")
+        and issubclass(definer(module, "once_per_look"), definer(module, "training_step"))
+        and trainer.num_training_batches != float("inf")  # Lightning would fetch one ahead
         and module.automatic_optimization
         and not any(sees(module, hook) for hook in MODULE_HOOKS)
         and not any(
@@ -194,9 +205,15 @@ def fusible(trainer: Any) -> bool:
 
 def sees(owner: L.LightningModule | Callback, hook: str) -> bool:
     """Whether a module or callback has a hook that must see each update."""
-    if isinstance(owner, PATIENT) or hook in getattr(owner, "once_per_look", ()):
+    if hook in getattr(owner, "once_per_look", ()) or not is_overridden(hook, owner):
         return False
-    return is_overridden(hook, owner)
+    by_lightning = definer(owner, hook).__module__.startswith("lightning.")
+    return not (isinstance(owner, PATIENT) and by_lightning)
+
+
+def definer(owner: object, name: str) -> type:
+    """The class that an attribute comes from."""
+    return next(class_ for class_ in type(owner).__mro__ if name in vars(class_))
 
 
 def hands_out_on(loader: object, device: torch.device) -> bool:

@@ -90,6 +90,10 @@ class Origins:
         values = [found for config in self.configs.values() for found in within(config, path)]
         return self.flags.get(path) or (values[-1] if values else None)
 
+    def given(self, paths: Iterable[str]) -> dict[str, Any]:
+        """Those of some settings that flags give, as YAML reads them."""
+        return {path: yaml.safe_load(self.flags[path]) for path in paths if path in self.flags}
+
     def give(self, path: str) -> bool:
         """Whether a setting is given at all."""
         return path in self.flags or any(within(config, path) for config in self.configs.values())
@@ -200,6 +204,8 @@ def explain_value(path: str, message: str) -> str:
     given = value(message)
     if found := re.search(r"Literal\[([^\]]+)\]", message):
         return f"{path}={given!r}: {choose(given, words(found[1]))}"
+    if path in BASES and given in (names := subclasses(BASES[path])) and names.count(given) > 1:
+        return f"{path}={given!r}: several classes have this name; give one with its module"
     if path in BASES:
         near = nearest(given.rpartition(".")[2], subclasses(BASES[path]))
         return f"{path}={given!r}: no such class{near}"

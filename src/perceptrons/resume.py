@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,7 +111,8 @@ def stoppable(trainer: Any) -> Iterator[None]:
             raise SystemExit(status)
         loop.stop = status
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    signals = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
     before = [signal.signal(number, stop) for number in signals]
     try:
         yield

@@ -9,12 +9,15 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import requires, version
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import yaml
 
 ROOT = "lightning_logs"
 SHOWN_ROWS = 16
@@ -89,6 +92,11 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file holds; nothing, where a run was killed before it was written."""
+    return cast(dict[str, Any], json.loads(path.read_text())) if path.exists() else {}
+
+
 def write_csv(path: Path, columns: Columns) -> None:
     text_ = io.StringIO()
     writer = csv.writer(text_)
@@ -109,11 +117,11 @@ def text(columns: Columns) -> str:
     return "\n".join(lines) + (f"\n... and {more} more rows" if more > 0 else "")
 
 
-def provenance(command: str, settings: str, gpu: str | None, threads: int) -> dict[str, Any]:
+def provenance(words: list[str], settings: str, gpu: str | None, threads: int) -> dict[str, Any]:
     """Where a run comes from.
 
     Args:
-        command: The command line.
+        words: The words of the command.
         settings: A command line of all settings that differ from the defaults.
         gpu: Name of the GPU, if one is used.
         threads: Number of threads that torch computes with.
@@ -123,7 +131,7 @@ def provenance(command: str, settings: str, gpu: str | None, threads: int) -> di
         re.split(r"[^\w-]", need)[0] for need in requires(package) or [] if "extra" not in need
     ]
     return {
-        "command": command,
+        "command": shlex.join([package, *words]),
         "settings": settings,
         "git": git_state(),
         "python": platform.python_version(),
@@ -132,14 +140,27 @@ def provenance(command: str, settings: str, gpu: str | None, threads: int) -> di
         "gpu": gpu,
         "threads": threads,
         "start": now(),
+        "resumed": [],
         "end": None,
     }
 
 
+def extend(run: Path, words: list[str], settings: dict[str, Any]) -> None:
+    """Note that a run goes on, and with which settings it does so otherwise than it began."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    for path, value in settings.items():
+        section, _, name = path.partition(".")
+        config.setdefault(section, {})[name] = value
+    write_whole(run / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+    record = read_json(run / "provenance.json")
+    again = {"command": shlex.join([__package__ or "", *words]), "start": now()}
+    record["resumed"] = [*record.get("resumed", []), again]
+    write_json(run / "provenance.json", record)
+
+
 def end(run: Path) -> None:
     """Note in a run's provenance that it has ended."""
-    file = run / "provenance.json"
-    write_json(file, {**json.loads(file.read_text()), "end": now()})
+    write_json(run / "provenance.json", {**read_json(run / "provenance.json"), "end": now()})
 
 
 def now() -> str:

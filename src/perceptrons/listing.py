@@ -1,0 +1,155 @@
+"""``perceptrons runs``: which runs there are, how they ended, and in which settings they differ."""
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from perceptrons import runs
+from perceptrons.mistakes import choose, fail
+
+Row = dict[str, Any]
+
+# settings in which two runs of one experiment differ without being different experiments
+NO_SETTINGS = ("name", "ckpt_path", "trainer.enable_progress_bar")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, where a mistake costs one line."""
+
+    def error(self, message: str) -> NoReturn:
+        fail(message)
+
+
+def main(words: list[str] | None = None) -> None:
+    """List the runs under ``lightning_logs/``, or compare two.
+
+    Raises:
+        SystemExit: With status 2 if the command is mistaken.
+    """
+    given = parser().parse_args(sys.argv[2:] if words is None else words)
+    if given.diff:
+        first, second = (found(name, given.root) for name in given.diff)
+        show(differences(first, second), given)
+        return
+    rows = listed(given.root)
+    if not rows:
+        print(f"no runs in {given.root}")
+        return
+    if given.sort:
+        rows = in_order(rows, given.sort)
+    show(rows, given)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = Parser("perceptrons runs", description="List the runs, or compare two.")
+    made.add_argument("--sort", metavar="COLUMN", help="sort by a column; -COLUMN: the other way")
+    made.add_argument("--csv", action="store_true", help="as CSV")
+    made.add_argument("--json", action="store_true", help="as JSON")
+    made.add_argument("--diff", nargs=2, metavar="RUN", help="what differs between two runs")
+    made.add_argument("--root", type=Path, default=Path(runs.ROOT), help="where the runs are")
+    return made
+
+
+def listed(root: Path) -> list[Row]:
+    """A row for each run, the newest first, with the settings in which they differ."""
+    paths = [run for run in runs.newest(root, None) if (run / "config.yaml").exists()]
+    settings = [settings_of(run) for run in paths]
+    names = dict.fromkeys(name for each in settings for name in each)
+    differing = [name for name in names if len({str(each.get(name)) for each in settings}) > 1]
+    return [
+        {**results_of(run), **{name: each.get(name) for name in differing}}
+        for run, each in zip(paths, settings, strict=True)
+    ]
+
+
+def results_of(run: Path) -> Row:
+    """How a run ended; its measures are empty where it has not ended."""
+    metrics, origin = runs.read_json(run / "metrics.json"), runs.read_json(run / "provenance.json")
+    return {
+        "name": run.parent.name,
+        "version": runs.number(run),
+        "when": origin.get("start"),
+        "updates": metrics.get("updates"),
+        "loss": metrics.get("val/loss"),
+        "accuracy": metrics.get("val/accuracy"),
+    }
+
+
+def settings_of(run: Path) -> Row:
+    """A run's settings, by the names of their flags."""
+
+    def flat(value: Any, path: str) -> Row:
+        if not isinstance(value, dict):
+            return {path: value}
+        inner = {key: each for key, each in value.items() if key not in ("class_path", "init_args")}
+        rows = {path: value["class_path"].rpartition(".")[2]} if "class_path" in value else {}
+        for key, each in (inner | value.get("init_args", {})).items():
+            rows |= flat(each, f"{path}.{key}" if path else key)
+        return rows
+
+    every = flat(yaml.safe_load((run / "config.yaml").read_text()), "")
+    return {name: value for name, value in every.items() if name not in NO_SETTINGS}
+
+
+def found(name: str, root: Path) -> Path:
+    """A run by its directory, or by ``<name>/version_<n>``."""
+    for path in (Path(name), root / name):
+        if (path / "config.yaml").exists():
+            return path
+    known = [f"{run.parent.name}/{run.name}" for run in runs.newest(root, None)]
+    return fail(f"--diff={name!r}: no such run; {choose(name, known)}")
+
+
+def differences(first: Path, second: Path) -> list[Row]:
+    """A row for each setting and each result in which two runs differ."""
+    one, other = ({**settings_of(run), **results_of(run)} for run in (first, second))
+    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    return [
+        {"setting": name, str(first): one.get(name), str(second): other.get(name)} for name in names
+    ]
+
+
+def in_order(rows: list[Row], column: str) -> list[Row]:
+    """Rows by a column, those that lack it last."""
+    name = column.removeprefix("-")
+    if name not in rows[0]:
+        fail(f"--sort={column!r}: {choose(name, list(rows[0]))}")
+    have = [row for row in rows if row[name] is not None]
+    have.sort(key=lambda row: sortable(row[name]), reverse=column.startswith("-"))
+    return have + [row for row in rows if row[name] is None]
+
+
+def sortable(value: Any) -> tuple[bool, Any]:
+    """A key by which numbers and other values can be sorted together."""
+    number = isinstance(value, int | float)
+    return not number, value if number else str(value)
+
+
+def show(rows: list[Row], given: argparse.Namespace) -> None:
+    if given.json:
+        print(json.dumps(rows, indent=2))
+    elif given.csv:
+        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        print(aligned(rows) if rows else "no difference")
+
+
+def aligned(rows: list[Row]) -> str:
+    """Rows as lines with aligned columns."""
+    cells = [[name, *(cell(row[name]) for row in rows)] for name in rows[0]]
+    widths = [max(map(len, column)) for column in cells]
+    lines = zip(*cells, strict=True)
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
