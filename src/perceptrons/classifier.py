@@ -244,7 +244,7 @@ class Classifier(L.LightningModule):
                 self.measured[name] = cast(Metric, measure).compute().item()
                 cast(Metric, measure).reset()
         if not all(map(math.isfinite, self.measured.values())):
-            raise NonFiniteLossError(self.global_step, self.rates[0]["lr"])
+            raise NonFiniteLossError(self.global_step + 1, self.rates[0]["lr"])
         fitting = self.trainer.state.fn == "fit"
         self.log_dict(self.measured, logger=not fitting)
         for logger in self.loggers if fitting else ():

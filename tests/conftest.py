@@ -1,0 +1,68 @@
+"""What the tests share: one thread, a directory of their own, and the command line in-process."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+import pytest
+import torch
+
+from perceptrons.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+class Finished(NamedTuple):
+    """How a command ended, and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[[str], Finished]
+
+
+def quiet_trainer(**settings: Any) -> L.Trainer:
+    """Lightning's trainer on the CPU, which shows nothing and writes only what it is asked to."""
+    quiet: dict[str, Any] = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return L.Trainer(**(quiet | settings))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory to work in, from where ``configs/`` is seen as from the repository."""
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def command(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Runs ``perceptrons`` with the words of a line, split at spaces."""
+    # Lightning warns where there are words beside those it is given
+    monkeypatch.setattr("sys.argv", ["perceptrons"])
+
+    def run(line: str) -> Finished:
+        status = 0
+        try:
+            main(line.split())
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        return Finished(status, *capsys.readouterr())
+
+    return run

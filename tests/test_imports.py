@@ -1,0 +1,96 @@
+"""Who may import whom: the rooms of the package, and that the guard at their doors can fail."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import perceptrons
+
+FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
+
+# what of the package each file may import
+OURS: dict[str, set[str]] = {
+    "__init__": {"cli"},
+    "__main__": {"cli", "listing"},
+    "network": set(),
+    "backprop": {"network"},
+    "data": set(),
+    "classifier": {"network", "backprop"},
+    "fused": set(),
+    "plots": set(),
+    "callbacks": {"plots"},
+    "runs": set(),
+    "checkpoints": {"runs"},
+    "mistakes": set(),
+    "listing": {"runs", "mistakes"},
+    "parser": {"mistakes"},
+    "resume": {"checkpoints", "runs", "mistakes", "parser"},
+    "cli": set(FILES) - {"__main__"},
+}
+# which libraries, beside Python's own; a file without a row here may import any
+LIBRARIES = {
+    "network": {"torch"},
+    "backprop": {"torch"},
+    "data": {"torch", "sklearn", "numpy", "lightning"},
+    "fused": {"torch", "lightning"},
+    "plots": {"numpy", "matplotlib"},
+}
+
+
+def imported(source: str) -> Iterator[str]:
+    """Full names of the modules, or of things in modules, that a source imports anywhere."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = ["perceptrons"] if node.level else []
+            parts += [node.module] if node.module else []
+            yield from (".".join([*parts, alias.name]) for alias in node.names)
+
+
+def trespasses(room: str, source: str) -> set[str]:
+    """What a file imports and may not."""
+    found = set()
+    for name in imported(source):
+        top, _, rest = name.partition(".")
+        if top == "perceptrons":
+            ours = rest.partition(".")[0]
+            found |= {ours} - OURS[room] - {""}
+        elif top not in sys.stdlib_module_names:
+            found |= {top} - LIBRARIES.get(room, {top})
+    return found
+
+
+@pytest.mark.parametrize("room", sorted(FILES))
+def test_a_file_imports_only_what_it_may(room: str) -> None:
+    assert room in OURS, f"{room}.py has no row in OURS: say what it may import"
+    assert not trespasses(room, FILES[room].read_text())
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "found"),
+    [
+        ("network", "import lightning as L", {"lightning"}),
+        ("network", "from lightning.pytorch import Trainer", {"lightning"}),
+        ("network", "import math\nimport torch.nn.functional as F", set()),
+        ("classifier", "from perceptrons.data import Gates", {"data"}),
+        ("classifier", "from perceptrons import backprop, data", {"data"}),
+        ("classifier", "from .data import Gates", {"data"}),
+        ("classifier", "from . import network, data", {"data"}),
+        ("classifier", "import perceptrons.data", {"data"}),
+        ("data", "def tables():\n    from perceptrons.classifier import Batch", {"classifier"}),
+        ("data", "if TYPE_CHECKING:\n    import pandas", {"pandas"}),
+        ("runs", "from perceptrons.cli import main", {"cli"}),
+        ("plots", "import torch", {"torch"}),
+        ("cli", "import perceptrons\nfrom perceptrons import data, classifier", set()),
+    ],
+)
+def test_the_guard_sees_a_forbidden_import(room: str, source: str, found: set[str]) -> None:
+    assert trespasses(room, source) == found
+
+
+def test_no_file_is_a_place_for_whatever_has_none() -> None:
+    assert not {"utils", "util", "base", "common", "core", "helpers", "misc"} & set(FILES)
