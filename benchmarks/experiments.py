@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from perceptrons.cli import CLI, quiet
+from perceptrons.cli import CLI
+from perceptrons.preflight import quiet
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))

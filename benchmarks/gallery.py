@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from perceptrons.cli import CLI, quiet
+from perceptrons.cli import CLI
 from perceptrons.plots import Array, Boundary, boundaries
+from perceptrons.preflight import quiet
 
 ROOT = Path(__file__).parent.parent
 STORY = {"and": "AND, perceptron", "xor_perceptron": "XOR, perceptron", "xor": "XOR, MLP 2-2-1"}

@@ -13,7 +13,7 @@ FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
 
 # what of the package each file may import
 OURS: dict[str, set[str]] = {
-    "__init__": {"cli"},
+    "__init__": {"notebook"},
     "__main__": {"cli", "listing"},
     "network": set(),
     "backprop": {"network"},
@@ -28,7 +28,9 @@ OURS: dict[str, set[str]] = {
     "listing": {"runs", "mistakes"},
     "parser": {"mistakes"},
     "resume": {"checkpoints", "runs", "mistakes", "parser"},
-    "cli": set(FILES) - {"__main__"},
+    "preflight": {"checkpoints", "classifier", "data", "mistakes", "parser"},
+    "notebook": {"checkpoints", "classifier", "cli", "data", "preflight"},
+    "cli": set(FILES) - {"__main__", "notebook"},
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perceptrons.cli import load_run
+    from perceptrons.notebook import load_run
 
 __all__ = ["load_run"]
 
@@ -11,7 +11,7 @@ __all__ = ["load_run"]
 def __getattr__(name: str) -> Any:
     # only then: it takes Lightning seconds to be imported, which `perceptrons runs` does not need
     if name == "load_run":
-        from perceptrons.cli import load_run
+        from perceptrons.notebook import load_run
 
         return load_run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

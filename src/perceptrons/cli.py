@@ -1,17 +1,13 @@
 """The command line: one LightningCLI, which knows every room, and ``main``."""
 
-import importlib
-import logging
 import os
-import pkgutil
 import re
 import secrets
 import shlex
 import shutil
 import sys
-import warnings
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 # read when jsonargparse is imported: Lightning 2.6 calls it by names that it has since deprecated
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
@@ -22,16 +18,23 @@ import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.seed import isolate_rng
 
-import perceptrons
 from perceptrons import checkpoints, listing, runs
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError, Prediction, columns
 from perceptrons.data import TableData
 from perceptrons.fused import fuse
-from perceptrons.mistakes import choose, fail
+from perceptrons.mistakes import fail
 from perceptrons.parser import Origins, Parser, as_flags, said_by_class
+from perceptrons.preflight import (
+    callbacks_of,
+    check_fits,
+    check_monitors,
+    check_settings,
+    import_files,
+    quiet,
+    threads_for,
+)
 from perceptrons.resume import FREE, start, stoppable
 
 TRAINER_DEFAULTS = {
@@ -48,16 +51,29 @@ SAVER_DEFAULTS = {
     "last.save_on_train_epoch_end": True,
     "last.enable_version_counter": False,
 }
-# numbers in an operation from which on torch shares it out to threads (its GRAIN_SIZE)
-SHARED_OUT = 32_768
-# warnings of Lightning's that a user of this program can do nothing about
-NO_NEWS = (
-    r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
-    r".*smaller than the logging interval",  # reports go by epochs here
-    r"The dirpath has changed",  # a checkpoint of one run is used in another, as asked
-    r"Checkpoint directory .* exists",  # a run is gone on with, as asked
-    r"LightningCLI's args parameter",  # a run is taken up by the words of its own command
-)
+ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
+    "seed_everything": (
+        int | bool,
+        0,
+        "Seed of the initial weights and the order of the rows. true: one drawn at random, which"
+        " config.yaml records.",
+    ),
+    "name": (
+        str | None,
+        None,
+        "The run is lightning_logs/<name>/version_<n>. null: the config file's name.",
+    ),
+    "threads": (
+        int | None,
+        None,
+        "Threads to compute with. null: 1 for a batch too small to share out, or else torch's.",
+    ),
+    "resume": (
+        str | None,
+        None,
+        "fit: go on with this run (its directory, or last) in its own directory.",
+    ),
+}
 
 
 class CLI(LightningCLI):
@@ -104,31 +120,8 @@ class CLI(LightningCLI):
         """What Lightning does here, ``start`` has done: it lets flags win over the checkpoint."""
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument(
-            "--seed_everything",
-            type=int | bool,
-            default=0,
-            help="Seed of the initial weights and the order of the rows. true: one drawn at random,"
-            " which config.yaml records.",
-        )
-        parser.add_argument(
-            "--name",
-            type=str | None,
-            default=None,
-            help="The run is lightning_logs/<name>/version_<n>. null: the config file's name.",
-        )
-        parser.add_argument(
-            "--threads",
-            type=int | None,
-            default=None,
-            help="Threads to compute with. null: 1 for a batch too small to share out, or torch's.",
-        )
-        parser.add_argument(
-            "--resume",
-            type=str | None,
-            default=None,
-            help="fit: go on with this run (its directory, or last) in its own directory.",
-        )
+        for name, (kind, default, text) in ARGUMENTS.items():
+            parser.add_argument(f"--{name}", type=kind, default=default, help=text)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(ModelCheckpoint, "best")
@@ -154,14 +147,7 @@ class CLI(LightningCLI):
         self.settings.seed_everything = L.seed_everything(seed, workers=True, verbose=False)
 
     def before_instantiate_classes(self) -> None:
-        gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
-        if self.settings.trainer.accelerator == "gpu" and not gpu:
-            fail("trainer.accelerator='gpu': there is no GPU here; choose cpu or auto")
-        if self.settings.threads is not None and self.settings.threads < 1:
-            fail(f"threads={self.settings.threads}: must be at least 1")
-        for name in ("inputs", "outputs"):
-            if self.origins.give(f"model.net.{name}"):
-                fail(f"model.net.{name}: comes from the data; leave it out")
+        check_settings(self.settings, self.origins)
 
     def instantiate_classes(self) -> None:
         try:
@@ -246,15 +232,12 @@ class CLI(LightningCLI):
     def record(self) -> None:
         """Write down the run's settings and where it comes from."""
         assert self.directory is not None
-        parser, cuda = (
-            self._parser(self.subcommand),
-            self.trainer.strategy.root_device.type == "cuda",
-        )
+        parser = self._parser(self.subcommand)
         runs.write_whole(self.directory / "config.yaml", parser.dump(self.settings).encode())
         given = yaml.safe_load(parser.dump(self.settings, skip_default=True))
         settings = shlex.join(["perceptrons", str(self.subcommand), *as_flags(given)])
-        gpu = torch.cuda.get_device_name() if cuda else None
-        threads = torch.get_num_threads()
+        device, threads = self.trainer.strategy.root_device, torch.get_num_threads()
+        gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
         record = runs.provenance(self.origins.all_words, settings, gpu, threads)
         runs.write_json(self.directory / "provenance.json", record)
 
@@ -289,58 +272,6 @@ class CLI(LightningCLI):
             print(f"\nall rows: {self.directory / 'predictions.csv'}")
 
 
-def callbacks_of(trainer: Any) -> list[L.Callback]:
-    return cast(list[L.Callback], trainer.callbacks)
-
-
-def threads_for(data: L.LightningDataModule, model: Classifier) -> int | None:
-    """1 where no operation is large enough for torch to share it out; ``None`` where some may be.
-
-    Two threads that wait for each other at every small operation take up to ten times as long when
-    the machine has other work.
-    """
-    if not isinstance(data, TableData):
-        return None
-    rows = data.batch_size or len(data.split["train"][0])
-    widest = max(max(weight.shape) for weight in model.net.parameters())
-    return 1 if rows * widest < SHARED_OUT else None
-
-
-def check_monitors(trainer: L.Trainer, model: Classifier) -> None:
-    """Find a callback that waits for a measure that never comes, before the training."""
-    if type(model) is not Classifier:  # one of the user's may log more
-        return
-    names = [f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy")]
-    monitors = [getattr(callback, "monitor", None) for callback in callbacks_of(trainer)]
-    for monitor in (*monitors, *model.monitors):
-        if monitor is not None and monitor not in names:
-            raise ValueError(f"monitor={monitor!r}: {choose(monitor, names)}")
-
-
-def check_fits(path: str | None, model: Classifier) -> None:
-    """Find out that a checkpoint is of another network before anything is made of it."""
-    if path and (
-        other := checkpoints.differences(model, checkpoints.read(Path(path))["state_dict"])
-    ):
-        raise ValueError(f"ckpt_path={path!r}: is of another network: {other}")
-
-
-def import_files() -> None:
-    """Import every file of the package, so that a class in a new one goes by its short name."""
-    for module in pkgutil.iter_modules(perceptrons.__path__):
-        if module.name not in ("__main__", "plots"):  # the one runs, the other is slow
-            importlib.import_module(f"perceptrons.{module.name}")
-
-
-def quiet() -> None:
-    """Keep Lightning from saying what is no news here."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
-        # advertisements, and what the reports say better
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in NO_NEWS:
-        warnings.filterwarnings("ignore", message=message)
-
-
 def main(args: list[str] | None = None) -> None:
     """Run a command, from ``args`` or else from the command line.
 
@@ -354,30 +285,3 @@ def main(args: list[str] | None = None) -> None:
     quiet()
     CLI(words)
     return None
-
-
-def load_run(directory: str | Path, kind: str = "last") -> tuple[Classifier, TableData]:
-    """A run's trained classifier and its data, to go on with in a notebook.
-
-    Args:
-        directory: The run's directory, such as ``lightning_logs/xor/version_0``.
-        kind: Which of its checkpoints: ``last`` or ``best``.
-
-    Raises:
-        ValueError: If the run has no such checkpoint that can be read.
-    """
-    saved = checkpoints.saved(Path(directory), kind)
-    if not saved:
-        raise checkpoints.CheckpointError(f"{str(directory)!r}: has no checkpoint {kind}")
-    with isolate_rng():
-        loaded = Loaded(["predict", "--ckpt_path", str(saved[0])])
-    loaded.model.load_state_dict(checkpoints.read(saved[0])["state_dict"])
-    loaded.datamodule.setup("predict")
-    return loaded.model.eval(), loaded.datamodule
-
-
-class Loaded(CLI):
-    """A command that is made ready and not run."""
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        pass
