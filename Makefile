@@ -24,7 +24,7 @@ train: install ## train CONFIG (configs/xor.yaml), with any further flags in ARG
 	$(BIN)/perceptrons fit --config $(CONFIG) $(ARGS)
 
 test: install ## run the tests
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 check: lint types test ## all that must pass before a commit lands
 

@@ -24,7 +24,8 @@ def panel(config: str, title: str) -> Boundary:
     @torch.no_grad()
     def probability(points: Array) -> Array:
         given = torch.from_numpy(points).float()
-        yes = run.model.predict_step((given,)).probabilities.numpy()
+        # in double precision: a logit of 1e-7 decides, but rounds to a probability of 1/2
+        yes = run.model.predict_step((given,)).logits.double().sigmoid().numpy()
         return np.concatenate([1 - yes, yes], 1)
 
     x, y = run.datamodule.split["all"]

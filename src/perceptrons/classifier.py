@@ -24,6 +24,7 @@ Batch = tuple[Tensor, Tensor]
 Loss = Literal["bce", "mse", "cross_entropy"]
 Gradients = Literal["autograd", "by_hand"]
 STAGES = ("train", "val", "test")
+MEASURES = ("loss", "accuracy")
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -232,22 +233,26 @@ class Classifier(L.LightningModule):
         x, y = batch
         logits = self.net(x)
         loss, right = self.measured_loss(logits, y), self.answers(y)
-        cast(Metric, self.measures[f"{stage}/loss"]).update(loss, weight=len(x))
-        answered = predict(x, logits, self.classes).classes
-        cast(Metric, self.measures[f"{stage}/accuracy"]).update(answered, right)
+        measures = {name: cast(Metric, self.measures[f"{stage}/{name}"]) for name in MEASURES}
+        measures["loss"].update(loss, weight=len(x))
+        measures["accuracy"].update(predict(x, logits, self.classes).classes, right)
+        if self.trainer.state.fn != "fit":
+            named = {f"{stage}/{name}": measure for name, measure in measures.items()}
+            self.log_dict(named, on_step=False, on_epoch=True, add_dataloader_idx=False)
 
     def report(self) -> None:
         """Note all that was measured since the last report, in one place for all who read it."""
-        self.measured = {}
-        for name, measure in self.measures.items():
-            if cast(Metric, measure).update_called:
-                self.measured[name] = cast(Metric, measure).compute().item()
-                cast(Metric, measure).reset()
+        measures = {name: cast(Metric, measure) for name, measure in self.measures.items()}
+        fresh = {name: measure for name, measure in measures.items() if measure.update_called}
+        self.measured = {name: measure.compute().item() for name, measure in fresh.items()}
+        if self.trainer.state.fn != "fit":
+            return
+        for measure in fresh.values():
+            measure.reset()
         if not all(map(math.isfinite, self.measured.values())):
             raise NonFiniteLossError(self.global_step + 1, self.rates[0]["lr"])
-        fitting = self.trainer.state.fn == "fit"
-        self.log_dict(self.measured, logger=not fitting)
-        for logger in self.loggers if fitting else ():
+        self.log_dict(self.measured, logger=False)
+        for logger in self.loggers:
             # not by log_dict, which would be an update early: Lightning counts it only after this
             logger.log_metrics(self.measured, self.global_step)
             logger.save()

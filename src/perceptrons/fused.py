@@ -59,8 +59,8 @@ def fuse(trainer: L.Trainer) -> None:
     """Let a trainer fuse the updates of a module that allows it.
 
     A module allows it by an attribute ``once_per_look``: a tuple with the names of those of its
-    hooks that need not see each update. Its ``training_step`` must then log nothing; a subclass with
-    a ``training_step`` of its own must say so anew. A callback may have the attribute as well.
+    hooks that need not see each update. Its ``training_step`` must then log nothing. A subclass
+    with a ``training_step`` of its own must say so anew. A callback may have the attribute too.
     """
     loop = trainer.fit_loop.epoch_loop
     trainer.fit_loop.epoch_loop = FusedEpochLoop(trainer, loop.min_steps, loop.max_steps)
