@@ -145,7 +145,8 @@ class ExactResume(Callback):
 
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         if getattr(exception, "between_updates", False):
-            trainer.save_checkpoint(self.directory / "checkpoints" / "last.ckpt")
+            last = self.directory / "checkpoints" / "last.ckpt"
+            trainer.save_checkpoint(last, weights_only=False)
 
 
 def random_state() -> dict[str, Any]:

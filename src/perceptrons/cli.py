@@ -23,7 +23,7 @@ from perceptrons import checkpoints, listing, runs
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError, Prediction, columns
 from perceptrons.data import TableData
-from perceptrons.fused import fuse
+from perceptrons.fused import Stopped, fuse
 from perceptrons.mistakes import fail
 from perceptrons.parser import Origins, Parser, as_flags, said_by_class
 from perceptrons.preflight import (
@@ -187,6 +187,10 @@ class CLI(LightningCLI):
                 self.open_run()
             with stoppable(self.trainer):
                 super()._run_subcommand(subcommand)
+        except Stopped:
+            print(f"\nstopped after update {self.trainer.global_step}; to go on:")
+            print(f"perceptrons fit --resume {self.directory}")
+            raise
         except NonFiniteLossError as failure:
             fail(str(failure), failure, status=1)
         except OSError as failure:
