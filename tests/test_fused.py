@@ -167,11 +167,6 @@ CASES = {
     "reduce on plateau": Case(
         model={"scheduler": lambda optimizer: ReduceLROnPlateau(optimizer, "val/loss", patience=0)},
     ),
-    "reports within the epoch": Case(trainer={"val_check_interval": 8}),
-    "reports at a third of the epoch": Case(trainer={"val_check_interval": 0.33}),
-    "reports across epochs": Case(
-        trainer={"val_check_interval": 13, "check_val_every_n_epoch": None}
-    ),
     "a report every other epoch": Case(
         trainer={"check_val_every_n_epoch": 2, "max_epochs": 4},
         callbacks=[lambda: ModelCheckpoint(monitor="val/loss")],
@@ -237,16 +232,27 @@ def test_an_optimizer_that_takes_the_loss_several_times_counts_the_same(tmp_path
     assert_same(checkpoints(tmp_path / "fused"), checkpoints(tmp_path / "stock"))
 
 
-@pytest.mark.parametrize("max_steps", [1, 7, 23, 41])
-def test_max_steps_ends_a_run_at_that_update_with_a_report(max_steps: int, tmp_path: Path) -> None:
-    case = Case(trainer={"max_steps": max_steps}, data=minibatches)
+@pytest.mark.parametrize(
+    ("trainer", "updates"),
+    [
+        *(({"max_steps": updates}, updates) for updates in (1, 7, 23, 41)),
+        ({"val_check_interval": 8}, 105),
+        ({"val_check_interval": 0.33}, 105),
+        ({"val_check_interval": 13, "check_val_every_n_epoch": None}, 105),
+        ({"check_val_every_n_epoch": 2}, 105),
+    ],
+)
+def test_a_run_ends_with_a_report_wherever_it_ends(
+    trainer: dict[str, Any], updates: int, tmp_path: Path
+) -> None:
+    case = Case(trainer=trainer, data=minibatches)
     fused, stock, seen = (run(case, tmp_path / how, how) for how in ("fused", "stock", "looked at"))
-    assert fused.global_step == max_steps
+    assert fused.global_step == updates
     assert_same_end(fused, stock)
     assert_same_end(fused, seen)
-    assert looks(seen) == max_steps
+    assert looks(seen) == updates
     assert_same(scalars(tmp_path / "fused"), scalars(tmp_path / "looked at"))
-    assert scalars(tmp_path / "fused")["val/loss"][-1][0] == max_steps
+    assert scalars(tmp_path / "fused")["val/loss"][-1][0] == updates
     assert_same(checkpoints(tmp_path / "fused"), checkpoints(tmp_path / "looked at"))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -38,7 +39,9 @@ def progress(trainer: Any) -> str:
     if trainer.sanity_checking:  # before the first update
         done = passes * trainer.current_epoch
     else:
-        done = passes * trainer.global_step // trainer.num_training_batches
+        batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        an_epoch = sized_len(trainer.train_dataloader)
+        done = passes * batches // an_epoch if an_epoch else trainer.current_epoch
     if trainer.max_epochs is None or trainer.max_epochs < 0:
         return str(done)
     total = passes * trainer.max_epochs

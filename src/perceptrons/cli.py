@@ -167,6 +167,8 @@ class CLI(LightningCLI):
         kwargs["plugins"] = [*plugins, checkpoints.WholeCheckpointIO()]
         if self.settings.trainer.enable_progress_bar is None:
             kwargs["enable_progress_bar"] = sys.stdout.isatty()
+        if self.settings.trainer.enable_checkpointing is False:
+            self._parser(self.subcommand).callback_keys.clear()
         return super().instantiate_trainer(**kwargs)
 
     def located(self, message: str) -> str:
@@ -262,7 +264,8 @@ class CLI(LightningCLI):
     def answers(self, data: TableData) -> str:
         """What the network says of the first rows, beside what is right."""
         x, y = (column[: runs.SHOWN_ROWS] for column in data.split["all"])
-        prediction = self.model.eval().predict_step((x.to(self.model.device),))
+        given = x.to(next(self.model.parameters()))  # its device and precision
+        prediction = self.model.eval().predict_step((given,))
         return runs.text(columns(prediction, target=self.model.answers(y)))
 
     def predict(self, model: Classifier, datamodule: L.LightningDataModule, **options: Any) -> None:

@@ -169,9 +169,12 @@ class FusedEpochLoop(_TrainingEpochLoop):
         self._batches_that_stepped += done
 
     def _should_check_val_fx(self, data_fetcher: Any) -> bool:
-        # Lightning leaves the last updates unmeasured where max_steps ends a run between two looks
-        at_end = self.global_step == self.max_steps and not self.restarting
-        if at_end and self._should_check_val_epoch():
+        # Lightning may leave the last updates unmeasured: the weights that a run ends with
+        last_epoch = self.trainer.current_epoch + 1 == self.trainer.max_epochs
+        ends = self.global_step == self.max_steps or (
+            last_epoch and self._num_ready_batches_reached()
+        )
+        if ends and self.trainer.enable_validation and not self.restarting:
             return True
         return super()._should_check_val_fx(data_fetcher)
 
