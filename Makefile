@@ -7,7 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test check lint types format experiments gallery tensorboard clean
+.PHONY: help install train test check lint types format experiments bench gallery tensorboard clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ format: install ## put formatting and imports right
 
 experiments: install ## run every published experiment and compare the figures
 	$(BIN)/python benchmarks/experiments.py
+
+bench: install ## time a fit against a loop written by hand
+	$(BIN)/python benchmarks/speed.py
 
 gallery: install ## train what the README and the docs show, and draw it anew
 	$(BIN)/python benchmarks/gallery.py
