@@ -16,19 +16,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, StepLR
 from torchmetrics import Metric
 
-from perceptrons.classifier import (
-    LOSSES,
-    MEASURED,
-    Classifier,
-    Gradients,
-    Loss,
-    NonFiniteLossError,
-    columns,
-    predict,
-)
+from perceptrons.classifier import LOSSES, MEASURED, Classifier, Gradients, Loss, NonFiniteLossError
 from perceptrons.data import Blobs, Gates, TableData
 from perceptrons.fused import fuse
 from perceptrons.network import MLP, Perceptron
+from perceptrons.predictions import columns, predict
 
 DIVERGING = "fit --config configs/xor.yaml --model.net.activation identity --model.optimizer.lr 10"
 

@@ -15,7 +15,8 @@ from sklearn.datasets import make_blobs
 from torch import Tensor
 
 from perceptrons.classifier import Classifier
-from perceptrons.data import Blobs, Gates, TableData, TableLoader, split_rows
+from perceptrons.data import Blobs, Gates, TableData, split_rows
+from perceptrons.loader import TableLoader
 from perceptrons.network import Perceptron
 
 # what each gate says of a row of inputs, in Python's operators

@@ -21,11 +21,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from perceptrons import checkpoints, listing, runs
 from perceptrons.callbacks import Report, RunLogger
-from perceptrons.classifier import Classifier, NonFiniteLossError, Prediction, columns
+from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.data import TableData
 from perceptrons.fused import Stopped, fuse
 from perceptrons.mistakes import fail
 from perceptrons.parser import Origins, Parser, as_flags, said_by_class
+from perceptrons.predictions import Prediction, columns
 from perceptrons.preflight import (
     callbacks_of,
     check_fits,

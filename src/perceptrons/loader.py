@@ -1,0 +1,80 @@
+"""The loader that hands out a table held in memory, batch by batch."""
+
+from collections.abc import Iterator
+from itertools import islice
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Table = tuple[Tensor, ...]  # (x, y), or (x,) where only the inputs are known
+
+
+class TableLoader:
+    """Hands out the batches of a table, going through it ``passes`` times.
+
+    The order of the rows is a pure function of (seed, epoch, pass), so that it can be taken up at
+    any batch. Batches in order are views, made once; a table that is one batch is handed out as it
+    is.
+
+    Args:
+        table: ``x (rows, inputs)``, and ``y (rows, outputs)`` where it is known.
+        batch_size: Rows in a batch; the last of a pass may have fewer. ``None``: all rows.
+        passes: How often the table is gone through.
+        shuffle: Whether each pass takes the rows in a new random order.
+        seed: Seed of the order.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        batch_size: int | None = None,
+        passes: int = 1,
+        shuffle: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.table, self.rows = table, len(table[0])
+        self.batch_size = batch_size or self.rows
+        self.passes, self.shuffle, self.seed, self.epoch = passes, shuffle, seed, 0
+        self.handed_out = 0  # batches of this epoch
+        self.resumed: dict[str, int] = {}
+        # where Lightning looks for whom to tell the epoch
+        self.batch_sampler = SimpleNamespace(sampler=self)
+        pieces = (torch.split(column, self.batch_size) for column in table)
+        self.in_order: list[Table] = list(zip(*pieces, strict=True))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the batches lie."""
+        return self.table[0].device
+
+    def set_epoch(self, epoch: int) -> None:
+        if epoch != self.epoch:
+            self.epoch, self.handed_out = epoch, 0
+
+    def __len__(self) -> int:
+        return self.passes * len(self.in_order)
+
+    def __iter__(self) -> Iterator[Table]:
+        # Lightning tells the epoch after it has asked for the iterator: this runs at the first next
+        resumed, self.resumed = self.resumed, {}
+        self.handed_out = resumed["handed_out"] if resumed.get("epoch") == self.epoch else 0
+        first, skipped = divmod(self.handed_out, len(self.in_order))
+        for pass_ in range(first, self.passes):
+            batches = self.shuffled(pass_) if self.shuffle else self.in_order
+            for batch in islice(batches, skipped if pass_ == first else 0, None):
+                self.handed_out += 1
+                yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "handed_out": self.handed_out}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.resumed = state_dict
+
+    def shuffled(self, pass_: int) -> Iterator[Table]:
+        """The batches of a pass in its own random order."""
+        order = np.random.default_rng((self.seed, self.epoch, pass_)).permutation(self.rows)
+        for rows in torch.split(torch.from_numpy(order).to(self.device), self.batch_size):
+            yield tuple(column[rows] for column in self.table)
