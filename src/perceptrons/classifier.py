@@ -148,12 +148,15 @@ class Classifier(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         self.measure(self.validated[dataloader_idx], batch)
+        if self.trainer.state.fn != "fit":
+            self.hand_over(self.validated[dataloader_idx])
 
     def on_validation_epoch_end(self) -> None:
         self.report()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.measure("test", batch)
+        self.hand_over("test")
 
     def on_test_epoch_end(self) -> None:
         self.report()
@@ -196,9 +199,12 @@ class Classifier(L.LightningModule):
         measures = {name: cast(Metric, self.measures[f"{stage}/{name}"]) for name in MEASURES}
         measures["loss"].update(loss, weight=len(x))
         measures["accuracy"].update(predict(x, logits, self.classes).classes, right)
-        if self.trainer.state.fn != "fit":
-            named = {f"{stage}/{name}": measure for name, measure in measures.items()}
-            self.log_dict(named, on_step=False, on_epoch=True, add_dataloader_idx=False)
+
+    def hand_over(self, stage: str) -> None:
+        """Let Lightning log and show a stage's measures, as it does well but while fitting."""
+        names = [f"{stage}/{name}" for name in MEASURES]
+        measures = {name: cast(Metric, self.measures[name]) for name in names}
+        self.log_dict(measures, on_step=False, on_epoch=True, add_dataloader_idx=False)
 
     def report(self) -> None:
         """Note all that was measured since the last report, in one place for all who read it."""

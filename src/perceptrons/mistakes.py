@@ -1,10 +1,38 @@
-"""How a mistake ends the program: in one line."""
+"""How a mistake ends the program: in one line, picked out of what a library says over many.
 
+The facts that a user needs are the argument, what was given, what is allowed, and what is near.
+"""
+
+import ast
+import importlib
+import inspect
 import os
+import re
 import sys
-from collections.abc import Iterable
-from difflib import get_close_matches
-from typing import NoReturn
+from collections.abc import Iterable, Mapping
+from difflib import SequenceMatcher
+from typing import Any, NoReturn
+
+PACKAGE = f"{__package__}."
+
+# how alike two names have to be for one to be meant by the other
+NEAR = 0.6
+# messages of argparse's and jsonargparse's about the command, and what to say instead
+SAYINGS = {
+    r"argument (?:\S+/)?--(\S+): expected (?:one|\d+) arguments?": "{0}: a value is missing",
+    r'Linked "(\S+)" must be given via': "{0}: comes from the data; leave it out",
+    r"not accepted before subcommand '(\w+)'": "config: goes after the command, as in {0} --config",
+    r'Parser key "(\S+)": Unable to load config "(.*)"': "{0}={1!r}: no such config file",
+    r'Invalid option "(.*)" for --(\S+)': "{1}={0!r}: no such option",
+}
+# what a setting expects, where that is clearer than the name of the type
+KINDS = {
+    "str": "text, in a config between quotes",
+    "bool": "true or false",
+    "tuple": "list",
+    "Sequence": "list",
+    "Iterable": "list",
+}
 
 
 def fail(line: str, cause: BaseException | None = None, status: int = 2) -> NoReturn:
@@ -15,10 +43,179 @@ def fail(line: str, cause: BaseException | None = None, status: int = 2) -> NoRe
     raise SystemExit(status)
 
 
-def choose(given: str, choices: list[str]) -> str:
-    return f"choose one of {', '.join(choices)}{nearest(given, choices)}"
+def choose(given: str, choices: list[str], more: str = "") -> str:
+    return f"choose one of {', '.join(choices)}{more}{nearest(given, choices)}"
 
 
 def nearest(given: str, names: Iterable[str]) -> str:
     """``; did you mean ...?`` where a name is near to what was given."""
-    return "".join(f"; did you mean {name}?" for name in get_close_matches(given, list(names), 1))
+    likeness, near = max(((likenesses(given, name), name) for name in names), default=((0.0,), ""))
+    return f"; did you mean {near}?" if likeness[0] >= NEAR else ""
+
+
+def likenesses(one: str, other: str) -> tuple[float, float]:
+    """How alike two names are: in that part between dots which differs most, and as a whole."""
+    first, second = (name.strip("-").lower() for name in (one, other))
+    parts = zip(reversed(first.split(".")), reversed(second.split(".")), strict=False)
+    least = min(SequenceMatcher(None, *pair).ratio() for pair in parts)
+    return least, SequenceMatcher(None, first, second).ratio()
+
+
+def explain(message: str, flags: Iterable[str], bases: Mapping[str, type]) -> str:
+    """A message of jsonargparse's in one line.
+
+    Args:
+        message: The message.
+        flags: All flags there are, such as ``--trainer.max_epochs``.
+        bases: What the classes that a key takes are subclasses of.
+    """
+    for pattern, line in SAYINGS.items():
+        if found := re.search(pattern, message):
+            return line.format(*found.groups())
+    if found := re.search(r"unrecognized arguments: ([^\s=]+)", message):
+        flag = found[1].startswith("-")
+        hint = nearest(found[1], flags) if flag else "; a file goes after --config"
+        return f"{found[1]}: no such argument{hint}"
+    if found := re.search(r"does not accept option '([^']+)'|Key \"(.+?)\" is not exp", message):
+        key = found[1] or found[2]
+        return f"{key}: no such key{nearest(key, [flag.lstrip('-') for flag in flags])}"
+    if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+        return f"{found[1]}: no such command; {choose(found[1], [*words(found[2]), 'runs'])}"
+    if found := re.search(r"\{(.*)\}, but it was not provided", message):
+        return f"no command; choose one of {', '.join(words(found[1]))}, runs"
+    path = ".".join(re.findall(r'Parser key "([^"]+)"', message))
+    if found := re.search(r"^--(\S+)\.help: ", message):
+        path = found[1]
+    if path:
+        return explain_value(path, message, bases.get(path))
+    if found := re.search(r"arguments are required: (.*)", message):
+        missing = re.sub(r"\b\w+\.(?=data|model)", "", found[1])
+        return f"{missing}: missing; a config has them, such as --config configs/xor.yaml"
+    return reason(message)
+
+
+def explain_value(path: str, message: str, base: type | None) -> str:
+    """What is wrong with the value at a path such as ``model.net.activation``."""
+    given = value(message)
+    if found := re.match(r"NestedArg\(key='([^']+)'", given):
+        return f"{path}.{found[1]}: no such argument"
+    if found := re.search(r"arguments are required: (.*)", message):
+        return f"{', '.join(f'{path}.{name}' for name in words(found[1]))}: missing"
+    if found := re.search(r"Option '([^']+)' is not accepted", message):
+        return explain_option(path, found[1], message, base)
+    start = f"{path}={shown(given)}"
+    if found := re.search(r"avoid ambiguity: (.*)\.", message):
+        return f"{start}: several classes have this name; choose one of {found[1]}"
+    kinds = re.findall(r"Expected a <class '(?:[\w.]+\.)?(?!NoneType)(\w+)'>", message)
+    if literals := re.findall(r"Expected a typing.Literal\[([^\]]+)\]", message):
+        choices = [word for literal in literals for word in words(literal)]
+        choices += ["true", "false"] if "bool" in kinds else []
+        more = ", or a class by its full name" if base else ""
+        return f"{start}: {choose(given, list(dict.fromkeys(choices)), more)}"
+    if base:
+        what = "is abstract" if "is abstract" in message else "no such class"
+        return f"{start}: {what}; {choose_class(path, given, base)}"
+    if kinds:
+        expected = dict.fromkeys(KINDS.get(kind, kind) for kind in kinds)
+        return f"{start}: expected {' or '.join(expected)}"
+    return f"{start}: {reason(message.partition(':')[2])}"
+
+
+def explain_option(path: str, option: str, message: str, base: type | None) -> str:
+    """What is wrong with an argument of the class at a path."""
+    before, _, after = message.partition(f"Option '{option}'")
+    pattern = r"class_path(?:=| )'([\w.]+)'"
+    classes = re.findall(pattern, before)[-1:] or re.findall(pattern, after)[:1]
+    class_ = imported(classes[0]) if classes else None
+    if base and class_ in (None, base):
+        return f"{path}: no class is given; {choose_class(path, '', base)}"
+    names = parameters(classes[0]) if classes else {}
+    given = f"{path}.{option}"
+    near = nearest(given, [f"{path}.{name}" for name in names if name != option])
+    return f"{given}: no such argument{near}"
+
+
+def choose_class(path: str, given: str, base: type) -> str:
+    """The classes to choose from: the package's own, and the library's where they are few."""
+    library = base.__module__.rpartition(".")[0]
+    few = library != "torch.nn.modules"
+    names = [
+        class_.__name__
+        for class_ in below(base)
+        if not (inspect.isabstract(class_) or class_.__name__.startswith("_"))
+        # a network is told how many inputs there are, which a loss is not
+        and (path != "model.net" or "inputs" in inspect.signature(class_).parameters)
+        and class_.__module__.startswith((PACKAGE, library) if few else PACKAGE)
+    ]
+    more = ", or another by its full name"
+    return choose(given.rpartition(".")[2], sorted(dict.fromkeys(names)), more)
+
+
+def reason(message: str) -> str:
+    """What a message comes down to, where it lists all that was tried."""
+    tried = re.findall(r"^ *- (.*)$", message.partition("Errors:")[2], re.M)
+    said = next((each for each in tried if "NoneType" not in each), message)
+    return re.sub(r"^Not of type \w+: ", "", said)
+
+
+def value(message: str) -> str:
+    """The value that a message is about: the innermost, where it is nested."""
+    starts = r"(?:Got value: |Given value: |path string: |spec, but got |a path but |with name )"
+    ends = r"(?:\. Got value.*|\. Give the full.*| either not accessible.*)?$"
+    found = re.search(rf"{starts}(.+?){ends}", message, re.M)
+    given = found[1] if found else ""
+    classes = re.match(r"Namespace\(class_path='([^']*)'|\{'class_path': '([^']*)'", given)
+    if classes:
+        return classes[1] or classes[2]
+    unknown = re.search(r"given class_path '([^']*)'", message)
+    return given if found or not unknown else unknown[1]
+
+
+def shown(given: str) -> str:
+    """A value as it was given: text between quotes, and all else as it is."""
+    if given == "None":
+        return "null"
+    try:
+        ast.literal_eval(given)
+    except (ValueError, SyntaxError):
+        return repr(given)
+    return given
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[-\w]+", text)
+
+
+def imported(class_path: str) -> type | None:
+    """A class by its full name, ``None`` where there is none."""
+    module, _, name = class_path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return found if isinstance(found, type) else None
+
+
+def parameters(class_path: str) -> dict[str, inspect.Parameter]:
+    """Parameters of a class, and of the classes that it passes others on to."""
+    found: dict[str, inspect.Parameter] = {}
+    for class_ in inspect.getmro(imported(class_path) or object):
+        if "__init__" not in vars(class_):
+            continue
+        _, *own = inspect.signature(vars(class_)["__init__"]).parameters.values()
+        kinds = {parameter.kind for parameter in own}
+        named = {
+            each.name: each
+            for each in own
+            if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+        }
+        found = named | found
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            break
+    return found
+
+
+def below(base: type) -> list[type]:
+    """The subclasses of a class, as far as they are imported."""
+    direct: list[Any] = base.__subclasses__()
+    return direct + [each for class_ in direct for each in below(class_)]
