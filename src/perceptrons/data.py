@@ -76,10 +76,14 @@ class TableData(L.LightningDataModule, ABC):
         rows = len(self.split["train"][0])
         if self.batch_size is not None and self.batch_size > rows:
             raise ValueError(f"batch_size={self.batch_size}: there are {rows} rows to train on")
+        if self.points == []:
+            raise ValueError("points=[]: there must be at least 1, or null for the table's")
         for point in self.points or []:
             if len(point) != self.point_width:
                 width = f"has {len(point)} inputs, the data has {self.point_width}"
                 raise ValueError(f"points={point}: {width}")
+            if not np.isfinite(point).all():
+                raise ValueError(f"points={point}: must be finite")
 
     def train_dataloader(self) -> TableLoader:
         table = self.on_device("train")
@@ -177,7 +181,7 @@ def truth(gate: str, inputs: int) -> Tensor:
             digits = f"{2**inputs} digits, each 0 or 1"
             raise ValueError(f"gate={gate!r}: a truth table of {inputs} inputs is {digits}")
         return torch.tensor([float(digit) for digit in gate])
-    near = "".join(f"; did you mean {name}?" for name in get_close_matches(gate, GATES, 1))
+    near = "".join(f"; did you mean {name}?" for name in get_close_matches(gate.lower(), GATES, 1))
     choices = f"{', '.join(GATES)}, or a truth table such as '0110'"
     raise ValueError(f"gate={gate!r}: choose one of {choices}{near}")
 
@@ -217,10 +221,7 @@ class Blobs(TableData):
         widths = (
             [n_features] * centers if isinstance(centers, int) else [len(one) for one in centers]
         )
-        if len(widths) < 2:
-            raise ValueError(f"centers={centers}: there must be at least 2")
-        if len(set(widths)) > 1:
-            raise ValueError(f"centers={centers}: all must have the same number of coordinates")
+        check_centers(centers, widths)
         check_ranges(n_samples, len(widths), cluster_std, n_features, random_state)
         check_fractions(val_fraction, test_fraction)
         self.inputs, self.classes = widths[0], len(widths)
@@ -240,6 +241,15 @@ class Blobs(TableData):
         x, codes = torch.from_numpy(points).float(), torch.from_numpy(labels)
         y = codes[:, None] if self.classes == 2 else torch.nn.functional.one_hot(codes)
         return split_rows((x, y.float()), labels, *self.fractions, self.random_state)
+
+
+def check_centers(centers: int | list[list[float]], widths: list[int]) -> None:
+    if len(widths) < 2:
+        raise ValueError(f"centers={centers}: there must be at least 2")
+    if len(set(widths)) > 1:
+        raise ValueError(f"centers={centers}: all must have the same number of coordinates")
+    if not isinstance(centers, int) and not (widths[0] and np.isfinite(centers).all()):
+        raise ValueError(f"centers={centers}: must have coordinates, which are finite")
 
 
 def check_ranges(
@@ -282,7 +292,11 @@ def split_rows(
     kept = {}
     for name, fraction in (("test", test_fraction), ("val", val_fraction)):
         if fraction:
-            count = round(fraction * len(labels))
+            count, classes = round(fraction * len(labels)), len(np.unique(labels))
+            for part, left in ((name, count), ("train", len(rows) - count)):
+                if left < classes:
+                    few = f"{left} of {len(labels)} rows for {part}"
+                    raise ValueError(f"{name}_fraction={fraction}: {few}, with {classes} classes")
             try:
                 rows, kept[name] = train_test_split(
                     rows, test_size=count, stratify=labels[rows], random_state=seed

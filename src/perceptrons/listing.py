@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,9 +11,11 @@ from typing import Any, NoReturn
 import yaml
 
 from perceptrons import runs
-from perceptrons.mistakes import choose, fail
+from perceptrons.mistakes import choose, fail, nearest
 
 Row = dict[str, Any]
+
+DESCRIPTION = "List the runs, or compare two."
 
 # settings in which two runs of one experiment differ without being different experiments
 NO_SETTINGS = ("name", "ckpt_path", "trainer.enable_progress_bar")
@@ -22,7 +25,9 @@ class Parser(argparse.ArgumentParser):
     """argparse's parser, where a mistake costs one line."""
 
     def error(self, message: str) -> NoReturn:
-        fail(message)
+        if found := re.search(r"unrecognized arguments: ([^\s=]+)", message):
+            fail(f"{found[1]}: no such argument{nearest(found[1], self._option_string_actions)}")
+        fail(re.sub("^argument ", "", message))
 
 
 def main(words: list[str] | None = None) -> None:
@@ -31,7 +36,11 @@ def main(words: list[str] | None = None) -> None:
     Raises:
         SystemExit: With status 2 if the command is mistaken.
     """
-    given = parser().parse_args(sys.argv[2:] if words is None else words)
+    given = parser().parse_args(joined(sys.argv[2:] if words is None else words))
+    if given.root != Path(runs.ROOT) and not given.root.is_dir():
+        fail(f"--root={str(given.root)!r}: no such directory")
+    if given.diff and given.sort:
+        fail(f"--sort={given.sort!r}: not with --diff, whose rows are settings")
     if given.diff:
         first, second = (found(name, given.root) for name in given.diff)
         show(differences(first, second), given)
@@ -46,13 +55,22 @@ def main(words: list[str] | None = None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = Parser("perceptrons runs", description="List the runs, or compare two.")
+    made = Parser("perceptrons runs", description=DESCRIPTION, allow_abbrev=False)
+    formats = made.add_mutually_exclusive_group()
     made.add_argument("--sort", metavar="COLUMN", help="sort by a column; -COLUMN: the other way")
-    made.add_argument("--csv", action="store_true", help="as CSV")
-    made.add_argument("--json", action="store_true", help="as JSON")
+    formats.add_argument("--csv", action="store_true", help="as CSV")
+    formats.add_argument("--json", action="store_true", help="as JSON")
     made.add_argument("--diff", nargs=2, metavar="RUN", help="what differs between two runs")
     made.add_argument("--root", type=Path, default=Path(runs.ROOT), help="where the runs are")
     return made
+
+
+def joined(words: list[str]) -> list[str]:
+    """The words, with ``--sort -COLUMN`` as one: argparse takes the column for a flag."""
+    if "--sort" not in words:
+        return words
+    at = words.index("--sort")
+    return [*words[:at], "=".join(words[at : at + 2]), *words[at + 2 :]]
 
 
 def listed(root: Path) -> list[Row]:
@@ -102,7 +120,8 @@ def found(name: str, root: Path) -> Path:
         if (path / "config.yaml").exists():
             return path
     known = [f"{run.parent.name}/{run.name}" for run in runs.newest(root, None)]
-    return fail(f"--diff={name!r}: no such run; {choose(name, known)}")
+    near = choose(name, known) if known else f"there is none in {root}"
+    return fail(f"--diff={name!r}: no such run; {near}")
 
 
 def differences(first: Path, second: Path) -> list[Row]:

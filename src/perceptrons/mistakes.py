@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 PACKAGE = f"{__package__}."
 
 # how alike two names have to be for one to be meant by the other
-NEAR = 0.6
+NEAR = 0.65
 # messages of argparse's and jsonargparse's about the command, and what to say instead
 SAYINGS = {
     r"argument (?:\S+/)?--(\S+): expected (?:one|\d+) arguments?": "{0}: a value is missing",
@@ -24,6 +24,12 @@ SAYINGS = {
     r"not accepted before subcommand '(\w+)'": "config: goes after the command, as in {0} --config",
     r'Parser key "(\S+)": Unable to load config "(.*)"': "{0}={1!r}: no such config file",
     r'Invalid option "(.*)" for --(\S+)': "{1}={0!r}: no such option",
+}
+# arguments of the classes at some keys that are none of the user's
+ALREADY_GIVEN = {
+    "model.net": ("inputs", "outputs"),
+    "model.optimizer": ("params",),
+    "model.scheduler": ("optimizer",),
 }
 # what a setting expects, where that is clearer than the name of the type
 KINDS = {
@@ -72,7 +78,10 @@ def explain(message: str, flags: Iterable[str], bases: Mapping[str, type]) -> st
     for pattern, line in SAYINGS.items():
         if found := re.search(pattern, message):
             return line.format(*found.groups())
+    path = ".".join(re.findall(r'Parser key "([^"]+)"', message))
     if found := re.search(r"unrecognized arguments: ([^\s=]+)", message):
+        if path:
+            return explain_option(path, found[1].lstrip("-"), message, bases.get(path))
         flag = found[1].startswith("-")
         hint = nearest(found[1], flags) if flag else "; a file goes after --config"
         return f"{found[1]}: no such argument{hint}"
@@ -83,9 +92,8 @@ def explain(message: str, flags: Iterable[str], bases: Mapping[str, type]) -> st
         return f"{found[1]}: no such command; {choose(found[1], [*words(found[2]), 'runs'])}"
     if found := re.search(r"\{(.*)\}, but it was not provided", message):
         return f"no command; choose one of {', '.join(words(found[1]))}, runs"
-    path = ".".join(re.findall(r'Parser key "([^"]+)"', message))
     if found := re.search(r"^--(\S+)\.help: ", message):
-        path = found[1]
+        return explain_value(f"{found[1]}.help", message, bases.get(found[1]))
     if path:
         return explain_value(path, message, bases.get(path))
     if found := re.search(r"arguments are required: (.*)", message):
@@ -96,13 +104,13 @@ def explain(message: str, flags: Iterable[str], bases: Mapping[str, type]) -> st
 
 def explain_value(path: str, message: str, base: type | None) -> str:
     """What is wrong with the value at a path such as ``model.net.activation``."""
-    given = value(message)
-    if found := re.match(r"NestedArg\(key='([^']+)'", given):
-        return f"{path}.{found[1]}: no such argument"
     if found := re.search(r"arguments are required: (.*)", message):
         return f"{', '.join(f'{path}.{name}' for name in words(found[1]))}: missing"
     if found := re.search(r"Option '([^']+)' is not accepted", message):
         return explain_option(path, found[1], message, base)
+    given = value(message)
+    if found := re.match(r"NestedArg\(key='([^']+)'", given):
+        return f"{path}.{found[1]}: no such argument"
     start = f"{path}={shown(given)}"
     if found := re.search(r"avoid ambiguity: (.*)\.", message):
         return f"{start}: several classes have this name; choose one of {found[1]}"
@@ -130,9 +138,10 @@ def explain_option(path: str, option: str, message: str, base: type | None) -> s
     if base and class_ in (None, base):
         return f"{path}: no class is given; {choose_class(path, '', base)}"
     names = parameters(classes[0]) if classes else {}
-    given = f"{path}.{option}"
-    near = nearest(given, [f"{path}.{name}" for name in names if name != option])
-    return f"{given}: no such argument{near}"
+    choices = [name for name in names if name not in ALREADY_GIVEN.get(path, ())]
+    allowed = f"choose one of {', '.join(choices)}" if choices else "it takes none"
+    near = nearest(f"{path}.{option}", [f"{path}.{name}" for name in choices])
+    return f"{path}.{option}: no such argument; {allowed}{near}"
 
 
 def choose_class(path: str, given: str, base: type) -> str:
@@ -142,13 +151,13 @@ def choose_class(path: str, given: str, base: type) -> str:
     names = [
         class_.__name__
         for class_ in below(base)
-        if not (inspect.isabstract(class_) or class_.__name__.startswith("_"))
+        if class_.__module__.startswith((PACKAGE, library) if few else PACKAGE)
+        and not (inspect.isabstract(class_) or class_.__name__.startswith("_"))
         # a network is told how many inputs there are, which a loss is not
-        and (path != "model.net" or "inputs" in inspect.signature(class_).parameters)
-        and class_.__module__.startswith((PACKAGE, library) if few else PACKAGE)
+        and (not path.startswith("model.net") or "inputs" in inspect.signature(class_).parameters)
     ]
     more = ", or another by its full name"
-    return choose(given.rpartition(".")[2], sorted(dict.fromkeys(names)), more)
+    return choose(given.strip("[]'").rpartition(".")[2], sorted(dict.fromkeys(names)), more)
 
 
 def reason(message: str) -> str:
@@ -173,7 +182,7 @@ def value(message: str) -> str:
 
 def shown(given: str) -> str:
     """A value as it was given: text between quotes, and all else as it is."""
-    if given == "None":
+    if given in ("None", "null"):
         return "null"
     try:
         ast.literal_eval(given)

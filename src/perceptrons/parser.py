@@ -1,11 +1,9 @@
 """The parser of the command line: Lightning's, where a mistake costs one line.
 
-jsonargparse reports a mistake as a tree of all that it tried, over many lines; the facts that a
-user needs are picked out of it here: the argument, what was given, what is allowed, what is near.
+What a mistake comes down to, ``mistakes.py`` finds out; which of the user's own settings it is
+about, and in which file that is, is found out here.
 """
 
-import importlib
-import inspect
 import json
 import re
 from collections.abc import Iterable
@@ -17,13 +15,12 @@ import lightning as L
 import yaml
 from jsonargparse._util import argument_error
 from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.loggers import Logger
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from perceptrons.mistakes import choose, fail, nearest
-
-PACKAGE = f"{__package__}."
+from perceptrons.mistakes import PACKAGE, explain, fail, nearest, parameters, reason, shown
 
 # what the short class names of a key are names of
 BASES: dict[str, type] = {
@@ -33,7 +30,14 @@ BASES: dict[str, type] = {
     "model.optimizer": Optimizer,
     "model.scheduler": LRScheduler,
     "trainer.callbacks": L.Callback,
+    "trainer.logger": Logger,
 }
+# keys that hold further settings, by their last part
+GROUPS = ("model", "trainer", "best", "last", "init_args")
+# flags that are read before argparse can find that their value is missing
+EARLY = ("config", "name", "resume", "ckpt_path")
+# what libraries call a setting in a message otherwise than by its name
+ALIASES = {"learning rate": "lr", "beta parameter": "betas", "duration": "max_time"}
 
 
 class Parser(LightningArgumentParser):
@@ -44,6 +48,12 @@ class Parser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        settings = super().parse_args(*args, **kwargs)
+        if self.origins and self.exit_on_error and not self._subcommands_action:
+            self.origins.check_nulls(settings)
+        return settings
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:  # a parser inside a parser: the outer one reports
             raise argument_error(message) from ex
@@ -51,7 +61,7 @@ class Parser(LightningArgumentParser):
             self._subcommands_action._name_parser_map.values() if self._subcommands_action else []
         )
         flags = [flag for parser in (self, *below) for flag in parser._option_string_actions]
-        line = explain(message, flags)
+        line = explain(message, flags, BASES)
         fail(line + (self.origins.of(line) if self.origins else ""), ex)
 
 
@@ -62,7 +72,7 @@ class Origins:
         words: The words of the command.
 
     Raises:
-        SystemExit: If a config file cannot be read.
+        SystemExit: If a config file cannot be read, or a value is missing.
     """
 
     def __init__(self, words: list[str]) -> None:
@@ -71,28 +81,33 @@ class Origins:
         for word, after in pairwise([*words, ""]):
             if word.startswith("--"):
                 flag, equals, value = word[2:].partition("=")
-                self.flags[flag] = value if equals else after
+                if flag in EARLY and not equals and (not after or after.startswith("--")):
+                    fail(f"{flag}: a value is missing")
+                path = flag.removesuffix("+").replace("init_args.", "")
+                self.flags[path] = value if equals else after
         named = [after for word, after in pairwise(words) if word in ("-c", "--config")]
         named += [word.partition("=")[2] for word in words if word.startswith("--config=")]
-        self.configs = {name: read_config(Path(name)) for name in named}
+        self.configs = {name: read_config(name) for name in named}
 
     def name(self) -> str | None:
         """Name of the run: as given, or else the config file's."""
         given = self.value("name")
         return (
             str(given)
-            if given
+            if given is not None
             else next((Path(name).stem for name in reversed(self.configs)), None)
         )
 
     def value(self, path: str) -> Any:
         """A setting as it is given, ``None`` where it is not."""
+        if path in self.flags:
+            return None if self.flags[path] == "null" else self.flags[path]
         values = [found for config in self.configs.values() for found in within(config, path)]
-        return self.flags.get(path) or (values[-1] if values else None)
+        return values[-1] if values else None
 
     def given(self, paths: Iterable[str]) -> dict[str, Any]:
         """Those of some settings that flags give, as YAML reads them."""
-        return {path: yaml.safe_load(self.flags[path]) for path in paths if path in self.flags}
+        return {path: read(self.flags[path]) for path in paths if path in self.flags}
 
     def give(self, path: str) -> bool:
         """Whether a setting is given at all."""
@@ -109,28 +124,107 @@ class Origins:
 
     def of(self, line: str) -> str:
         """`` (in <file>)`` where the setting that a line starts with is from a config file."""
-        path = re.split("[=:]", line, maxsplit=1)[0]
+        path = re.split("[=:,]", line, maxsplit=1)[0]
+        if line.endswith(": missing"):  # what lacks it may be there
+            path = path.rpartition(".")[0]
         files = [name for name, settings in self.configs.items() if within(settings, path)]
         return f" (in {files[-1]})" if files and path not in self.flags else ""
 
+    def every(self) -> dict[str, Any]:
+        """All settings that are given, by their paths, but for the names of classes."""
+        every: dict[str, Any] = {}
+        for config in self.configs.values():
+            every |= leaves(config)
+        every |= self.given(self.flags)
+        return {path: value for path, value in every.items() if path not in BASES}
+
+    def check_nulls(self, settings: Any) -> None:
+        """Find what is given as ``null`` and may not be: jsonargparse lets it pass in a class."""
+        for path, value in self.every().items():
+            parent, _, name = path.rpartition(".")
+            class_ = settings.get(f"{parent}.class_path") if parent else None
+            parameter = parameters(class_).get(name) if class_ and value is None else None
+            if parameter is None or parameter.default in (None, parameter.empty):
+                continue
+            if not re.search("None|Optional", str(parameter.annotation)):
+                default = json.dumps(parameter.default)
+                line = f"{path}=null: must have a value; left out, it is {default}"
+                fail(line + self.of(line))
+
+    def locate(self, said: str) -> str:
+        """What a library says, after the path of the given setting that it is about."""
+        every, start = self.every(), re.match(r"(\w+)(=|: )", said)
+        if start and start[2] == "=":
+            paths = [path for path in every if path.rpartition(".")[2] == start[1]]
+            paths.sort(key=lambda path: not said.startswith(f"{start[1]}={every[path]!r}"))
+            return said if not paths else paths[0].removesuffix(start[1]) + said
+        scope, plain = f".{start[1]}." if start else ".", said.lower()
+        for phrase, name in ALIASES.items():
+            plain = plain.replace(phrase, name)
+        tokens = {token.strip(".") for token in re.split(r"[\s=`'\"()\[\],]+", said)}
+        about = []
+        for path, value in every.items():
+            found = re.search(rf"\b{re.escape(path.rpartition('.')[2].lower())}\b", plain)
+            if found and scope in f".{path}":
+                about.append((not spellings(value) & tokens, found.start(), path))
+        if not about or said.startswith(path := min(about)[2]):
+            return said
+        return f"{path}={every[path]!r}: {said.removeprefix(start[0] if start else '')}"
+
+
+def spellings(value: Any) -> set[str]:
+    """How a value may be written in a message."""
+    return {str(value), str(float(value))} if isinstance(value, int | float) else {str(value)}
+
+
+def read(text: str) -> Any:
+    """The value of a flag, as YAML reads it."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def said_by_class(message: str) -> str:
+    """What a class says of its own argument, without what jsonargparse puts round it."""
+    said = reason(message)
+    return Parser.origins.locate(said) if Parser.origins else said
+
 
 def within(settings: Any, path: str) -> list[Any]:
-    """The value at a path such as ``model.net.hidden`` of a config file, if it is there."""
+    """The values at a path such as ``model.net.hidden`` of a config file, if it is there."""
+    found = [settings]
     for key in path.split("."):
-        inner = settings.get("init_args", {}) if isinstance(settings, dict) else {}
-        if isinstance(settings, dict) and key in settings:
-            settings = settings[key]
-        elif key in inner:
-            settings = inner[key]
-        else:
-            return []
-    return [settings]
+        found = [inner[key] for outer in found for inner in mappings(outer) if key in inner]
+    return found
+
+
+def mappings(settings: Any) -> list[dict[str, Any]]:
+    """Where the keys of some settings are: in themselves, in a class's, in those of a list."""
+    if isinstance(settings, list):
+        return [inner for each in settings for inner in mappings(each)]
+    if not isinstance(settings, dict):
+        return []
+    return [settings, *mappings(settings.get("init_args"))]
+
+
+def leaves(settings: Any, path: str = "") -> dict[str, Any]:
+    """The values of a config file by their paths."""
+    inner = mappings(settings)
+    if not inner:
+        return {path: settings}
+    found: dict[str, Any] = {}
+    for mapping in inner:
+        for key, value in mapping.items():
+            if key not in ("class_path", "init_args"):
+                found |= leaves(value, f"{path}.{key}" if path else str(key))
+    return found
 
 
 def as_flags(settings: dict[str, Any]) -> list[str]:
     """The settings that differ from the defaults, as flags that give them again."""
     return [
-        f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
+        f"--{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"
         for key, value in flat(settings).items()
     ]
 
@@ -142,7 +236,8 @@ def flat(settings: dict[str, Any], start: str = "") -> dict[str, Any]:
         if isinstance(value, dict) and "class_path" in value:
             path = value["class_path"]
             flags[start + key] = path.rpartition(".")[2] if path.startswith(PACKAGE) else path
-            defaults, given = parameters(path), value.get("init_args", {})
+            defaults = {name: each.default for name, each in parameters(path).items()}
+            given = value.get("init_args", {})
             differing = {name: it for name, it in given.items() if it != defaults.get(name)}
             flags |= flat(differing, f"{start}{key}.")
         elif isinstance(value, dict):
@@ -152,93 +247,43 @@ def flat(settings: dict[str, Any], start: str = "") -> dict[str, Any]:
     return flags
 
 
-def read_config(path: Path) -> Any:
-    if not path.is_file():
-        near = nearest(str(path), map(str, path.parent.glob("*.yaml")))
-        fail(f"config={str(path)!r}: no such file{near}")
+def read_config(path: str) -> Any:
+    file = Path(path)
+    start = f"config={path!r}"
+    if path and file.is_dir():
+        fail(f"{start}: is a directory")
+    if not file.is_file():
+        asked = str(file.with_suffix(".yaml")) if path else ""
+        fail(f"{start}: no such file{nearest(asked, map(str, file.parent.glob('*.yaml')))}")
     try:
-        settings = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as mistake:
-        fail(f"config={str(path)!r}: is not YAML: {mistake}", mistake)
+        settings = yaml.safe_load(file.read_text())
+    except UnicodeDecodeError as mistake:
+        fail(f"{start}: is not text", mistake)
+    except yaml.YAMLError as mistake:
+        mark = getattr(mistake, "problem_mark", None)
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = str(getattr(mistake, "problem", mistake)).removeprefix("but ")
+        fail(f"{start}: is not YAML{where}: {problem}", mistake)
     if not isinstance(settings, dict):
-        fail(f"config={str(path)!r}: holds no settings, such as 'seed_everything: 777'")
+        fail(f"{start}: holds no settings, such as 'seed_everything: 777'")
+    if "config" in settings:
+        fail(f"config: no such key; a config is complete on its own (in {path})")
+    if found := misshapen(settings):
+        fail(f"{found} (in {path})")
     return settings
 
 
-def explain(message: str, flags: Iterable[str]) -> str:
-    """A message of jsonargparse's in one line.
-
-    Args:
-        message: The message.
-        flags: All flags there are, such as ``--trainer.max_epochs``.
-    """
-    if found := re.search(r"unrecognized arguments: ([^\s=]+)", message):
-        return f"{found[1]}: no such argument{nearest(found[1], flags)}"
-    if found := re.search(r"does not accept option '([^']+)'|Key \"(.+?)\" is not exp", message):
-        key = found[1] or found[2]
-        return f"{key}: no such key{nearest(key, [flag.lstrip('-') for flag in flags])}"
-    if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
-        return f"{found[1]}: no such command; {choose(found[1], words(found[2]))}"
-    if found := re.search(r"\{(.*)\}, but it was not provided", message):
-        return f"no command; choose one of {', '.join(words(found[1]))}"
-    if found := re.search(r"arguments are required: (.*)", message):
-        missing = re.sub(r"\b\w+\.(?=data|model)", "", found[1])
-        return f"{missing}: missing; a config has them, such as --config configs/xor.yaml"
-    path = ".".join(re.findall(r'Parser key "([^"]+)"', message))
-    return explain_value(path, message) if path else said_by_class(message)
-
-
-def said_by_class(message: str) -> str:
-    """What a class says of its own argument, without what jsonargparse puts round it."""
-    found = re.search(r"^ *- (\w+=.*)$", message, re.M)
-    return found[1] if found else message
-
-
-def explain_value(path: str, message: str) -> str:
-    """What is wrong with the value at a path such as ``model.net.activation``."""
-    if found := re.search(r"Option '([^']+)' is not accepted", message):
-        classes = re.findall(r"class_path(?:=| )'([\w.]+)'", message)
-        names = [f"{path}.{name}" for name in parameters(classes[-1])] if classes else []
-        given = f"{path}.{found[1]}"
-        return f"{given}: no such argument{nearest(given, names)}"
-    given = value(message)
-    if found := re.search(r"Literal\[([^\]]+)\]", message):
-        return f"{path}={given!r}: {choose(given, words(found[1]))}"
-    if path in BASES and given in (names := subclasses(BASES[path])) and names.count(given) > 1:
-        return f"{path}={given!r}: several classes have this name; give one with its module"
-    if path in BASES:
-        near = nearest(given.rpartition(".")[2], subclasses(BASES[path]))
-        return f"{path}={given!r}: no such class{near}"
-    kinds = re.findall(r"Expected a <class '(?:[\w.]+\.)?(?!NoneType)(\w+)'>", message)
-    if kinds:
-        return f"{path}={given!r}: expected {' or '.join(dict.fromkeys(kinds))}"
-    return f"{path}: {message.partition(':')[2]}"
-
-
-def value(message: str) -> str:
-    """The value that a message is about: the innermost, where it is nested."""
-    for start in ("Got value", "path string", "Given value"):
-        if found := re.search(rf"{start}: (.+?)(?:\. Got value.*)?$", message, re.M):
-            return found[1]
-    return ""
-
-
-def words(text: str) -> list[str]:
-    return re.findall(r"[-\w]+", text)
-
-
-def parameters(class_path: str) -> dict[str, Any]:
-    """Parameters of a class, and of the classes it passes them on to, with their defaults."""
-    module, _, name = class_path.rpartition(".")
-    classes = inspect.getmro(getattr(importlib.import_module(module), name))
-    own = [vars(class_)["__init__"] for class_ in reversed(classes) if "__init__" in vars(class_)]
-    found = [parameter for init in own for parameter in inspect.signature(init).parameters.values()]
-    return {parameter.name: parameter.default for parameter in found}
-
-
-def subclasses(base: type) -> list[str]:
-    """Short names of the subclasses of a class, as far as they are imported."""
-    direct: list[type] = base.__subclasses__()
-    return [below.__name__ for below in direct] + [
-        name for below in direct for name in subclasses(below)
-    ]
+def misshapen(settings: Any, path: str = "") -> str:
+    """What is wrong with the outline of a config file; empty where nothing is."""
+    if not isinstance(settings, dict):
+        holds_more = path.rpartition(".")[2] in GROUPS
+        return f"{path}={shown(str(settings))}: expected settings, a line for each" * holds_more
+    for key in settings:
+        if not isinstance(key, str):
+            return f"{path}.{key}".lstrip(".") + ": no such key; keys are text"
+    keys = ("class_path", "init_args", "dict_kwargs")
+    if not settings.keys().isdisjoint(keys):
+        for key in settings.keys() - keys:
+            return f"{path}.{key}: no such key; a class has class_path and init_args"
+    found = (misshapen(each, f"{path}.{key}".lstrip(".")) for key, each in settings.items())
+    return next(filter(None, found), "")

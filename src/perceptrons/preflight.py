@@ -3,6 +3,7 @@
 import importlib
 import logging
 import pkgutil
+import threading
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -91,3 +92,10 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in NO_NEWS:
         warnings.filterwarnings("ignore", message=message)
+    threading.excepthook = thread_failed
+
+
+def thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """Leave out what TensorBoard's writer ends with: it is raised again where one writes to it."""
+    if not type(failure.thread).__module__.startswith("tensorboard"):
+        threading.__excepthook__(failure)
