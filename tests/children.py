@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 from io import TextIOWrapper
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context, parent_process
 from pathlib import Path
 from types import FrameType
 from typing import Any
 from unittest import mock
 
-import perceptrons.__main__
 from conftest import ROOT, Finished
+
+import perceptrons.__main__
 from perceptrons.callbacks import Report
 
 CONFIGS = ROOT / "configs"
@@ -25,7 +26,7 @@ PATIENCE = 60.0  # seconds until a test gives up on a process
 
 Prepare = Callable[[], None]
 
-# started with the first child
+# imports once, beside the tests that come first; then a child starts in milliseconds
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
@@ -37,6 +38,8 @@ FORKS.set_forkserver_preload(
         "torch.utils.tensorboard",
     ]
 )
+if parent_process() is None:
+    forkserver.ensure_running()
 
 
 class Child:

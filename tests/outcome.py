@@ -22,6 +22,8 @@ def checkpoint(run: Path, kind: str = "last") -> dict[str, Any]:
     """All that a checkpoint holds, but for where the run is and the seconds it took."""
     content = torch.load(run / "checkpoints" / f"{kind}.ckpt", weights_only=True)
     content.pop("seconds")
+    for state in content["callbacks"].values():
+        state.pop("current_score", None)  # Lightning saves it, and never takes it up
     kept: dict[str, Any] = portable(content, str(run))
     return kept
 
@@ -50,13 +52,13 @@ def differences(one: Any, other: Any, path: str = "") -> list[str]:
     """Where two outcomes differ; nothing, where they are the same to the bit."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys = [*one, *(key for key in other if key not in one)]
-        pairs = [(key, one.get(key), other.get(key)) for key in keys]
-        return [line for key, *pair in pairs for line in differences(*pair, f"{path}/{key}")]
+        pairs = [(one.get(key), other.get(key), f"{path}/{key}") for key in keys]
+        return [line for pair in pairs for line in differences(*pair)]
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         if len(one) != len(other):
             return [f"{path}: {len(one)} and {len(other)} values"]
         numbered = enumerate(zip(one, other, strict=True))
-        return [line for at, pair in numbered for line in differences(*pair, f"{path}/{at}")]
+        return [line for at, (a, b) in numbered for line in differences(a, b, f"{path}/{at}")]
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         same = torch.equal(one, other)
     else:

@@ -114,8 +114,8 @@ def explain_value(path: str, message: str, base: type | None) -> str:
     start = f"{path}={shown(given)}"
     if found := re.search(r"avoid ambiguity: (.*)\.", message):
         return f"{start}: several classes have this name; choose one of {found[1]}"
-    kinds = re.findall(r"Expected a <class '(?:[\w.]+\.)?(?!NoneType)(\w+)'>", message)
-    if literals := re.findall(r"Expected a typing.Literal\[([^\]]+)\]", message):
+    kinds = re.findall(r"Expected (?:a )?<class '(?:[\w.]+\.)?(?!NoneType)(\w+)'>", message)
+    if literals := re.findall(r"Expected (?:a )?typing.Literal\[([^\]]+)\]", message):
         choices = [word for literal in literals for word in words(literal)]
         choices += ["true", "false"] if "bool" in kinds else []
         more = ", or a class by its full name" if base else ""
