@@ -8,9 +8,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from io import TextIOWrapper
-from multiprocessing import forkserver, get_context, parent_process
+from multiprocessing import forkserver, get_context
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -38,7 +39,7 @@ FORKS.set_forkserver_preload(
         "torch.utils.tensorboard",
     ]
 )
-if parent_process() is None:
+with suppress(RuntimeError):  # a child, which imports this too, cannot
     forkserver.ensure_running()
 
 

@@ -193,7 +193,6 @@ def test_a_run_killed_before_its_settings_were_written_is_none(tmp_path: Path) -
     assert listed.wait().out == "no runs in lightning_logs\n"
 
 
-@pytest.mark.xfail(strict=True, reason="a half-written file of a killed process stays for good")
 def test_nothing_half_written_is_left_once_a_killed_run_has_ended(tmp_path: Path) -> None:
     fit = f"{FIT}/xor.yaml {SHORT}"
     assert Child(fit, tmp_path, killed_at_save("last.ckpt", 2, "before")).wait().status == KILLED
@@ -260,13 +259,11 @@ def test_a_stopped_run_saves_its_last_update_and_goes_on_with_the_next(
     assert not differences(outcome(further / RUN), outcome(stopped / RUN))
 
 
-@pytest.mark.xfail(strict=True, reason="Lightning says that it got the signal")
 def test_a_stopped_run_says_nothing_that_is_no_news(tmp_path: Path) -> None:
     finished, _ = stop_training(signal.SIGTERM, tmp_path)
     assert finished.err == ""
 
 
-@pytest.mark.xfail(strict=True, reason="gradients accumulated before the stop are lost")
 def test_a_run_that_accumulates_gradients_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
     accumulated = f"{LONG} --trainer.accumulate_grad_batches 50"
     whole, stopped = directories(tmp_path, "whole", "stopped")
@@ -371,7 +368,6 @@ def test_resume_last_goes_on_with_the_newest_run(command: Command) -> None:
     assert f"run:  {Path('lightning_logs/one/version_0').resolve()}" in resumed.out
 
 
-@pytest.mark.xfail(strict=True, reason="the newest is the one that was written to last")
 def test_an_older_run_does_not_become_the_newest_by_being_tested(command: Command) -> None:
     for name in ("one", "other"):
         assert command(f"fit --config configs/xor.yaml {SHORT} --name {name}").status == 0
@@ -453,7 +449,6 @@ def test_one_line_says_what_the_checkpoint_supplied(command: Command) -> None:
     assert "model.optimizer.lr" not in said[0]
 
 
-@pytest.mark.xfail(strict=True, reason="the optimizer's state brings the checkpoint's rate back")
 @pytest.mark.usefixtures("run")
 def test_a_learning_rate_that_is_asked_for_is_trained_with(command: Command) -> None:
     flags = "--name faster --model.optimizer.lr 0.3 --trainer.max_epochs 3"
@@ -462,7 +457,6 @@ def test_a_learning_rate_that_is_asked_for_is_trained_with(command: Command) -> 
     assert [group["lr"] for group in state["param_groups"]] == [0.3]
 
 
-@pytest.mark.xfail(strict=True, reason="a traceback: the state of another optimizer is loaded")
 @pytest.mark.parametrize("setting", ["model.optimizer Adam", "model.bias_lr_factor 0.5"])
 @pytest.mark.usefixtures("run")
 def test_another_optimizer_is_trained_with_or_refused(command: Command, setting: str) -> None:
@@ -470,7 +464,6 @@ def test_another_optimizer_is_trained_with_or_refused(command: Command, setting:
     assert started.status == 0 or error_line(started, 2)
 
 
-@pytest.mark.xfail(strict=True, reason="it counts the epochs that are completed, less by one")
 @pytest.mark.usefixtures("run")
 def test_the_first_report_says_how_many_passes_the_checkpoint_had(command: Command) -> None:
     started = command(f"fit --ckpt_path {FILE} --trainer.max_epochs 4")

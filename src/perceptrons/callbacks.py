@@ -37,7 +37,7 @@ def progress(trainer: Any) -> str:
     """Passes made and passes to make, such as `` 100/1000``."""
     passes = getattr(trainer.datamodule, "passes", 1)
     if trainer.sanity_checking:  # before the first update
-        done = passes * trainer.current_epoch
+        done = passes * trainer.fit_loop.epoch_progress.current.processed
     else:
         batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed
         an_epoch = sized_len(trainer.train_dataloader)

@@ -111,10 +111,12 @@ class ExactResume(Callback):
     Args:
         directory: The run's directory.
         settings: The run's settings, which make a checkpoint enough to take it up.
+        rates_given: Whether the optimizer's settings are those given, not the checkpoint's.
     """
 
-    def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, settings: dict[str, Any], rates_given: bool) -> None:
         self.directory, self.settings = directory, settings
+        self.rates_given = rates_given
         self.earlier, self.start = 0.0, time.monotonic()
         self.ended = False  # whether training had been found to be enough
 
@@ -142,6 +144,11 @@ class ExactResume(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         trainer.should_stop = self.ended
+        groups = trainer.optimizers[0].param_groups
+        if self.rates_given:  # to load an optimizer's state brings its old settings back
+            for group, given in zip(groups, pl_module.given, strict=True):
+                group |= {**given, "params": group["params"]}
+        pl_module.rates = groups
 
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         if getattr(exception, "between_updates", False):

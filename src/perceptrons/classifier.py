@@ -167,6 +167,7 @@ class Classifier(L.LightningModule):
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer()
         self.rates = optimizer.param_groups
+        self.given = [{**group, "params": None} for group in optimizer.param_groups]
         if self.make_scheduler is None:
             return optimizer
         scheduler = self.make_scheduler(optimizer)

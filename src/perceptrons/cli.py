@@ -199,7 +199,7 @@ class CLI(LightningCLI):
         except OSError as failure:
             fail(f"{failure.strerror or failure}: {failure.filename or self.directory}", failure, 1)
         except (ValueError, MisconfigurationException) as mistake:
-            if self.trainer.global_step:
+            if self.trainer.fit_loop.epoch_loop.running:
                 raise
             if self.directory and not there_before:  # the run never started
                 shutil.rmtree(self.directory)
@@ -224,7 +224,10 @@ class CLI(LightningCLI):
             if isinstance(saver, ModelCheckpoint) and saver.dirpath is None:
                 saver.dirpath = str(self.directory / "checkpoints")
         if self.subcommand == "fit":
-            self.exact = checkpoints.ExactResume(self.directory, self.sections())
+            flags, optimizer = self.origins.flags, "model.optimizer"
+            given = self.origins.give(optimizer) or any(f.startswith(optimizer) for f in flags)
+            rates_given = given and not self.resumed
+            self.exact = checkpoints.ExactResume(self.directory, self.sections(), rates_given)
             callbacks_of(self.trainer).insert(0, self.exact)
             if self.resumed and file:
                 self.trainer.num_sanity_val_steps = 0  # that report is there already

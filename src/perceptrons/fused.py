@@ -101,7 +101,8 @@ class FusedEpochLoop(_TrainingEpochLoop):
         self.fusible, self.running = fusible(self.trainer), True
 
     def advance(self, data_fetcher: Any) -> None:
-        if self.stop:  # asked since the last epoch's last update: of this one nothing is done
+        # asked since the last epoch's last update: of this one nothing is done
+        if self.stop and not self.batch_progress.current.ready:
             self.batch_progress.is_last_batch = False
             raise Stopped(self.stop)
         if self.fusible and not self.restarting:
@@ -112,7 +113,8 @@ class FusedEpochLoop(_TrainingEpochLoop):
         super().on_advance_end(data_fetcher)
         # Lightning counts one too many where it takes up a run inside an epoch
         self._batches_that_stepped = self.global_step
-        if self.stop and not self._is_training_done:  # an epoch's end has its report first
+        # an epoch's end has its report first, and gradients that are gathered their update
+        if self.stop and not self._is_training_done and not self._should_accumulate():
             raise Stopped(self.stop)
 
     def updates_to_look(self) -> int:

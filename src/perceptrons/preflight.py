@@ -29,6 +29,13 @@ NO_NEWS = (
     r"LightningCLI's args parameter",  # a run is taken up by the words of its own command
 )
 
+# its advertisements, what the reports say better, and that a signal has come
+NO_NEWS_FROM = (
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.seed",
+    "lightning.pytorch.trainer.connectors.signal_connector",
+)
+
 
 def callbacks_of(trainer: Any) -> list[L.Callback]:
     return cast(list[L.Callback], trainer.callbacks)
@@ -87,8 +94,7 @@ def import_files() -> None:
 
 def quiet() -> None:
     """Keep Lightning from saying what is no news here."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
-        # advertisements, and what the reports say better
+    for name in NO_NEWS_FROM:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in NO_NEWS:
         warnings.filterwarnings("ignore", message=message)

@@ -65,7 +65,13 @@ def newest(root: Path, name: str | None) -> list[Path]:
     if name is not None:
         return sorted(runs_of(root / name), key=number, reverse=True)
     every = [run for directory in root.glob("*") for run in runs_of(directory)]
-    return sorted(every, key=lambda run: (run.stat().st_mtime, number(run)), reverse=True)
+    return sorted(every, key=lambda run: (begun(run), number(run)), reverse=True)
+
+
+def begun(run: Path) -> float:
+    """When a run began or was gone on with: its directory changes when it is evaluated too."""
+    config = run / "config.yaml"
+    return (config if config.exists() else run).stat().st_mtime
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
@@ -147,6 +153,8 @@ def provenance(words: list[str], settings: str, gpu: str | None, threads: int) -
 
 def extend(run: Path, words: list[str], settings: dict[str, Any]) -> None:
     """Note that a run goes on, and with which settings it does so otherwise than it began."""
+    for left in run.rglob(".*"):  # half written when the run was killed
+        left.unlink()
     config = yaml.safe_load((run / "config.yaml").read_text())
     for path, value in settings.items():
         section, _, name = path.partition(".")
