@@ -814,12 +814,28 @@ def test_the_code_in_a_checkpoint_runs_where_it_is_not_refused(made: Path, in_tm
     assert (in_tmp / "ran").is_dir()
 
 
-@pytest.mark.parametrize("words", [XOR, BLOBS, PREDICT, "fit --config right.yaml"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(XOR, BLOBS, PREDICT, "fit --config right.yaml"),
+        f"{XOR} --data.batch_size null --data.points null --model.scheduler null --name null",
+    ],
+)
 def test_without_the_mistake_the_commands_are_right(command: Command, words: str) -> None:
     Path("right.yaml").write_text(RIGHT)
     finished = command(words)
     assert (finished.status, finished.err) == (0, "")
     assert len(runs_in(Path.cwd())) == 1
+
+
+@pytest.mark.parametrize("column", ["loss", "-loss"])
+def test_a_column_with_a_minus_is_no_flag(command: Command, made: Path, column: str) -> None:
+    shutil.copytree(made, Path.cwd(), dirs_exist_ok=True)
+    finished = command(f"runs --csv --sort {column}")
+    assert (finished.status, finished.err) == (0, "")
+    losses = [float(row.split(",")[4]) for row in finished.out.splitlines()[1:]]
+    assert len(losses) == 3
+    assert losses == sorted(losses, reverse=column.startswith("-"))
 
 
 @pytest.mark.parametrize(
