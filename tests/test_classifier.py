@@ -17,10 +17,11 @@ from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, StepLR
 from torchmetrics import Metric
 
 from perceptrons.classifier import LOSSES, MEASURED, Classifier, Gradients, Loss, NonFiniteLossError
-from perceptrons.data import Blobs, Gates, TableData
+from perceptrons.data import Blobs, Gates
 from perceptrons.fused import fuse
 from perceptrons.network import MLP, Perceptron
 from perceptrons.predictions import columns, predict
+from perceptrons.tables import TableData
 
 DIVERGING = "fit --config configs/xor.yaml --model.net.activation identity --model.optimizer.lr 10"
 

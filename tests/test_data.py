@@ -15,9 +15,10 @@ from sklearn.datasets import make_blobs
 from torch import Tensor
 
 from perceptrons.classifier import Classifier
-from perceptrons.data import Blobs, Gates, TableData, split_rows
+from perceptrons.data import Blobs, Gates
 from perceptrons.loader import TableLoader
 from perceptrons.network import Perceptron
+from perceptrons.tables import TableData, split_rows
 
 # what each gate says of a row of inputs, in Python's operators
 OPERATORS: dict[str, Callable[[tuple[int, ...]], int]] = {

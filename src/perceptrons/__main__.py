@@ -3,18 +3,17 @@
 import signal
 import sys
 
+from perceptrons import commands
+
 
 def main() -> None:
     """Run the command line; imports that it does not need are left out."""
     for number in (signal.SIGINT, signal.SIGTERM):  # until the training has its own way to stop
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    if sys.argv[1:2] == ["runs"]:
-        from perceptrons import listing
+    if not commands.run(sys.argv[1:]):
+        from perceptrons import cli
 
-        return listing.main()
-    from perceptrons import cli
-
-    return cli.main()
+        cli.main()
 
 
 if __name__ == "__main__":

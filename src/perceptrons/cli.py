@@ -19,10 +19,10 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from perceptrons import checkpoints, listing, runs
+from perceptrons import checkpoints, commands, runs
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError
-from perceptrons.data import TableData
+from perceptrons.commands import COMMANDS
 from perceptrons.fused import Stopped, fuse
 from perceptrons.mistakes import fail
 from perceptrons.parser import Origins, Parser, as_flags, said_by_class
@@ -37,6 +37,7 @@ from perceptrons.preflight import (
     threads_for,
 )
 from perceptrons.resume import FREE, start, stoppable
+from perceptrons.tables import TableData
 
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
@@ -52,6 +53,9 @@ SAVER_DEFAULTS = {
     "last.save_on_train_epoch_end": True,
     "last.enable_version_counter": False,
 }
+EPILOG = "Further commands: " + " ".join(
+    f"{name}: {said.lower().rstrip('.')}." for name, (_, said) in COMMANDS.items()
+)
 ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
     "seed_everything": (
         int | bool,
@@ -101,6 +105,7 @@ class CLI(LightningCLI):
             parser_class=Parser,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
+            parser_kwargs={"epilog": EPILOG},
             args=started.words,
         )
 
@@ -291,8 +296,6 @@ def main(args: list[str] | None = None) -> None:
             if it was stopped by Ctrl-C or SIGTERM.
     """
     words = sys.argv[1:] if args is None else args
-    if words[:1] == ["runs"]:
-        return listing.main(words[1:])
-    quiet()
-    CLI(words)
-    return None
+    if not commands.run(words):
+        quiet()
+        CLI(words)

@@ -4,21 +4,16 @@ Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``. With two classes each colum
 0s and 1s of one output; with more, ``y`` is one-hot, a column for each class.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from difflib import get_close_matches
-from functools import cached_property
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
 
-from perceptrons.loader import Table, TableLoader
-
-# rows that are evaluated in one piece; a larger table goes in several, always the same
-EVALUATION_ROWS = 65_536
+from perceptrons.loader import Table
+from perceptrons.tables import TableData, check_fractions, split_rows
 
 # output of each named gate, given how many of its inputs are 1 (for each row) and how many it has
 GATES: dict[str, Callable[[Tensor, int], Tensor]] = {
@@ -29,99 +24,6 @@ GATES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "nor": lambda ones, _: ones == 0,
     "xnor": lambda ones, _: ones % 2 == 0,
 }
-
-
-class TableData(L.LightningDataModule, ABC):
-    """A table of rows to train, validate and test on.
-
-    Args:
-        passes: How often the training rows are gone through in a Lightning epoch, which is one
-            report.
-        batch_size: Rows in a batch. ``null``: all of them, which makes one update a pass.
-        shuffle: Whether each pass takes the rows in a new random order.
-        points: Inputs of your own for ``predict``, a list for each point. ``null``: the table's.
-
-    Raises:
-        ValueError: If a number is out of range, or a point has the wrong number of inputs.
-    """
-
-    inputs: int
-    outputs: int
-    classes: int
-
-    def __init__(
-        self,
-        passes: int = 1,
-        batch_size: int | None = None,
-        shuffle: bool = False,
-        points: list[list[float]] | None = None,
-    ) -> None:
-        super().__init__()
-        for name, value in (("passes", passes), ("batch_size", batch_size)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value}: must be at least 1")
-        self.passes, self.batch_size = passes, batch_size
-        self.shuffle, self.points = shuffle, points
-
-    @abstractmethod
-    def tables(self) -> dict[str, Table]:
-        """The rows to ``train`` on, to ``val``idate on, to ``test`` on, and ``all`` there are."""
-
-    @cached_property
-    def split(self) -> dict[str, Table]:
-        """:meth:`tables`, made once."""
-        return self.tables()
-
-    def setup(self, stage: str) -> None:
-        rows = len(self.split["train"][0])
-        if self.batch_size is not None and self.batch_size > rows:
-            raise ValueError(f"batch_size={self.batch_size}: there are {rows} rows to train on")
-        if self.points == []:
-            raise ValueError("points=[]: there must be at least 1, or null for the table's")
-        for point in self.points or []:
-            if len(point) != self.point_width:
-                width = f"has {len(point)} inputs, the data has {self.point_width}"
-                raise ValueError(f"points={point}: {width}")
-            if not np.isfinite(point).all():
-                raise ValueError(f"points={point}: must be finite")
-
-    def train_dataloader(self) -> TableLoader:
-        table = self.on_device("train")
-        # the seed of the run, as seed_everything set it
-        seed = torch.initial_seed()
-        return TableLoader(table, self.batch_size, self.passes, self.shuffle, seed)
-
-    def val_dataloader(self) -> dict[str, TableLoader]:
-        """The training rows too: they are measured like the others, after the same update."""
-        names = ("train", "val")
-        return {name: TableLoader(self.on_device(name), EVALUATION_ROWS) for name in names}
-
-    def test_dataloader(self) -> TableLoader:
-        return TableLoader(self.on_device("test"), EVALUATION_ROWS)
-
-    def predict_dataloader(self) -> TableLoader:
-        return TableLoader((self.predicted,), EVALUATION_ROWS)
-
-    @property
-    def predicted(self) -> Tensor:
-        """Inputs to predict ``(rows, inputs)``: the user's points, or else all the table's."""
-        if self.points is None:
-            return self.split["all"][0]
-        return self.from_points(torch.tensor(self.points))
-
-    @property
-    def point_width(self) -> int:
-        """How many numbers a point of the user's has."""
-        return self.inputs
-
-    def from_points(self, points: Tensor) -> Tensor:
-        """What the network is given for points of the user's ``(points, point_width)``."""
-        return points
-
-    def on_device(self, name: str) -> Table:
-        # here, once, so that Lightning has nothing to move at each batch
-        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        return tuple(column.to(device) for column in self.split[name])
 
 
 class Gates(TableData):
@@ -263,45 +165,3 @@ def check_ranges(
         raise ValueError(f"n_features={n_features}: must be at least 1")
     if not 0 <= random_state < 2**32:
         raise ValueError(f"random_state={random_state}: must be from 0 to {2**32 - 1}")
-
-
-def check_fractions(val_fraction: float, test_fraction: float) -> None:
-    for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-        if not 0 <= fraction < 1:
-            raise ValueError(f"{name}={fraction}: must be at least 0 and below 1")
-    if val_fraction + test_fraction >= 1:
-        left = f"with test_fraction={test_fraction} no rows are left to train on"
-        raise ValueError(f"val_fraction={val_fraction}: {left}")
-
-
-def split_rows(
-    table: Table, labels: Any, val_fraction: float, test_fraction: float, seed: int
-) -> dict[str, Table]:
-    """Rows to train, validate and test on, with the same share of every class.
-
-    Args:
-        table: All rows.
-        labels: Class of each row ``(rows,)``, an array of integers.
-        val_fraction: Share of the rows to validate on; 0: the training rows.
-        test_fraction: Share of the rows to test on; 0: all rows.
-        seed: Seed of the choice.
-    """
-    from sklearn.model_selection import train_test_split
-
-    rows = everything = np.arange(len(labels))
-    kept = {}
-    for name, fraction in (("test", test_fraction), ("val", val_fraction)):
-        if fraction:
-            count, classes = round(fraction * len(labels)), len(np.unique(labels))
-            for part, left in ((name, count), ("train", len(rows) - count)):
-                if left < classes:
-                    few = f"{left} of {len(labels)} rows for {part}"
-                    raise ValueError(f"{name}_fraction={fraction}: {few}, with {classes} classes")
-            try:
-                rows, kept[name] = train_test_split(
-                    rows, test_size=count, stratify=labels[rows], random_state=seed
-                )
-            except ValueError as mistake:
-                raise ValueError(f"{name}_fraction={fraction}: {mistake}") from mistake
-    chosen = {"train": rows, "val": rows, "test": everything, "all": everything} | kept
-    return {name: tuple(column[rows] for column in table) for name, rows in chosen.items()}

@@ -11,11 +11,10 @@ from typing import Any, NoReturn
 import yaml
 
 from perceptrons import runs
+from perceptrons.commands import COMMANDS
 from perceptrons.mistakes import choose, fail, nearest
 
 Row = dict[str, Any]
-
-DESCRIPTION = "List the runs, or compare two."
 
 # settings in which two runs of one experiment differ without being different experiments
 NO_SETTINGS = ("name", "ckpt_path", "trainer.enable_progress_bar")
@@ -30,13 +29,13 @@ class Parser(argparse.ArgumentParser):
         fail(re.sub("^argument ", "", message))
 
 
-def main(words: list[str] | None = None) -> None:
+def main(words: list[str]) -> None:
     """List the runs under ``lightning_logs/``, or compare two.
 
     Raises:
         SystemExit: With status 2 if the command is mistaken.
     """
-    given = parser().parse_args(joined(sys.argv[2:] if words is None else words))
+    given = parser().parse_args(joined(words))
     if given.root != Path(runs.ROOT) and not given.root.is_dir():
         fail(f"--root={str(given.root)!r}: no such directory")
     if given.diff and given.sort:
@@ -55,7 +54,7 @@ def main(words: list[str] | None = None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = Parser("perceptrons runs", description=DESCRIPTION, allow_abbrev=False)
+    made = Parser("perceptrons runs", description=COMMANDS["runs"][1], allow_abbrev=False)
     formats = made.add_mutually_exclusive_group()
     made.add_argument("--sort", metavar="COLUMN", help="sort by a column; -COLUMN: the other way")
     formats.add_argument("--csv", action="store_true", help="as CSV")

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
 from typing import Any, NoReturn
 
+from perceptrons.commands import COMMANDS
+
 PACKAGE = f"{__package__}."
 
 # how alike two names have to be for one to be meant by the other
@@ -89,9 +91,9 @@ def explain(message: str, flags: Iterable[str], bases: Mapping[str, type]) -> st
         key = found[1] or found[2]
         return f"{key}: no such key{nearest(key, [flag.lstrip('-') for flag in flags])}"
     if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
-        return f"{found[1]}: no such command; {choose(found[1], [*words(found[2]), 'runs'])}"
+        return f"{found[1]}: no such command; {choose(found[1], [*words(found[2]), *COMMANDS])}"
     if found := re.search(r"\{(.*)\}, but it was not provided", message):
-        return f"no command; choose one of {', '.join(words(found[1]))}, runs"
+        return f"no command; choose one of {', '.join([*words(found[1]), *COMMANDS])}"
     if found := re.search(r"^--(\S+)\.help: ", message):
         return explain_value(f"{found[1]}.help", message, bases.get(found[1]))
     if path:

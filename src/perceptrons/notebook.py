@@ -9,8 +9,8 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from perceptrons import checkpoints
 from perceptrons.classifier import Classifier
 from perceptrons.cli import CLI
-from perceptrons.data import TableData
 from perceptrons.preflight import quiet
+from perceptrons.tables import TableData
 
 
 def load_run(directory: str | Path, kind: str = "last") -> tuple[Classifier, TableData]:

@@ -14,9 +14,9 @@ import torch
 import perceptrons
 from perceptrons import checkpoints
 from perceptrons.classifier import Classifier
-from perceptrons.data import TableData
 from perceptrons.mistakes import choose, fail
 from perceptrons.parser import Origins
+from perceptrons.tables import TableData
 
 # numbers in an operation from which on torch shares it out to threads (its GRAIN_SIZE)
 SHARED_OUT = 32_768
