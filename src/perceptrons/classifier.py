@@ -104,7 +104,6 @@ class Classifier(L.LightningModule):
         self.net, self.classes, self.gradients = net, classes, gradients
         self.loss_name = loss if isinstance(loss, str) else type(loss).__name__
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
-        self.measured_loss = MEASURED.get(self.loss_name, self.loss)
         self.measures = nn.ModuleDict({f"{stage}/loss": MeanMetric() for stage in STAGES})
         self.measures.update({f"{stage}/accuracy": accuracy(classes) for stage in STAGES})
         self.measured: dict[str, float] = {}
@@ -228,8 +227,13 @@ class Classifier(L.LightningModule):
         """Right classes: 0 or 1 for each output ``(rows, outputs)``, or a number ``(rows, 1)``."""
         return y.int() if self.classes == 2 else y.argmax(1, keepdim=True)
 
+    @property
+    def measured_loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The loss as reports give it."""
+        return MEASURED.get(self.loss_name, self.loss)
+
     def _optimizer(self) -> torch.optim.Optimizer:
-        named = list(self.net.named_parameters())
+        named = list(self.named_parameters())  # a loss of the user's may have some too
         apart = self.bias_lr_factor != 1
         biases = [weight for name, weight in named if apart and name.endswith("bias")]
         weights = [weight for name, weight in named if not (apart and name.endswith("bias"))]
