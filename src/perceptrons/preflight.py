@@ -91,7 +91,7 @@ def check_fits(path: str | None, model: Classifier) -> None:
 def import_files() -> None:
     """Import every file of the package, so that a class in a new one goes by its short name."""
     for module in pkgutil.iter_modules(perceptrons.__path__):
-        if module.name not in ("__main__", "plots"):  # the one runs, the other is slow
+        if module.name not in ("__main__", "plots", "diagrams", "drawing"):  # the one runs, the other is slow
             importlib.import_module(f"perceptrons.{module.name}")
 
 

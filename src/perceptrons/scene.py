@@ -1,0 +1,105 @@
+"""What there is to see of a network, as arrays: what figures are drawn from, in any process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of neurons in each frame.
+
+    Attributes:
+        weights: ``(frames, neurons, inputs)``.
+        biases: ``(frames, neurons)``.
+        sums: Weighted sums over the cells ``(frames, cells, neurons)``, of the first neurons; they
+            are 0 where a neuron switches.
+        shades: What these neurons put out there, 0 for the least and 1 for the most.
+    """
+
+    weights: Array
+    biases: Array
+    sums: Array
+    shades: Array
+
+
+def nothing(*shape: int) -> Any:
+    return field(default_factory=lambda: np.zeros(shape))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A network at some of its reports, which are the frames, and the rows that it learns from.
+
+    Attributes:
+        title: What to call it.
+        classes: Number of classes.
+        reports: Number of updates at each report ``(reports,)``.
+        measured: What was measured there by name, such as ``val/loss`` ``(reports,)``.
+        toss: The loss of a network that says 1/2, or 1/3, ... of every row; NaN if unknown.
+        missing: Why a figure is left out, by its name.
+        points: The rows, as the user gives them ``(rows, inputs)``.
+        right: Right class of each ``(rows,)``.
+        cells: Points at which the network is looked at ``(cells, inputs)``: none, an axis, a plane,
+            or a plane for each of some values of the third input.
+        given: What the network is given there ``(cells, its inputs)``.
+        updates: Number of updates at each frame ``(frames,)``.
+        logits: What it says of the cells ``(frames, cells, outputs)``.
+        at_rows: What it says of the rows ``(frames, rows, outputs)``.
+        layers: The layers, where the network is one whose neurons can be told apart.
+    """
+
+    title: str
+    classes: int
+    reports: NDArray[np.integer[Any]]
+    measured: dict[str, Array]
+    toss: float
+    missing: dict[str, str]
+    points: Array = nothing(0, 2)
+    right: NDArray[np.integer[Any]] = nothing(0)
+    cells: Array = nothing(0, 2)
+    given: Array = nothing(0, 2)
+    updates: NDArray[np.integer[Any]] = nothing(0)
+    logits: Array = nothing(0, 0, 1)
+    at_rows: Array = nothing(0, 0, 1)
+    layers: Sequence[Layer] = ()
+
+    @property
+    def inputs(self) -> int:
+        return self.points.shape[1]
+
+    @property
+    def levels(self) -> Array:
+        """Values of the third input, where there are planes for some; else a single 0."""
+        return np.unique(self.cells[:, 2]) if self.inputs == 3 else np.zeros(1)
+
+    @property
+    def winners(self) -> NDArray[np.integer[Any]]:
+        """The class that each row is given in each frame ``(frames, rows)``."""
+        if self.classes == 2:
+            return (self.at_rows[..., 0] > 0).astype(int)
+        return self.at_rows.argmax(-1)
+
+
+def chances(logits: Array, classes: int) -> Array:
+    """Probability of each class ``(..., classes)``."""
+    if classes == 2:
+        yes = 0.5 + 0.5 * np.tanh(logits[..., 0].astype(float) / 2)
+        return np.stack([1 - yes, yes], -1)
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    shares: Array = powers / powers.sum(-1, keepdims=True)
+    return shares
+
+
+def leads(logits: Array, classes: int) -> Array:
+    """By how much each class but the first of two leads the others; 0 on a boundary."""
+    if classes == 2:
+        return logits
+    others = [np.delete(logits, one, -1).max(-1) for one in range(classes)]
+    ahead: Array = logits - np.stack(others, -1)
+    return ahead
