@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from importlib.metadata import version
+from typing import Any
 
 from perceptrons import commands
 
@@ -11,12 +11,28 @@ def main() -> None:
     """Run the command line; imports that it does not need are left out."""
     for number in (signal.SIGINT, signal.SIGTERM):  # until the training has its own way to stop
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    if sys.argv[1:] == ["--version"]:
-        print(f"perceptrons {version('perceptrons')}")
-    elif not commands.run(sys.argv[1:]):
+    if not commands.run(sys.argv[1:]):
+        leave_out_matplotlib()
         from perceptrons import cli
 
         cli.main()
+
+
+def leave_out_matplotlib() -> None:
+    """Have torchmetrics do without it, for plots that nobody asks it for: that takes 0.7 s."""
+    from lightning_utilities.core.imports import RequirementCache
+
+    def check(self: Any) -> None:
+        found(self)
+        if self.requirement == "matplotlib":
+            self.available, self.message = False, "matplotlib is left out"
+
+    found = RequirementCache._check_requirement
+    RequirementCache._check_requirement = check  # type: ignore[method-assign]
+    try:
+        import torchmetrics  # noqa: F401
+    finally:
+        RequirementCache._check_requirement = found  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import importlib
 # file, and what `perceptrons --help` says of it
 COMMANDS = {
     "runs": ("listing", "List the runs, or compare two."),
+    "plot": ("plotting", "Draw a run's figures into files, or compare runs."),
 }
 
 

@@ -5,6 +5,7 @@ least; a line is as wide as its weight is large.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from contourpy import contour_generator
@@ -14,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from perceptrons.plots import COLORS, FONT, MARKERS, blend, colors, titled, wipe
+from perceptrons.panels import COLORS, FONT, MARKERS, blend, colors
+from perceptrons.plots import titled, wipe
 from perceptrons.scene import Array, Scene, chances, leads
 
 # neurons of a layer that are drawn, and weights up to which each is written beside its line
@@ -40,9 +42,9 @@ def network(scene: Scene, frame: int = -1, figure: Figure | None = None) -> Figu
     written = sum(layer.weights[frame].size for layer in scene.layers) <= MOST_WRITTEN
     draw_weights(axes, scene, frame, places, written)
     for column, (nodes, names) in enumerate(zip(places, labels(scene), strict=True)):
-        axes.scatter(*nodes.T, s=620, c="white", edgecolors="black", zorder=3)
-        for node, name in zip(nodes, names, strict=True):
-            axes.text(*node, name, ha="center", va="center", fontsize=FONT, zorder=4)
+        axes.scatter(nodes[:, 0], nodes[:, 1], 620, "white", edgecolors="black", zorder=3)
+        for (x, y), name in zip(nodes, names, strict=True):
+            axes.text(x, y, name, ha="center", va="center", fontsize=FONT, zorder=4)
         if column and written:
             biases = scene.layers[column - 1].biases[frame]
             for (x, y), bias in zip(nodes, biases, strict=False):
@@ -78,7 +80,7 @@ def neurons(scene: Scene, frame: int = -1, figure: Figure | None = None) -> Figu
 def canvas(places: Sequence[Array]) -> Figure:
     """An empty figure that has room for all neurons."""
     nodes = np.concatenate(places)
-    left, bottom, right, top = *nodes.min(0), *nodes.max(0)
+    (left, bottom), (right, top) = nodes.min(0), nodes.max(0)
     tall = top - bottom + 1.5
     figure = Figure(figsize=(max(4.6, 1.7 * len(places)), 0.5 + 1.05 * tall), dpi=90)
     height = 1 - 0.5 / figure.get_figheight()
@@ -119,7 +121,11 @@ def labels(scene: Scene) -> list[list[str]]:
     constant = [len(scene.given) > 0 and np.ptp(values) == 0 for values in scene.given.T]
     inputs = ["1" if each else f"x{number}" for number, each in enumerate(constant, 1)]
     ends = ["p"] if outputs == 1 else [f"p{number}" for number in range(outputs)]
-    return [inputs[:MOST_SHOWN], *([f"h{number}" for number in range(1, n + 1)] for n in hidden), ends]
+    return [
+        inputs[:MOST_SHOWN],
+        *([f"h{number}" for number in range(1, n + 1)] for n in hidden),
+        ends,
+    ]
 
 
 def draw_weights(
@@ -171,14 +177,12 @@ def draw_tile(axes: Axes, scene: Scene, node: Array, sums: Array, share: Array) 
     image.set_data(paint)  # not by imshow, which measures the axes anew for each
     axes.add_image(image)
     x, y = np.linspace(*corners[:2], len(across)), np.linspace(*corners[2:], len(up))
-    lines = contour_generator(x, y, sums.reshape(shape)).lines(0)
+    lines = cast(list[Array], contour_generator(x, y, sums.reshape(shape)).lines(0))
     axes.add_collection(LineCollection(lines, colors="black", linewidths=1, zorder=4))
     axes.add_patch(frame_of(corners))
 
 
-def draw_curve_tile(
-    axes: Axes, scene: Scene, corners: tuple[float, ...], share: Array
-) -> None:
+def draw_curve_tile(axes: Axes, scene: Scene, corners: tuple[float, ...], share: Array) -> None:
     """A neuron's output over one input."""
     left, right, bottom, _ = corners
     x = np.linspace(left, right, len(scene.cells))

@@ -23,6 +23,7 @@ from tensorboard.plugins.image.metadata import create_summary_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from perceptrons import diagrams, plots
+from perceptrons.mistakes import fail
 from perceptrons.scene import Scene
 
 FIGURES = {
@@ -72,8 +73,9 @@ def few(scene: Scene) -> list[int]:
 
 def pixels(figure: Figure) -> Image.Image:
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    canvas.draw()  # type: ignore[no-untyped-call]
+    colors = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return Image.fromarray(colors[..., :3])
 
 
 def event(name: str, update: int, figure: Figure) -> Event:
@@ -105,8 +107,12 @@ def write_events(events: Iterable[Event], run: Path) -> None:
 def main() -> None:
     """Draw the scene on standard input into the events of a run."""
     os.nice(10)
-    scene = pickle.load(sys.stdin.buffer)
-    write_events((event(*each) for each in film(scene)), Path(sys.argv[1]))
+    scene, run = pickle.load(sys.stdin.buffer), Path(sys.argv[1])
+    try:
+        write_events((event(*each) for each in film(scene)), run)
+    except OSError as failure:
+        if run.is_dir():  # and not taken away meanwhile
+            fail(f"figures: {failure.strerror}: {failure.filename or run}", failure, 1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The figures of a fit: what they need is noted at each report, and drawn when the fit has ended."""
+"""The figures of a fit: what they need is noted at each report, and drawn when it has ended."""
 
 import atexit
 import os
@@ -15,10 +15,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from perceptrons.scene import Scene
-from perceptrons.survey import Note, flat
+from perceptrons.survey import Note, flat, survey
 
 # reports that are kept: when there are more, every second one is
 MOST = 60
+
 
 class Figures(Callback):
     """Notes the weights and the measures at each report, for figures of how they came about.
@@ -26,11 +27,11 @@ class Figures(Callback):
     They are in each checkpoint, so that a run that is gone on with has those of its first part.
 
     Args:
-        goes_on: Whether the notes of a checkpoint that is taken up are this run's own.
+        begun: Whether the run goes on, and the checkpoint that it is taken up from has its notes.
     """
 
-    def __init__(self, goes_on: bool) -> None:
-        self.goes_on = goes_on
+    def __init__(self, begun: bool) -> None:
+        self.begun = begun
         self.reports, self.stride = 0, 1
         self.notes: list[Note] = []
 
@@ -61,9 +62,14 @@ class Figures(Callback):
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
         state = checkpoint.get("figures")
-        if state and self.goes_on:
+        if state and self.begun:
             self.reports, self.stride = state["reports"], state["stride"]
             self.notes = notes_of(checkpoint)
+
+    def draw(self, trainer: Any, run: Path) -> None:
+        """Have the notes drawn, now that all else of the run is written."""
+        module, update = trainer.lightning_module, trainer.global_step
+        draw_beside(survey(module, trainer.datamodule, self.notes, update, title_of(run)), run)
 
 
 def notes_of(checkpoint: dict[str, Any]) -> list[Note]:
@@ -71,6 +77,11 @@ def notes_of(checkpoint: dict[str, Any]) -> list[Note]:
     state = checkpoint.get("figures", {"updates": [], "measured": [], "weights": []})
     columns = state["updates"], state["measured"], list(state["weights"])
     return [Note(*each) for each in zip(*columns, strict=True)]
+
+
+def title_of(run: Path) -> str:
+    """What a run is called in its figures, as in TensorBoard."""
+    return "/".join(run.parts[-2:])
 
 
 def draw_beside(scene: Scene, run: Path) -> None:

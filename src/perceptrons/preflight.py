@@ -39,6 +39,9 @@ NO_NEWS_FROM = (
     "lightning.pytorch.trainer.connectors.signal_connector",
 )
 
+# the first runs, the others are slow
+NOT_IMPORTED = ("__main__", "panels", "plots", "diagrams", "drawing")
+
 
 def callbacks_of(trainer: Any) -> list[L.Callback]:
     return cast(list[L.Callback], trainer.callbacks)
@@ -91,7 +94,7 @@ def check_fits(path: str | None, model: Classifier) -> None:
 def import_files() -> None:
     """Import every file of the package, so that a class in a new one goes by its short name."""
     for module in pkgutil.iter_modules(perceptrons.__path__):
-        if module.name not in ("__main__", "plots", "diagrams", "drawing"):  # the one runs, the other is slow
+        if module.name not in NOT_IMPORTED:
             importlib.import_module(f"perceptrons.{module.name}")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,6 @@ class Layer:
     biases: Array
     sums: Array
     shades: Array
-
-
-def nothing(*shape: int) -> Any:
-    return field(default_factory=lambda: np.zeros(shape))
 
 
 @dataclass(frozen=True)
@@ -56,22 +53,22 @@ class Scene:
 
     title: str
     classes: int
-    reports: NDArray[np.integer[Any]]
+    reports: Integers
     measured: dict[str, Array]
     toss: float
     missing: dict[str, str]
-    points: Array = nothing(0, 2)
-    right: NDArray[np.integer[Any]] = nothing(0)
-    cells: Array = nothing(0, 2)
-    given: Array = nothing(0, 2)
-    updates: NDArray[np.integer[Any]] = nothing(0)
-    logits: Array = nothing(0, 0, 1)
-    at_rows: Array = nothing(0, 0, 1)
+    points: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    right: Integers = field(default_factory=lambda: np.zeros(0, int))
+    cells: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    given: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    updates: Integers = field(default_factory=lambda: np.zeros(0, int))
+    logits: Array = field(default_factory=lambda: np.zeros((0, 0, 1)))
+    at_rows: Array = field(default_factory=lambda: np.zeros((0, 0, 1)))
     layers: Sequence[Layer] = ()
 
     @property
     def inputs(self) -> int:
-        return self.points.shape[1]
+        return int(self.points.shape[1])
 
     @property
     def levels(self) -> Array:
@@ -79,11 +76,12 @@ class Scene:
         return np.unique(self.cells[:, 2]) if self.inputs == 3 else np.zeros(1)
 
     @property
-    def winners(self) -> NDArray[np.integer[Any]]:
+    def winners(self) -> Integers:
         """The class that each row is given in each frame ``(frames, rows)``."""
         if self.classes == 2:
             return (self.at_rows[..., 0] > 0).astype(int)
-        return self.at_rows.argmax(-1)
+        likeliest: Integers = self.at_rows.argmax(-1)
+        return likeliest
 
 
 def chances(logits: Array, classes: int) -> Array:

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ def flat(net: nn.Module) -> Tensor:
 def load(net: nn.Module, numbers: Tensor) -> None:
     """Give a network what :func:`flat` has taken from it."""
     values = [value for value in net.state_dict().values() if value.is_floating_point()]
-    parts = numbers.split([value.numel() for value in values])
+    parts = torch.split(numbers, [value.numel() for value in values])
     for value, part in zip(values, parts, strict=True):
         value.copy_(part.view_as(value))
 
@@ -70,7 +70,7 @@ def survey(model: Any, data: Any, notes: Sequence[Note], update: int, title: str
     """
     reports = [note for note in notes if note.update < update]
     measured = [*(note.measured for note in reports), model.measured]
-    toss = TOSSES.get(model.loss_name, lambda classes: math.nan)(model.classes)
+    toss = TOSSES[model.loss_name](model.classes) if model.loss_name in TOSSES else math.nan
     told: dict[str, Any] = {
         "title": title,
         "classes": model.classes,
@@ -132,7 +132,9 @@ def seen(net: nn.Module, data: TableData, earlier: Sequence[Tensor]) -> dict[str
         "given": given.numpy(),
         "logits": np.stack(logits),
         "at_rows": np.stack(at_rows),
-        "layers": [Layer(*map(np.stack, zip(*each, strict=True))) for each in zip(*layers, strict=True)],
+        "layers": [
+            Layer(*map(np.stack, zip(*each, strict=True))) for each in zip(*layers, strict=True)
+        ],
     }
 
 
@@ -141,7 +143,8 @@ def inside(net: nn.Module, x: Tensor) -> list[tuple[Array, ...]]:
     if not isinstance(net, MLP):
         return []
     layers = []
-    for linear, activation in zip(net.layers[::2], [*net.layers[1::2], nn.Sigmoid()], strict=True):
+    modules = [*cast(Any, net.layers), nn.Sigmoid()]
+    for linear, activation in zip(modules[::2], modules[1::2], strict=True):
         sums = linear(x)
         x = activation(sums)
         shown = x[:, :MOST_NEURONS]
@@ -169,5 +172,4 @@ def grid(points: Array) -> Array:
         levels = [np.quantile(points[:, 2], (1 / 6, 1 / 2, 5 / 6))]
     # the first input varies fastest, the third slowest
     spread = np.meshgrid(*levels, *axes[::-1], indexing="ij")
-    order = [2, 1, 0] if levels else [1, 0]
     return np.stack([values.ravel() for values in reversed(spread)], 1)

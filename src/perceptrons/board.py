@@ -1,0 +1,145 @@
+"""What TensorBoard shows of a run beside loss and accuracy; the figures come by another way.
+
+Scalars and histograms at each report, HPARAMS, texts and a layout, by the same names for every run,
+so that runs compare.
+"""
+
+import math
+from typing import Any, cast
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torch.utils.tensorboard.summary import hparams
+
+from perceptrons import runs
+from perceptrons.loader import TableLoader
+from perceptrons.predictions import columns
+from perceptrons.tables import EVALUATION_ROWS, TableData
+
+# charts of the Custom Scalars page: patterns of the tags whose curves they have
+LAYOUT = {
+    "learning": {
+        "loss": ["Multiline", ["^(train|val)/loss$"]],
+        "accuracy": ["Multiline", ["^(train|val)/accuracy$"]],
+    },
+    "steps": {
+        "learning rate": ["Multiline", ["^learning_rate$"]],
+        "gradient norm": ["Multiline", ["^gradient_norm$"]],
+        "weight norms": ["Multiline", ["^weight_norm/"]],
+    },
+}
+
+
+class Board(Callback):
+    """Writes to a run's loggers what the classifier does not.
+
+    Args:
+        settings: The run's settings by their flags, for HPARAMS.
+        config: The settings as a config file has them.
+        begun: Whether the run goes on, and what is written at its beginning is there already.
+    """
+
+    def __init__(self, settings: dict[str, Any], config: str, begun: bool) -> None:
+        self.settings, self.config, self.begun = settings, config, begun
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        for writer in writers(trainer) if not self.begun else ():
+            # without the first, which says what the columns are: TensorBoard would take one run's
+            # for those of all, but without any it takes those that each run has
+            _, start, _ = hparams(told(self.settings), {})  # type: ignore[no-untyped-call]
+            writer._get_file_writer().add_summary(start)
+            writer.add_custom_scalars(LAYOUT)
+            writer.add_text("config", fenced(self.config, "yaml"))
+            writer.add_text("network", described(pl_module.net))
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.state.fn != "fit":
+            return
+        update, weights = trainer.global_step, layers(pl_module.net)
+        scalars = {"learning_rate": pl_module.rates[0]["lr"], **norms(weights)}
+        if isinstance(trainer.datamodule, TableData):
+            scalars["gradient_norm"] = gradient_norm(pl_module, trainer.datamodule)
+        for writer in writers(trainer):
+            for name, weight in weights.items():
+                writer.add_histogram(f"weights/{name}", weight, update, bins=30)
+        for logger in trainer.loggers:
+            logger.log_metrics(scalars, update)
+            logger.save()
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        for writer in writers(trainer):
+            _, _, end = hparams({}, {})  # type: ignore[no-untyped-call]
+            writer._get_file_writer().add_summary(end)
+            if isinstance(trainer.datamodule, TableData):
+                table = markdown(answers(pl_module, trainer.datamodule))
+                writer.add_text("predictions", table, trainer.global_step)
+
+
+def writers(trainer: Any) -> list[Any]:
+    """Where TensorBoard's own kinds of record go."""
+    return [each.experiment for each in trainer.loggers if isinstance(each, TensorBoardLogger)]
+
+
+def layers(net: nn.Module) -> dict[str, Tensor]:
+    """The weights of each layer, without its biases, by ``layer_1``, ``layer_2``, ..."""
+    weights = [value for name, value in net.named_parameters() if not name.endswith("bias")]
+    return {f"layer_{number}": value.detach() for number, value in enumerate(weights, 1)}
+
+
+def norms(weights: dict[str, Tensor]) -> dict[str, float]:
+    """The length of each layer's weights taken as a vector."""
+    lengths = torch.stack([weight.norm() for weight in weights.values()]).tolist()
+    return {f"weight_norm/{name}": length for name, length in zip(weights, lengths, strict=True)}
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def gradient_norm(model: Any, data: TableData) -> float:
+    """Length of the gradient of the loss over all training rows, at the weights as they are."""
+    parameters = [weight for weight in model.net.parameters() if weight.requires_grad]
+    total, rows = [torch.zeros_like(weight) for weight in parameters], len(data.split["train"][0])
+    for x, y in TableLoader(data.on_device("train"), EVALUATION_ROWS):
+        loss = model.loss(model.net(x), y) * (len(x) / rows)
+        for sum_, part in zip(total, torch.autograd.grad(loss, parameters), strict=True):
+            sum_ += part
+    return math.sqrt(sum(float((each**2).sum()) for each in total))
+
+
+@torch.inference_mode()
+def answers(model: Any, data: TableData) -> runs.Columns:
+    """What the network says of the first rows to validate on, beside what is right."""
+    x, y = (column[: runs.SHOWN_ROWS] for column in data.split["val"])
+    given = x.to(next(model.parameters()))  # its device and precision
+    prediction = model.eval().predict_step((given,))
+    return columns(prediction, target=model.answers(y))
+
+
+def told(settings: dict[str, Any]) -> dict[str, float | str]:
+    """Settings as HPARAMS takes them: numbers, text for all else, and nothing for ``null``."""
+
+    def value(setting: Any) -> float | str:
+        number = isinstance(setting, int | float) and not isinstance(setting, bool)
+        return cast(float, setting) if number else str(setting)
+
+    return {name: value(each) for name, each in settings.items() if each is not None}
+
+
+def described(net: nn.Module) -> str:
+    """A network's structure and how many parameters it has."""
+    count = sum(weight.numel() for weight in net.parameters())
+    rows = [f"| {name} | {list(weight.shape)} |" for name, weight in net.named_parameters()]
+    table = "\n".join(["| parameter | shape |", "| --- | --- |", *rows])
+    return f"{count:,} parameters\n\n{fenced(str(net))}\n\n{table}"
+
+
+def fenced(text: str, language: str = "") -> str:
+    return f"```{language}\n{text.rstrip()}\n```"
+
+
+def markdown(table: runs.Columns) -> str:
+    """Columns of numbers as a Markdown table."""
+    rows = [[f"{number:.6g}" for number in row] for row in zip(*table.values(), strict=True)]
+    lines = [list(table), ["---"] * len(table), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
