@@ -11,6 +11,9 @@ import perceptrons
 
 FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
 
+# what another process draws with
+DRAWING = {"panels", "plots", "diagrams", "drawing"}
+
 # what of the package each file may import
 OURS: dict[str, set[str]] = {
     "__init__": {"notebook"},
@@ -24,8 +27,15 @@ OURS: dict[str, set[str]] = {
     "predictions": set(),
     "classifier": {"network", "backprop", "predictions"},
     "fused": set(),
-    "plots": set(),
-    "callbacks": {"plots"},
+    "scene": set(),
+    "panels": {"scene"},
+    "plots": {"panels", "scene"},
+    "diagrams": {"panels", "plots", "scene"},
+    "drawing": {"diagrams", "mistakes", "plots", "scene"},
+    "survey": {"network", "scene", "tables"},
+    "figures": {"scene", "survey"},
+    "callbacks": set(),
+    "board": {"loader", "network", "predictions", "runs", "tables"},
     "runs": set(),
     "checkpoints": {"runs"},
     "mistakes": {"commands"},
@@ -34,7 +44,9 @@ OURS: dict[str, set[str]] = {
     "resume": {"checkpoints", "runs", "mistakes", "parser"},
     "preflight": {"checkpoints", "classifier", "mistakes", "parser", "tables"},
     "notebook": {"checkpoints", "classifier", "cli", "preflight", "tables"},
-    "cli": set(FILES) - {"__main__", "notebook"},
+    "cli": set(FILES) - {"__main__", "notebook", "plotting", *DRAWING},
+    "plotting": {"checkpoints", "commands", "drawing", "figures", "listing", "mistakes"}
+    | {"notebook", "plots", "resume", "runs", "scene", "survey"},
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {
@@ -45,7 +57,12 @@ LIBRARIES = {
     "loader": {"torch", "numpy"},
     "predictions": {"torch"},
     "fused": {"torch", "lightning"},
+    "scene": {"numpy"},
+    "panels": {"numpy", "matplotlib"},
     "plots": {"numpy", "matplotlib"},
+    "diagrams": {"numpy", "matplotlib", "contourpy"},
+    # not torch: it takes longer to be imported than the figures to be drawn
+    "drawing": {"numpy", "matplotlib", "PIL", "tensorboard"},
 }
 
 

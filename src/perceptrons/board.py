@@ -5,9 +5,10 @@ so that runs compare.
 """
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import torch
+import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from perceptrons import runs
 from perceptrons.loader import TableLoader
+from perceptrons.network import MLP
 from perceptrons.predictions import columns
 from perceptrons.tables import EVALUATION_ROWS, TableData
 
@@ -30,6 +32,9 @@ LAYOUT = {
         "weight norms": ["Multiline", ["^weight_norm/"]],
     },
 }
+# sections of a config that the experiment is in, and settings that HPARAMS shows
+OWN = ("seed_everything", "data", "model")
+TOLD = (*OWN, "trainer.max_")
 
 
 class Board(Callback):
@@ -48,10 +53,10 @@ class Board(Callback):
         for writer in writers(trainer) if not self.begun else ():
             # without the first, which says what the columns are: TensorBoard would take one run's
             # for those of all, but without any it takes those that each run has
-            _, start, _ = hparams(told(self.settings), {})  # type: ignore[no-untyped-call]
+            _, start, _ = hparams(told(self.settings, pl_module.net), {})  # type: ignore[no-untyped-call]
             writer._get_file_writer().add_summary(start)
             writer.add_custom_scalars(LAYOUT)
-            writer.add_text("config", fenced(self.config, "yaml"))
+            writer.add_text("config", fenced(ordered(self.config), "yaml"))
             writer.add_text("network", described(pl_module.net))
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
@@ -116,14 +121,23 @@ def answers(model: Any, data: TableData) -> runs.Columns:
     return columns(prediction, target=model.answers(y))
 
 
-def told(settings: dict[str, Any]) -> dict[str, float | str]:
-    """Settings as HPARAMS takes them: numbers, text for all else, and nothing for ``null``."""
+def told(settings: dict[str, Any], net: nn.Module) -> dict[str, float | str]:
+    """What HPARAMS shows: numbers as numbers, all else as text, and nothing for ``null``."""
+    shown: dict[str, float | str] = {}
+    if isinstance(net, MLP):  # a perceptron too has hidden layers, none
+        shown |= {"model.net.hidden": "[]", "model.net.activation": "none"}
+    for name, setting in settings.items():
+        if setting is not None and name.startswith(TOLD):
+            number = isinstance(setting, int | float) and not isinstance(setting, bool)
+            shown[name] = setting if number else str(setting)
+    return shown
 
-    def value(setting: Any) -> float | str:
-        number = isinstance(setting, int | float) and not isinstance(setting, bool)
-        return cast(float, setting) if number else str(setting)
 
-    return {name: value(each) for name, each in settings.items() if each is not None}
+def ordered(config: str) -> str:
+    """A config with what is the experiment's own first."""
+    settings = yaml.safe_load(config)
+    first = {key: settings.pop(key) for key in OWN if key in settings}
+    return yaml.safe_dump(first | settings, sort_keys=False)
 
 
 def described(net: nn.Module) -> str:
