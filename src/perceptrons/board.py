@@ -59,7 +59,8 @@ class Board(Callback):
             writer.add_text("config", fenced(ordered(self.config), "yaml"))
             writer.add_text("network", described(pl_module.net))
 
-    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+    # before the classifier's own report, which has all that is logged written
+    def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         if trainer.state.fn != "fit":
             return
         update, weights = trainer.global_step, layers(pl_module.net)
@@ -68,10 +69,10 @@ class Board(Callback):
             scalars["gradient_norm"] = gradient_norm(pl_module, trainer.datamodule)
         for writer in writers(trainer):
             for name, weight in weights.items():
-                writer.add_histogram(f"weights/{name}", weight, update, bins=30)
+                if weight.isfinite().all():  # or else the report ends the training
+                    writer.add_histogram(f"weights/{name}", weight, update, bins=30)
         for logger in trainer.loggers:
             logger.log_metrics(scalars, update)
-            logger.save()
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         for writer in writers(trainer):

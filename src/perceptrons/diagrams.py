@@ -20,7 +20,7 @@ from perceptrons.plots import titled, wipe
 from perceptrons.scene import Array, Scene, chances, leads
 
 # neurons of a layer that are drawn, and weights up to which each is written beside its line
-MOST_SHOWN, MOST_WRITTEN = 6, 16
+MOST_SHOWN, MOST_WRITTEN = 6, 9
 MOST_POINTS = 100  # rows that are drawn into each tile
 SPACING = 1.7  # between two layers
 NEGATIVE, POSITIVE = COLORS[:2]

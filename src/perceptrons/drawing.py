@@ -10,7 +10,7 @@ import pickle
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.image.metadata import create_summary_metadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DataType
+from tensorboard.plugins.image import metadata as image
+from tensorboard.plugins.text import metadata as text
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from perceptrons import diagrams, plots
@@ -34,7 +37,8 @@ FIGURES = {
 # what TensorBoard says of each
 SAYS = {
     "boundary": "What the network says over its inputs, and the rows it learns from. The colour is"
-    " the answer, the paler the less sure; the line is where it changes; a cross is a row missed.",
+    " the answer, the paler the less sure; the line is where it changes; a cross is a row missed."
+    " More than three inputs have no plane: a bar is the probability of a row's right answer.",
     "neurons": "What each neuron puts out over the inputs: blue most, orange least. Lines are"
     " weights: blue positive, orange negative, wide large.",
     "network": "The weights, blue positive and orange negative, as wide as they are large.",
@@ -42,7 +46,7 @@ SAYS = {
 }
 SUFFIX = ".figures"
 # neurons that are drawn in all frames of a figure, and frames of the inside of a network
-NEURONS, FRAMES = 70, 8
+NEURONS, FRAMES = 70, 6
 
 
 def figures(scene: Scene) -> dict[str, Figure]:
@@ -82,21 +86,41 @@ def event(name: str, update: int, figure: Figure) -> Event:
     """What TensorBoard reads as an image."""
     picture, file = pixels(figure), io.BytesIO()
     picture.save(file, "png", compress_level=3)  # quick, and hardly larger
-    image = Summary.Image(width=picture.width, height=picture.height, colorspace=3)
-    image.encoded_image_string = file.getvalue()
-    says = create_summary_metadata(name, SAYS[name])
-    value = Summary.Value(tag=f"figures/{name}", image=image, metadata=says)
+    content = Summary.Image(width=picture.width, height=picture.height, colorspace=3)
+    content.encoded_image_string = file.getvalue()
+    says = image.create_summary_metadata(name, SAYS[name])
+    value = Summary.Value(tag=f"figures/{name}", image=content, metadata=says)
     return Event(wall_time=time.time(), step=update, summary=Summary(value=[value]))
 
 
-def write_events(events: Iterable[Event], run: Path) -> None:
+def legend(scene: Scene) -> Event:
+    """What each figure shows, or why it is left out, as a text of TensorBoard's."""
+    lines = [f"- **{name}**: {say}" for name, say in SAYS.items() if name not in scene.missing]
+    lines += [f"- **{name}** is left out: {why}" for name, why in scene.missing.items()]
+    words = TensorProto(dtype=DataType.DT_STRING, string_val=["\n".join(lines).encode()])
+    words.tensor_shape.dim.add(size=1)
+    value = Summary.Value(
+        tag="figures", tensor=words, metadata=text.create_summary_metadata("", "")
+    )
+    return Event(wall_time=time.time(), step=0, summary=Summary(value=[value]))
+
+
+def events(scene: Scene) -> Iterator[Event]:
+    """All that TensorBoard is told of a scene."""
+    yield legend(scene)
+    for name, update, figure in film(scene):
+        yield event(name, update, figure)
+
+
+def write_events(scene: Scene, run: Path) -> None:
     """Write the images of a run, in the place of those that it has."""
     older = list(run.glob(f"*{SUFFIX}"))
     # not by TensorBoard's name yet: it might read half of it
     partial = run / f".{os.getpid()}{SUFFIX}"
     with partial.open("wb") as file:
         writer = RecordWriter(file)
-        for each in (Event(wall_time=time.time(), file_version="brain.Event:2"), *events):
+        first = Event(wall_time=time.time(), file_version="brain.Event:2")
+        for each in (first, *events(scene)):
             writer.write(each.SerializeToString())
     for path in older:
         path.unlink(missing_ok=True)
@@ -109,7 +133,7 @@ def main() -> None:
     os.nice(10)
     scene, run = pickle.load(sys.stdin.buffer), Path(sys.argv[1])
     try:
-        write_events((event(*each) for each in film(scene)), run)
+        write_events(scene, run)
     except OSError as failure:
         if run.is_dir():  # and not taken away meanwhile
             fail(f"figures: {failure.strerror}: {failure.filename or run}", failure, 1)

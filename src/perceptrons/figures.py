@@ -19,6 +19,8 @@ from perceptrons.survey import Note, flat, survey
 
 # reports that are kept: when there are more, every second one is
 MOST = 60
+# processes that draw, by the run whose figures they are
+BESIDE: dict[Path, "subprocess.Popen[bytes]"] = {}
 
 
 class Figures(Callback):
@@ -90,19 +92,23 @@ def draw_beside(scene: Scene, run: Path) -> None:
     This one goes on meanwhile; only when it ends does it wait, so that after a command its figures
     are there. The other needs neither torch nor Lightning, which take seconds to be imported.
     """
+    if run in BESIDE:  # or else the figures of before could come last
+        BESIDE[run].wait()
+    paths = os.pathsep.join(filter(None, sys.path))
     with tempfile.TemporaryFile() as file:
         pickle.dump(scene, file)
         file.seek(0)
-        paths = os.pathsep.join(filter(None, sys.path))
-        process = subprocess.Popen(
+        BESIDE[run] = subprocess.Popen(
             [sys.executable, "-P", "-m", f"{__package__}.drawing", str(run)],
             stdin=file,
             stdout=subprocess.DEVNULL,
             env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         )
-    atexit.register(wait, process)
 
 
-def wait(process: "subprocess.Popen[bytes]") -> None:
-    with suppress(KeyboardInterrupt, SystemExit):  # Ctrl-C: the other process has had it too
-        process.wait()
+@atexit.register
+def wait() -> None:
+    """Wait until all figures are drawn."""
+    with suppress(KeyboardInterrupt, SystemExit):  # Ctrl-C: the other processes have had it too
+        for process in BESIDE.values():
+            process.wait()

@@ -38,8 +38,7 @@ def main(words: list[str]) -> None:
         SystemExit: With status 2 if the command is mistaken.
     """
     given = parser().parse_args(joined(words))
-    if given.root != Path(runs.ROOT) and not given.root.is_dir():
-        fail(f"--root={str(given.root)!r}: no such directory")
+    check_root(given.root)
     if given.diff and given.sort:
         fail(f"--sort={given.sort!r}: not with --diff, whose rows are settings")
     if given.diff:
@@ -64,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--diff", nargs=2, metavar="RUN", help="what differs between two runs")
     made.add_argument("--root", type=Path, default=Path(runs.ROOT), help="where the runs are")
     return made
+
+
+def check_root(root: Path) -> None:
+    if root != Path(runs.ROOT) and not root.is_dir():
+        fail(f"--root={str(root)!r}: no such directory")
 
 
 def joined(words: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ it is the less sure; a cross is a row that is missed.
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib import colormaps
@@ -112,11 +113,9 @@ def draw_rows(
 
 def draw_key(figure: Figure, scene: Scene) -> None:
     """What the markers stand for; as text, because a legend takes a hundredth of a second."""
-    name = "right answer {}" if scene.classes == 2 else "class {}"
-    words = [
-        (f"{sign} {name.format(number)}", color)
-        for number, (sign, color) in enumerate(zip(SIGNS, colors(scene.classes), strict=False))
-    ]
+    name = "right answer {}" if scene.classes == 2 else "class {}" if scene.classes < 5 else "{}"
+    signs = zip(cycle(SIGNS), colors(scene.classes), strict=False)
+    words = [(f"{sign} {name.format(number)}", color) for number, (sign, color) in enumerate(signs)]
     words.append(("\u2715 missed", "black"))
     for number, (text, color) in enumerate(words):
         x = 0.1 + 0.8 * (number + 0.5) / len(words)

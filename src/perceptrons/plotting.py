@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from perceptrons import checkpoints, runs
 from perceptrons.commands import COMMANDS
-from perceptrons.listing import Parser, found
+from perceptrons.listing import Parser, check_root, found
 from perceptrons.mistakes import fail
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def main(words: list[str]) -> None:
         SystemExit: With status 2 if the command is mistaken, 1 if nothing can be written.
     """
     given = parser().parse_args(words)
+    check_root(given.root)
     if given.animate and len(given.run) > 1:
         fail("--animate: only with a single run")
     chosen = [one(name, given.root) for name in given.run]
@@ -119,9 +120,11 @@ def draw(scene: "Scene", run: Path, given: argparse.Namespace) -> None:
     if given.animate:
         if "boundary" in scene.missing:
             fail(f"--animate: {scene.missing['boundary']}")
+        if len(scene.updates) == 1:
+            print("boundary.gif has only the end: the run was made without --figures, or is large")
         animate(scene, folder / "boundary.gif")
     if given.tensorboard:
-        drawing.write_events(map(drawing.event, *zip(*drawing.film(scene), strict=True)), run)
+        drawing.write_events(scene, run)
 
 
 def compare(scenes: Iterable["Scene"], folder: Path) -> None:

@@ -148,7 +148,7 @@ def inside(net: nn.Module, x: Tensor) -> list[tuple[Array, ...]]:
         sums = linear(x)
         x = activation(sums)
         shown = x[:, :MOST_NEURONS]
-        largest = shown.abs().amax(0).clamp(min=1e-9)
+        largest = shown.abs().amax(0).clamp(min=1e-9) if len(x) else 1.0
         shades = shown if isinstance(activation, nn.Sigmoid) else 0.5 + 0.5 * shown / largest
         weights = linear.weight
         biases = linear.bias if linear.bias is not None else weights.new_zeros(len(weights))
