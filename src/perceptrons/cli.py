@@ -19,7 +19,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from perceptrons import checkpoints, commands, runs
+from perceptrons import checkpoints, commands, runs, study
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.commands import COMMANDS
@@ -169,6 +169,9 @@ class CLI(LightningCLI):
         except (ValueError, TypeError, MisconfigurationException) as mistake:
             fail(self.located(str(mistake)), mistake)
         fuse(self.trainer)
+        self.study = study.Study() if self.model.replicas is not None else None
+        if self.study:
+            callbacks_of(self.trainer).insert(0, self.study)
         if threads:
             torch.set_num_threads(threads)
 
@@ -278,14 +281,26 @@ class CLI(LightningCLI):
             return
         updates, seconds = self.trainer.global_step, round(self.exact.seconds, 3)
         results = {"updates": updates, "seconds": seconds, **self.model.measured}
+        if self.study:
+            results["study"] = self.studied(self.directory)
         runs.write_json(self.directory / "metrics.json", results)
         runs.end(self.directory)
         if updates == self.done:
             print("nothing was left to do: more by --trainer.max_epochs or --trainer.max_steps")
-        if isinstance(self.datamodule, TableData):
+        if self.study:
+            print(f"\n{study.table(results['study'])}")
+        elif isinstance(self.datamodule, TableData):
             print(f"\n{self.answers(self.datamodule)}")
         print(f"\nrun:  {self.directory}")
         print(f"look: tensorboard --logdir {self.directory.parent} --host localhost")
+
+    def studied(self, directory: Path) -> list[study.Row]:
+        """Write down the replicas one by one, and sum them up."""
+        assert self.study
+        results = self.study.results(self.model, self.settings.seed_everything)
+        columns = {name: [row[name] for row in results] for name in results[0]}
+        runs.write_csv(directory / "replicas.csv", columns)
+        return study.summary(results)
 
     @torch.inference_mode()
     def answers(self, data: TableData) -> str:
