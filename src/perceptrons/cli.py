@@ -73,6 +73,11 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
         None,
         "Threads to compute with. null: 1 for a batch too small to share out, or else torch's.",
     ),
+    "replica": (
+        str | None,
+        None,
+        "With --ckpt_path of a study: this replica alone, best or a number from 0.",
+    ),
     "resume": (
         str | None,
         None,
@@ -166,14 +171,28 @@ class CLI(LightningCLI):
             check_monitors(self.trainer, self.model)
             check_fits(self.settings.get("ckpt_path"), self.model)
             threads = self.settings.threads or threads_for(self.datamodule, self.model)
+            self.study = self.made_study()
         except (ValueError, TypeError, MisconfigurationException) as mistake:
             fail(self.located(str(mistake)), mistake)
         fuse(self.trainer)
-        self.study = study.Study() if self.model.replicas is not None else None
-        if self.study:
-            callbacks_of(self.trainer).insert(0, self.study)
         if threads:
             torch.set_num_threads(threads)
+
+    def made_study(self) -> study.Study | None:
+        """What follows the replicas, where there are some, each of which has its own rows."""
+        if self.model.replicas is None:
+            return None
+        by_norm = self.trainer.gradient_clip_algorithm != "value"
+        if self.trainer.gradient_clip_val and by_norm:
+            clip = f"gradient_clip_val={self.trainer.gradient_clip_val}"
+            apart = "gradient_clip_algorithm: value keeps them apart"
+            raise ValueError(f"{clip}: a norm of all gradients couples the replicas; {apart}")
+        made = study.Study()
+        callbacks_of(self.trainer).insert(0, made)
+        if isinstance(self.datamodule, TableData):
+            seeds = self.model.net.seeds
+            self.datamodule.replicas, self.datamodule.copies = seeds, self.model.replicas // seeds
+        return made
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         plugins = self.settings.trainer.plugins or []
@@ -289,6 +308,9 @@ class CLI(LightningCLI):
             print("nothing was left to do: more by --trainer.max_epochs or --trainer.max_steps")
         if self.study:
             print(f"\n{study.table(results['study'])}")
+        elif "val" in self.model.all_right:
+            solved = self.model.all_right["val"]
+            print(f"\nlearned: {int(solved.sum())} of {len(solved)} outputs")
         elif isinstance(self.datamodule, TableData):
             print(f"\n{self.answers(self.datamodule)}")
         print(f"\nrun:  {self.directory}")

@@ -5,6 +5,7 @@ import importlib
 # file, and what `perceptrons --help` says of it
 COMMANDS = {
     "runs": ("listing", "List the runs, or compare two."),
+    "export-replica": ("replica", "Write one replica of a study as an ordinary checkpoint."),
 }
 
 

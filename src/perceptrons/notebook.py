@@ -28,7 +28,7 @@ def load_run(directory: str | Path, kind: str = "last") -> tuple[Classifier, Tab
     saved = checkpoints.saved(Path(directory), kind)
     if not saved:
         raise checkpoints.CheckpointError(f"{str(directory)!r}: has no checkpoint {kind}")
-    loaded = made_ready(["predict", "--ckpt_path", str(saved[0])])
+    loaded = made_ready(["validate", "--ckpt_path", str(saved[0])])
     loaded.model.load_state_dict(checkpoints.read(saved[0])["state_dict"])
     loaded.datamodule.setup("predict")
     return loaded.model.eval(), loaded.datamodule
