@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from perceptrons import checkpoints, runs
+from perceptrons.configs import flat
 from perceptrons.mistakes import fail
-from perceptrons.parser import Origins, flat
+from perceptrons.origins import Origins
 
 # settings with which a run may go on otherwise than it began
 FREE = (
