@@ -42,12 +42,12 @@ def line_of(failure: BaseException, settings: Any, origins: Origins) -> str:
         line = f"{path}{raised.said.removeprefix(path.rpartition('.')[2])}"
         return line + suggestion(line) + origins.of(line)
     raised.owner = path or raised.owner
-    for phrase, (path, instead) in SAYINGS.items():
+    for phrase, (about, instead) in SAYINGS.items():
         if phrase in raised.said:
-            raised.said, raised.owner = instead, path
+            raised.said, raised.owner = instead, about
     raised.said = raised.said.removeprefix(f"{raised.owner.rpartition('.')[2]}: ")
     line = about_given(raised, given) or about_class(raised, classes, origins)
-    place = raised.place()
+    place = "" if path else raised.place()
     return (line.rstrip(".") if place else line) + origins.of(line) + place
 
 

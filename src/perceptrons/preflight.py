@@ -168,7 +168,7 @@ def import_files() -> None:
             try:
                 importlib.import_module(f"perceptrons.{module.name}")
             except Exception as failure:  # a file of the user's may raise anything
-                file = Path(perceptrons.__path__[0], f"{module.name}.py")
+                file = Path(getattr(module.module_finder, "path", ""), f"{module.name}.py")
                 raised = Raised(failure)
                 told = f"cannot be imported: {raised.said}{raised.place()}"
                 fail(f"{file_shown(file)}: {told}", failure)

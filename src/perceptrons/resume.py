@@ -50,7 +50,7 @@ def start(origins: Origins) -> Start:
             return from_checkpoint(str(origins.value("ckpt_path")), root, origins)
     except checkpoints.CheckpointError as mistake:
         key = "resume" if origins.give("resume") else "ckpt_path"
-        fail(f"{key}={mistake}", mistake)
+        origins.refuse(f"{key}={mistake}", mistake)
     return Start(origins.all_words)
 
 
