@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from importlib.metadata import version
 
 from perceptrons import commands
 
@@ -20,7 +21,9 @@ def main() -> None:
 
 def run() -> None:
     try:
-        if not commands.run(sys.argv[1:]):
+        if sys.argv[1:] == ["--version"]:
+            print(f"perceptrons {version('perceptrons')}")
+        elif not commands.run(sys.argv[1:]):
             from perceptrons import cli
 
             cli.main()

@@ -22,7 +22,7 @@ import yaml
 ROOT = "lightning_logs"
 SHOWN_ROWS = 16
 
-Columns = dict[str, list[float]]
+Columns = dict[str, list[Any]]
 
 
 def new_run(root: Path, name: str) -> Path:
@@ -111,15 +111,20 @@ def write_csv(path: Path, columns: Columns) -> None:
     write_whole(path, text_.getvalue().encode())
 
 
-def text(columns: Columns) -> str:
-    """The first rows of columns of numbers, as aligned lines."""
+def text(columns: Columns, of: int | None = None) -> str:
+    """The first rows of columns of numbers, as aligned lines.
+
+    Args:
+        columns: The columns.
+        of: How many rows there are, where the columns are only the first of them.
+    """
     cells = [
         [name, *(f"{number:.6g}" for number in numbers[:SHOWN_ROWS])]
         for name, numbers in columns.items()
     ]
     widths = [max(map(len, column)) for column in cells]
     lines = ["  ".join(map(str.rjust, line, widths)) for line in zip(*cells, strict=True)]
-    more = len(next(iter(columns.values()))) - SHOWN_ROWS
+    more = (of or len(next(iter(columns.values())))) - SHOWN_ROWS
     return "\n".join(lines) + (f"\n... and {more} more rows" if more > 0 else "")
 
 

@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -11,10 +10,12 @@ import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
-from perceptrons.classifier import Classifier
+from perceptrons.classifier import Batch, Classifier
 from perceptrons.tables import TableData
 
 ROWS = 2
+# how Lightning begins to say that something needs the trainer, which a copy has not
+UNATTACHED = "is not attached to a `Trainer`"
 
 
 def try_update(model: Classifier, data: L.LightningDataModule, trainer: Any) -> None:
@@ -25,51 +26,59 @@ def try_update(model: Classifier, data: L.LightningDataModule, trainer: Any) -> 
     """
     if not isinstance(data, TableData):
         return
-    device = trainer.strategy.root_device
-    x, y = (column[:ROWS].to(device) for column in data.split["train"])
+    device, precision = trainer.strategy.root_device, trainer.precision_plugin
+    rows = [column[:ROWS].to(device) for column in data.split["train"]]
+    x, y = precision.convert_input(rows)
     if y.shape[1:] != (data.outputs,):
         shape = f"has the shape {tuple(y.shape)}, not (rows, {data.outputs})"
         raise ValueError(f"data: y {shape}")
     try:
-        copy = deepcopy(model).to(device)
+        copy = precision.convert_module(deepcopy(model)).to(device)
     except Exception:  # not every network can be copied; then the run itself finds out
         return
-    with isolate_rng(), warnings.catch_warnings():
+    with isolate_rng(), warnings.catch_warnings(), precision.forward_context():
         warnings.simplefilter("ignore")
-        check_loss(copy.loss, y)
-        logits = copy.net(x)
-        if not isinstance(logits, Tensor) or logits.shape != y.shape:
-            given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ValueError(f"net: gives {given} for {len(x)} rows, not {tuple(y.shape)}")
-        update(copy, lambda: copy.loss(copy.net(x), y))
+        check_slope(copy.loss, y)
+        check_logits(copy(x), y, copy.replicas)
+        try:
+            update(copy, (x, y))
+        except RuntimeError as failure:
+            if UNATTACHED not in str(failure):
+                raise
 
 
-def check_loss(loss: Any, y: Tensor) -> None:
+def check_logits(logits: Any, y: Tensor, replicas: int | None) -> None:
+    """Find a network whose logits do not fit the targets."""
+    expected = (*y.shape, replicas)[: 2 if replicas is None else 3]
+    given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if given != expected:
+        raise ValueError(f"net: gives {given} for {len(y)} rows, not {expected}")
+
+
+def check_slope(loss: Any, y: Tensor) -> None:
     """Find a loss that cannot be learned from: with any logits, it says nothing of them."""
     if not isinstance(loss, nn.Module):
         return
-    half = torch.randn_like(y)
+    half = torch.randn(y.shape, device=y.device)
     logits = torch.cat([half, -half]).requires_grad_()  # for no target is all of this right
     value = loss(logits, torch.cat([y, y]))
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise ValueError("loss: must give one number")
-    slope = (
-        torch.autograd.grad(value, logits, allow_unused=True)[0] if value.requires_grad else None
-    )
-    if slope is None or not slope.any():
+    slopes = torch.autograd.grad(value, logits, allow_unused=True) if value.requires_grad else ()
+    if not any(slope is not None and slope.any() for slope in slopes):
         raise ValueError(f"loss: has no slope with {y.shape[1]} outputs; nothing would be learned")
 
 
-def update(model: Classifier, loss: Callable[[], Tensor]) -> None:
+def update(model: Classifier, batch: Batch) -> None:
     """An update, and the steps of the scheduler that come with the first two."""
     made = model.configure_optimizers()
     optimizer = made["optimizer"] if isinstance(made, dict) else made
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value = loss()
-        torch.autograd.backward(value)
-        return value
+        loss = model.training_step(batch, 0)
+        model.backward(loss)
+        return loss
 
     optimizer.step(closure)
     if isinstance(made, dict) and made["lr_scheduler"].get("interval") == "step":
