@@ -13,6 +13,7 @@ import torch
 from conftest import ROOT, Command
 
 from perceptrons.cli import main
+from perceptrons.commands import COMMANDS as FURTHER
 
 XOR = "fit --config configs/xor.yaml --data.passes 1 --trainer.max_epochs 1"
 BLOBS = "fit --config configs/blobs.yaml --data.passes 1 --trainer.max_epochs 1"
@@ -41,7 +42,7 @@ NETS = "choose one of MLP, Perceptron, or another by its full name"
 LOSSES = "choose one of bce, mse, cross_entropy, or a class by its full name"
 ACTIVATIONS = "choose one of sigmoid, tanh, relu, leaky_relu, identity"
 MEASURES = "choose one of train/loss, train/accuracy, val/loss, val/accuracy"
-COMMANDS = "choose one of fit, validate, test, predict, runs"
+COMMANDS = "choose one of " + ", ".join(["fit", "validate", "test", "predict", *FURTHER])
 EXCEPT = "trainer.max_epochs, trainer.max_steps, trainer.max_time, trainer.enable_progress_bar"
 MISSING = "missing; a config has them, such as --config configs/xor.yaml"
 POSITIVE = "must be above 0 and finite"
@@ -175,11 +176,12 @@ NET_FLAGS = wrong(
     (
         "--model.net.hiden [2]",
         "model.net.hiden: no such argument; choose one of hidden, activation, bias, init,"
-        " init_scale; did you mean model.net.hidden?",
+        " init_scale, replicas, init_scale_grid; did you mean model.net.hidden?",
     ),
     (
         "--model.net Perceptron --model.net.hidden [2]",
-        "model.net.hidden: no such argument; choose one of bias, init, init_scale",
+        "model.net.hidden: no such argument; choose one of bias, init, init_scale,"
+        " replicas, init_scale_grid",
     ),
     ("--model.net.inputs 3", "model.net.inputs: comes from the data; leave it out"),
     ("--model.classes 3", "model.classes: comes from the data; leave it out"),
@@ -621,7 +623,8 @@ SETTINGS = wrong(
     (
         "hidden: [2]",
         "a: {b: 1}",
-        "model.net.a.b: no such argument; choose one of hidden, activation, bias, init, init_scale",
+        "model.net.a.b: no such argument; choose one of hidden, activation, bias, init,"
+        " init_scale, replicas, init_scale_grid",
     ),
     (
         "hidden: [2]",

@@ -38,8 +38,9 @@ def line_of(failure: BaseException, settings: Any, origins: Origins) -> str:
     classes = list(classes_of(every))
     raised, given = Raised(failure, classes), origins.every()
     path = named(raised, given, [*leaves(every), *settings.keys(branches=True)])
-    if path and path not in dict(classes):
-        line = f"{path}{raised.said.removeprefix(path.rpartition('.')[2])}"
+    name = path.rpartition(".")[2]
+    if path and (path not in dict(classes) or raised.said.startswith(f"{name}=")):
+        line = path + raised.said.removeprefix(name)
         return line + suggestion(line) + origins.of(line)
     raised.owner = path or raised.owner
     for phrase, (about, instead) in SAYINGS.items():

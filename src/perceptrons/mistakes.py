@@ -165,11 +165,17 @@ def choose_class(path: str, given: str, base: type) -> str:
         for class_ in below(base)
         if class_.__module__.startswith((PACKAGE, library) if few else PACKAGE)
         and not (inspect.isabstract(class_) or class_.__name__.startswith("_"))
-        # a network is told how many inputs there are, which a loss is not
-        and (not path.startswith("model.net") or "inputs" in inspect.signature(class_).parameters)
+        and (not path.startswith("model.net") or is_network(class_))
     ]
     more = ", or another by its full name"
     return choose(given.strip("[]'").rpartition(".")[2], sorted(dict.fromkeys(names)), more)
+
+
+def is_network(class_: type) -> bool:
+    """Whether a class is told how many inputs there are, and needs to know no more but outputs."""
+    given = parameters(f"{class_.__module__}.{class_.__qualname__}")
+    needed = {name for name, each in given.items() if each.default is each.empty}
+    return "inputs" in given and needed <= {"inputs", "outputs"}
 
 
 def reason(message: str) -> str:

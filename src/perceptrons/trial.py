@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
@@ -14,8 +15,6 @@ from perceptrons.classifier import Batch, Classifier
 from perceptrons.tables import TableData
 
 ROWS = 2
-# how Lightning begins to say that something needs the trainer, which a copy has not
-UNATTACHED = "is not attached to a `Trainer`"
 
 
 def try_update(model: Classifier, data: L.LightningDataModule, trainer: Any) -> None:
@@ -40,10 +39,11 @@ def try_update(model: Classifier, data: L.LightningDataModule, trainer: Any) -> 
         warnings.simplefilter("ignore")
         check_slope(copy.loss, y)
         check_logits(copy(x), y, copy.replicas)
+        copy.trainer = trainer
         try:
             update(copy, (x, y))
-        except RuntimeError as failure:
-            if UNATTACHED not in str(failure):
+        except MisconfigurationException as failure:
+            if "self.log" not in str(failure):  # what a step of the user's logs cannot be tried
                 raise
 
 
