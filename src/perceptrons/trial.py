@@ -31,8 +31,10 @@ def try_update(model: Classifier, data: L.LightningDataModule, trainer: Any) -> 
     if y.shape[1:] != (data.outputs,):
         shape = f"has the shape {tuple(y.shape)}, not (rows, {data.outputs})"
         raise ValueError(f"data: y {shape}")
+    # they know the whole command line, which is not to be copied
+    shared = {id(make): make for make in (model.make_optimizer, model.make_scheduler)}
     try:
-        copy = precision.convert_module(deepcopy(model)).to(device)
+        copy = precision.convert_module(deepcopy(model, shared)).to(device)
     except Exception:  # not every network can be copied; then the run itself finds out
         return
     with isolate_rng(), warnings.catch_warnings(), precision.forward_context():
