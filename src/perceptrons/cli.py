@@ -1,11 +1,11 @@
 """The command line: one LightningCLI, which knows every room, and ``main``."""
 
 import os
-import re
 import secrets
 import shlex
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 import lightning as L
 import torch
 import yaml
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -23,9 +22,12 @@ from perceptrons import checkpoints, commands, runs, study
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.commands import COMMANDS
+from perceptrons.configs import as_flags
+from perceptrons.failures import line_of
 from perceptrons.fused import Stopped, fuse
 from perceptrons.mistakes import fail
-from perceptrons.parser import Origins, Parser, as_flags, said_by_class
+from perceptrons.origins import Origins
+from perceptrons.parser import Parser
 from perceptrons.predictions import Prediction, columns
 from perceptrons.preflight import (
     callbacks_of,
@@ -35,9 +37,12 @@ from perceptrons.preflight import (
     import_files,
     quiet,
     threads_for,
+    told_by,
 )
+from perceptrons.raised import Maker
 from perceptrons.resume import FREE, check_end, start, stoppable
 from perceptrons.tables import TableData
+from perceptrons.trial import try_update
 
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
@@ -98,7 +103,7 @@ class CLI(LightningCLI):
     def __init__(self, args: list[str] | None = None) -> None:
         words = list(sys.argv[1:] if args is None else args)
         self.verb = next((word for word in words if word in self.subcommands()), None)
-        Parser.origins = self.origins = Origins(words)
+        self.origins = Origins(words)
         import_files()
         started = start(self.origins)
         self.directory, self.resumed = started.directory, started.resumed
@@ -118,6 +123,9 @@ class CLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         # weights_only: checkpoints are always read without running code
         return {verb: skip | {"weights_only"} for verb, skip in LightningCLI.subcommands().items()}
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        return super().init_parser(origins=self.origins, **kwargs)
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
@@ -143,7 +151,9 @@ class CLI(LightningCLI):
             ("outputs", "net.init_args.outputs"),
             ("classes", "classes"),
         ):
-            parser.link_arguments(f"data.{source}", f"model.{target}", apply_on="instantiate")
+            told = partial(told_by, name=source)
+            told.__name__ = f"{source} of "  # type: ignore[attr-defined]  # for the help
+            parser.link_arguments("data", f"model.{target}", told, apply_on="instantiate")
 
     @property
     def settings(self) -> Any:
@@ -154,11 +164,14 @@ class CLI(LightningCLI):
         seed = self.settings.seed_everything
         seed = secrets.randbelow(2**32) if seed is True else seed
         if seed is False or not 0 <= seed < 2**32:
-            fail(f"seed_everything={seed}: must be from 0 to {2**32 - 1}, or true")
+            given = "false" if seed is False else seed
+            self.origins.refuse(f"seed_everything={given}: must be from 0 to {2**32 - 1}, or true")
         self.settings.seed_everything = L.seed_everything(seed, workers=True, verbose=False)
 
     def before_instantiate_classes(self) -> None:
         check_settings(self.settings, self.origins)
+        if "init_args" not in self.settings.model.net:  # Lightning notes there what comes linked
+            self.settings.model.net.init_args = type(self.settings)()
         ends = self.origins.give("trainer.max_steps") or self.origins.give("trainer.max_time")
         if ends and not self.origins.give("trainer.max_epochs"):
             self.settings.trainer.max_epochs = -1
@@ -166,14 +179,19 @@ class CLI(LightningCLI):
             print("no --ckpt_path: these are the initial weights, as the seed draws them")
 
     def instantiate_classes(self) -> None:
+        maker = Maker()
         try:
+            self.parser.add_instantiator(maker, object)
             super().instantiate_classes()
             check_monitors(self.trainer, self.model)
             check_fits(self.settings.get("ckpt_path"), self.model)
+            if self.subcommand == "fit":
+                try_update(self.model, self.datamodule, self.trainer)
             threads = self.settings.threads or threads_for(self.datamodule, self.model)
             self.study = self.made_study()
-        except (ValueError, TypeError, MisconfigurationException) as mistake:
-            fail(self.located(str(mistake)), mistake)
+        except Exception as failure:  # a class of the user's or a library's may raise anything
+            failure = maker.refused(failure)
+            fail(line_of(failure, self.settings, self.origins), failure)
         fuse(self.trainer)
         if threads:
             torch.set_num_threads(threads)
@@ -204,17 +222,6 @@ class CLI(LightningCLI):
             self._parser(self.subcommand).callback_keys.clear()
         return super().instantiate_trainer(**kwargs)
 
-    def located(self, message: str) -> str:
-        """A message that starts with a setting's name, with the path before it and its file."""
-        said = said_by_class(message)
-        name = re.split("[=:]", said, maxsplit=1)[0]
-        paths = [path.replace("init_args.", "") for path in self.settings.keys(branches=True)]
-        # jsonargparse wraps what a data class says, and only that
-        paths.sort(key=lambda path: path.startswith("data.") != (said != message))
-        path = next((path for path in paths if path.rpartition(".")[2] == name), name)
-        line = path.removesuffix(name) + said
-        return line + self.origins.of(line)
-
     def _run_subcommand(self, subcommand: str) -> None:
         there_before = self.directory is not None
         try:
@@ -230,12 +237,12 @@ class CLI(LightningCLI):
             fail(str(failure), failure, status=1)
         except OSError as failure:
             fail(f"{failure.strerror or failure}: {failure.filename or self.directory}", failure, 1)
-        except (ValueError, MisconfigurationException) as mistake:
-            if self.trainer.fit_loop.epoch_loop.running:
-                raise
-            if self.directory and not there_before:  # the run never started
+        except Exception as failure:
+            running = self.trainer.fit_loop.epoch_loop.running
+            if self.directory and not (there_before or running):  # the run never started
                 shutil.rmtree(self.directory)
-            fail(self.located(str(mistake)), mistake)
+            line = line_of(failure, self.settings, self.origins)
+            fail(line, failure, status=1 if running else 2)
 
     def open_run(self) -> None:
         """Lead what is written to the run's directory, which is made where it is not there yet."""

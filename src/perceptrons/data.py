@@ -5,7 +5,6 @@ Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``. With two classes each colum
 """
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -87,9 +86,8 @@ def truth(gate: str, inputs: int) -> Tensor:
             digits = f"{2**inputs} digits, each 0 or 1"
             raise ValueError(f"gate={gate!r}: a truth table of {inputs} inputs is {digits}")
         return torch.tensor([[float(digit)] for digit in gate])
-    near = "".join(f"; did you mean {name}?" for name in get_close_matches(gate.lower(), GATES, 1))
     choices = f"{', '.join(GATES)}, all, or a truth table such as '0110'"
-    raise ValueError(f"gate={gate!r}: choose one of {choices}{near}")
+    raise ValueError(f"gate={gate!r}: choose one of {choices}")
 
 
 def every_truth(inputs: int) -> Tensor:

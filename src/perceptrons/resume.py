@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from perceptrons import checkpoints, replica, runs
+from perceptrons.configs import flat
 from perceptrons.mistakes import PACKAGE, fail
-from perceptrons.parser import Origins, flat
+from perceptrons.origins import Origins
 
 # settings with which a run may go on otherwise than it began
 FREE = (
@@ -49,7 +50,7 @@ def start(origins: Origins) -> Start:
             return from_checkpoint(str(origins.value("ckpt_path")), root, origins)
     except checkpoints.CheckpointError as mistake:
         key = "resume" if origins.give("resume") else "ckpt_path"
-        fail(f"{key}={mistake}", mistake)
+        origins.refuse(f"{key}={mistake}", mistake)
     except ValueError as mistake:
         fail(str(mistake), mistake)
     return Start(origins.all_words)
