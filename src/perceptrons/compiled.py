@@ -163,7 +163,8 @@ class Compiled:
             self.call(weights, states, tables, [rates, numbers])
         except TorchDynamoException as failure:
             self.failed = True
-            print(f"not possible, going on without: {str(failure).strip().splitlines()[0]}")
+            said = " ".join(str(failure).partition("\n\n")[0].split())
+            print(f"not possible, going on without: {said[:200]}")
             return False
         for each, value in zip(changed, before, strict=True):
             each.copy_(value)
