@@ -1,7 +1,9 @@
 """What there is to see of a run: figures against the network they show, TensorBoard's records."""
 
+import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 from children import CONFIGS
 from conftest import Command
-from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.collections import LineCollection, PathCollection, QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.contour import ContourSet
 from numpy_mlp import NumpyMLP
@@ -24,6 +26,7 @@ from perceptrons.data import Blobs, Gates
 from perceptrons.fused import FusedEpochLoop
 from perceptrons.network import MLP, Perceptron
 from perceptrons.panels import COLORS
+from perceptrons.plotting import scene_of as scene_of_run
 from perceptrons.scene import Array, Scene
 from perceptrons.tables import TableData
 
@@ -249,6 +252,45 @@ def test_a_figure_drawn_over_that_of_another_frame_is_the_figure_drawn_anew() ->
         over = drawing.pixels(make(scene, 1, make(scene, 0)))
         assert over == drawing.pixels(make(scene, 1))
         assert over != drawing.pixels(make(scene, 0))
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_replica_alone_says_what_it_says_among_the_others(number: int) -> None:
+    network = MLP(2, 3, hidden=[4], activation="tanh", replicas=3)
+    x = torch.rand(7, 2)
+    with torch.no_grad():
+        alone = survey.alone(network, number)
+        torch.testing.assert_close(alone(x), network(x)[..., number])
+
+
+def test_of_a_study_the_best_replica_is_shown_the_losses_of_all_and_the_shares(
+    command: Command,
+) -> None:
+    grid = "--model.net.replicas 30 --model.lr_grid [1,3] --data.passes 300 --figures true"
+    assert command(f"fit --config configs/xor.yaml {grid} --trainer.max_epochs 3").status == 0
+    run = Path("lightning_logs/xor/version_0")
+    scene = scene_of_run(run, Path("lightning_logs"))
+    with (run / "replicas.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    best = min((row for row in rows if row["solved"] == "1"), key=lambda row: float(row["loss"]))
+    assert scene.title == f"xor/version_0, replica {best['replica']}"
+    assert (scene.winners[-1] == scene.right).all()
+    np.testing.assert_allclose(scene.losses[-1], [float(row["loss"]) for row in rows], rtol=1e-6)
+    assert [row["lr"] for row in scene.shares] == [1.0, 3.0]
+    assert set(drawing.figures(scene)) == {"boundary", "neurons", "network", "shares", "loss"}
+    figures.wait()
+    (images,) = run.glob("*.figures")
+    tags = EventAccumulator(str(images)).Reload().Tags()["images"]
+    assert {"figures/shares", "figures/loss", "figures/boundary"} <= set(tags)
+
+
+@pytest.mark.parametrize("count", [20, 300])
+def test_few_losses_are_lines_and_many_a_density(count: int) -> None:
+    losses = np.linspace(1, np.linspace(0, 0.9, count), 5)
+    scene = replace(xor_scene(solver()), losses=losses, reports=np.arange(5))
+    (axes,) = plots.curves(scene).axes
+    lines = len(axes.lines) - 4  # three quantiles, and the coin toss
+    assert (lines, len(of_kind(axes, QuadMesh))) == ((20, 0) if count == 20 else (0, 1))
 
 
 # what a fit notes, and how many

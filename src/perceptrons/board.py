@@ -64,7 +64,7 @@ class Board(Callback):
         if trainer.state.fn != "fit":
             return
         update, weights = trainer.global_step, layers(pl_module.net)
-        scalars = {"learning_rate": pl_module.rates[0]["lr"], **norms(weights)}
+        scalars = {"learning_rate": pl_module.rates[0]["lr"], **norms(weights, pl_module.replicas)}
         if isinstance(trainer.datamodule, TableData):
             scalars["gradient_norm"] = gradient_norm(pl_module, trainer.datamodule)
         for writer in writers(trainer):
@@ -78,13 +78,16 @@ class Board(Callback):
         for writer in writers(trainer):
             _, _, end = hparams({}, {})  # type: ignore[no-untyped-call]
             writer._get_file_writer().add_summary(end)
-            if isinstance(trainer.datamodule, TableData):
+            # of replicas, and of many outputs, there is more than a table holds
+            if isinstance(trainer.datamodule, TableData) and "val" not in pl_module.all_right:
                 table = markdown(answers(pl_module, trainer.datamodule))
                 writer.add_text("predictions", table, trainer.global_step)
 
 
 def writers(trainer: Any) -> list[Any]:
-    """Where TensorBoard's own kinds of record go."""
+    """Where TensorBoard's own kinds of record go; one of several processes writes them."""
+    if not trainer.is_global_zero:
+        return []
     return [each.experiment for each in trainer.loggers if isinstance(each, TensorBoardLogger)]
 
 
@@ -94,23 +97,33 @@ def layers(net: nn.Module) -> dict[str, Tensor]:
     return {f"layer_{number}": value.detach() for number, value in enumerate(weights, 1)}
 
 
-def norms(weights: dict[str, Tensor]) -> dict[str, float]:
-    """The length of each layer's weights taken as a vector."""
-    lengths = torch.stack([weight.norm() for weight in weights.values()]).tolist()
-    return {f"weight_norm/{name}": length for name, length in zip(weights, lengths, strict=True)}
+def norms(weights: dict[str, Tensor], replicas: int | None) -> dict[str, float]:
+    """The length of each layer's weights taken as a vector: of replicas, the root mean square."""
+    squares = torch.stack([weight.square().sum() for weight in weights.values()]).tolist()
+    return {
+        f"weight_norm/{name}": math.sqrt(square / (replicas or 1))
+        for name, square in zip(weights, squares, strict=True)
+    }
 
 
 @torch.inference_mode(False)
 @torch.enable_grad()
 def gradient_norm(model: Any, data: TableData) -> float:
-    """Length of the gradient of the loss over all training rows, at the weights as they are."""
+    """Length of the gradient of the loss over all training rows, at the weights as they are.
+
+    Of replicas, the root mean square.
+    """
     parameters = [weight for weight in model.net.parameters() if weight.requires_grad]
     total, rows = [torch.zeros_like(weight) for weight in parameters], len(data.split["train"][0])
     for x, y in TableLoader(data.on_device("train"), EVALUATION_ROWS):
-        loss = model.loss(model.net(x), y) * (len(x) / rows)
-        for sum_, part in zip(total, torch.autograd.grad(loss, parameters), strict=True):
-            sum_ += part
-    return math.sqrt(sum(float((each**2).sum()) for each in total))
+        if model.replicas is None:
+            gradients = torch.autograd.grad(model.loss(model.net(x), y), parameters)
+        else:
+            gradients = model.blocks(len(x)).gradients(x, y)[1]
+        for sum_, part in zip(total, gradients, strict=True):
+            sum_ += part * (len(x) / rows)
+    squares = sum(each.square().sum().item() for each in total)
+    return math.sqrt(squares / (model.replicas or 1))
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-FORMATS = {"loss": ".6f", "accuracy": "7.2%"}
+FORMATS = {"loss": ".6f", "accuracy": "7.2%", "solved": "7.2%"}
 
 
 class RunLogger(TensorBoardLogger):

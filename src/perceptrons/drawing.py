@@ -42,7 +42,8 @@ SAYS = {
     "neurons": "What each neuron puts out over the inputs: blue most, orange least. Lines are"
     " weights: blue positive, orange negative, wide large.",
     "network": "The weights, blue positive and orange negative, as wide as they are large.",
-    "loss": "Loss and accuracy at the reports.",
+    "shares": "Of a study, the share of replicas that are solved, with its 95 % Wilson interval.",
+    "loss": "Loss and accuracy at the reports; of a study, the losses of its replicas.",
 }
 SUFFIX = ".figures"
 # neurons that are drawn in all frames of a figure, and frames of the inside of a network
@@ -52,6 +53,8 @@ NEURONS, FRAMES = 70, 6
 def figures(scene: Scene) -> dict[str, Figure]:
     """The figures of a scene as it ends, by name."""
     shown = {name: make(scene) for name, make in FIGURES.items() if name not in scene.missing}
+    if len(scene.shares) > 1:
+        shown["shares"] = plots.shares(scene)
     return {**shown, "loss": plots.curves(scene)}
 
 
@@ -65,6 +68,8 @@ def film(scene: Scene) -> Iterator[tuple[str, int, Figure]]:
             for frame in some:
                 figure = make(scene, frame, figure)
                 yield name, int(scene.updates[frame]), figure
+    if len(scene.shares) > 1:
+        yield "shares", int(scene.reports[-1]), plots.shares(scene)
     yield "loss", int(scene.reports[-1]), plots.curves(scene)
 
 
@@ -95,7 +100,12 @@ def event(name: str, update: int, figure: Figure) -> Event:
 
 def legend(scene: Scene) -> Event:
     """What each figure shows, or why it is left out, as a text of TensorBoard's."""
-    lines = [f"- **{name}**: {say}" for name, say in SAYS.items() if name not in scene.missing]
+    drawn = {
+        *FIGURES,
+        "loss",
+        *(["shares"] if len(scene.shares) > 1 else []),
+    } - scene.missing.keys()
+    lines = [f"- **{name}**: {say}" for name, say in SAYS.items() if name in drawn]
     lines += [f"- **{name}** is left out: {why}" for name, why in scene.missing.items()]
     words = TensorProto(dtype=DataType.DT_STRING, string_val=["\n".join(lines).encode()])
     words.tensor_shape.dim.add(size=1)

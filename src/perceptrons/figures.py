@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from perceptrons import runs
 from perceptrons.scene import Scene
+from perceptrons.study import Study
 from perceptrons.survey import Note, flat, survey
 
 # reports that are kept: when there are more, every second one is
@@ -70,8 +73,16 @@ class Figures(Callback):
 
     def draw(self, trainer: Any, run: Path) -> None:
         """Have the notes drawn, now that all else of the run is written."""
-        module, update = trainer.lightning_module, trainer.global_step
-        draw_beside(survey(module, trainer.datamodule, self.notes, update, title_of(run)), run)
+        study = next((each for each in trainer.callbacks if isinstance(each, Study)), None)
+        scene = survey(
+            trainer.lightning_module,
+            trainer.datamodule,
+            self.notes,
+            trainer.global_step,
+            title_of(run),
+            study.state_dict() if study else None,
+        )
+        draw_beside(replace(scene, shares=shares_of(run)), run)
 
 
 def notes_of(checkpoint: dict[str, Any]) -> list[Note]:
@@ -84,6 +95,12 @@ def notes_of(checkpoint: dict[str, Any]) -> list[Note]:
 def title_of(run: Path) -> str:
     """What a run is called in its figures, as in TensorBoard."""
     return "/".join(run.parts[-2:])
+
+
+def shares_of(run: Path) -> list[dict[str, Any]]:
+    """What a run has found out of its replicas; nothing where it is no study."""
+    rows: list[dict[str, Any]] = runs.read_json(run / "metrics.json").get("study", [])
+    return rows
 
 
 def draw_beside(scene: Scene, run: Path) -> None:

@@ -37,7 +37,7 @@ def load(file: Path) -> tuple[Classifier, TableData]:
     Raises:
         ValueError: If it cannot be read.
     """
-    loaded = made_ready(["predict", "--ckpt_path", str(file)])
+    loaded = made_ready(["validate", "--ckpt_path", str(file)])
     loaded.model.load_state_dict(checkpoints.read(file)["state_dict"])
     loaded.datamodule.setup("predict")
     return loaded.model.eval(), loaded.datamodule

@@ -124,6 +124,8 @@ def draw_key(figure: Figure, scene: Scene) -> None:
 
 def caption(scene: Scene, frame: int) -> str:
     """How far the training was, and what was right then."""
+    if not len(scene.updates):
+        return f"update {int(scene.reports[-1]):,}"
     update = int(scene.updates[frame])
     words = f"update {update:,}"
     at = np.flatnonzero(scene.reports == update)

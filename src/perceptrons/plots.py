@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import NullLocator
 
 from perceptrons.panels import FONT, caption, draw_key, draw_space
 from perceptrons.scene import Scene
 
+# replicas of a study that are drawn as lines, and cells of the density of more
+FEW_LINES, CELLS = 60, 160
 CURVES = {"train": ("#1f77d0", "-"), "val": ("#e66100", "--")}
 TOLD_APART = ("#1f77d0", "#e66100", "#111111", "#40b0a6", "#d35fb7")  # curves of several runs
 
@@ -50,7 +53,9 @@ def titled(figure: Figure, scene: Scene, frame: int) -> Figure:
 
 
 def curves(scene: Scene) -> Figure:
-    """Loss and accuracy at each report."""
+    """Loss and accuracy at each report; of a study, the losses of its replicas."""
+    if scene.losses.size:
+        return replicas(scene)
     figure = Figure(figsize=(6.0, 4.3), dpi=90)
     loss, accuracy = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     figure.subplots_adjust(left=0.1, right=0.97, bottom=0.11, top=0.92, hspace=0.1)
@@ -70,6 +75,70 @@ def curves(scene: Scene) -> Figure:
     return figure
 
 
+def replicas(scene: Scene) -> Figure:
+    """The losses of a study's replicas: as lines, or where they are many, how dense these are."""
+    figure = Figure(figsize=(6.0, 4.3), dpi=90, layout="constrained")
+    axes = figure.subplots()
+    losses, count = scene.losses, scene.losses.shape[1]
+    if count <= FEW_LINES:
+        axes.plot(scene.reports, losses, color=CURVES["train"][0], alpha=0.3, linewidth=0.8)
+    else:
+        draw_density(axes, scene)
+    for share, style in ((10, ":"), (50, "-"), (90, ":")):
+        label = "median" if share == 50 else "10 % and 90 %" if share == 90 else None
+        values = np.nanpercentile(losses, share, axis=1)
+        axes.plot(scene.reports, values, style, color=CURVES["val"][0], label=label)
+    draw_toss(axes, scene)
+    axes.set_title(
+        f"{scene.title.rpartition(',')[0]}: losses of {count} replicas", fontsize=FONT + 1
+    )
+    axes.set(xlabel="updates", ylabel="loss", ylim=(0, 1.08 * highest([scene])))
+    axes.legend(frameon=False, fontsize=FONT - 1)
+    return figure
+
+
+def draw_density(axes: Axes, scene: Scene) -> None:
+    """How many losses there are at each height between two reports."""
+    across = np.linspace(scene.reports[0], scene.reports[-1], 5 * CELLS)
+    lines = [np.interp(across, scene.reports, each) for each in scene.losses.T]
+    places, heights = np.tile(across, len(lines)), np.concatenate(lines)
+    within = np.isfinite(heights)
+    bins = [
+        np.linspace(across[0], across[-1], CELLS),
+        np.linspace(0, 1.08 * highest([scene]), CELLS),
+    ]
+    counts, _, _ = np.histogram2d(places[within], heights[within], bins)
+    shade = np.log1p(counts.T)
+    axes.pcolormesh(*bins, np.ma.masked_equal(shade, 0), cmap="Blues", rasterized=True)
+
+
+def shares(scene: Scene) -> Figure:
+    """The share of a study's replicas that are solved, by learning rate and by scale."""
+    figure = Figure(figsize=(6.0, 4.3), dpi=90, layout="constrained")
+    axes = figure.subplots()
+    rates = {row["lr"] for row in scene.shares}
+    along, other = ("lr", "init_scale") if len(rates) > 1 else ("init_scale", "lr")
+    for value, color in zip(
+        sorted({row[other] for row in scene.shares}), cycle(TOLD_APART), strict=False
+    ):
+        rows = [row for row in scene.shares if row[other] == value]
+        x, share = ([row[name] for row in rows] for name in (along, "share"))
+        low, high = ([row[f"share_{name}"] for row in rows] for name in ("low", "high"))
+        reach = [np.subtract(share, low).clip(0), np.subtract(high, share).clip(0)]
+        axes.errorbar(
+            x, share, reach, color=color, marker="o", capsize=3, label=f"{other} {value:g}"
+        )
+    names = {"lr": "learning rate", "init_scale": "scale of the initial weights"}
+    axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel=names[along], ylabel="share solved")
+    values = sorted({row[along] for row in scene.shares})
+    axes.set_xticks(values, [f"{value:g}" for value in values], minor=False)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_title(scene.title.rpartition(",")[0], fontsize=FONT + 1)
+    if len({row[other] for row in scene.shares}) > 1:
+        axes.legend(frameon=False, fontsize=FONT - 1)
+    return figure
+
+
 def comparison(scenes: Sequence[Scene]) -> Figure:
     """Several networks in one figure: their losses together, and what each says in the end."""
     columns = min(len(scenes), 4)
@@ -81,6 +150,8 @@ def comparison(scenes: Sequence[Scene]) -> Figure:
     styles = [(color, style) for style in ("-", "--", "-.", ":") for color in TOLD_APART]
     for scene, (color, style) in zip(scenes, cycle(styles), strict=False):
         values = scene.measured.get("val/loss", scene.measured.get("train/loss"))
+        if scene.losses.size:
+            values = np.nanmedian(scene.losses, axis=1)
         if values is not None:
             axes.plot(scene.reports, values, style, color=color, label=scene.title)
     draw_toss(axes, scenes[0])
@@ -128,4 +199,5 @@ def draw_toss(axes: Axes, scene: Scene) -> None:
 def highest(scenes: Sequence[Scene]) -> float:
     """The highest loss, a coin toss's included."""
     curves = [each for scene in scenes for name, each in scene.measured.items() if "loss" in name]
+    curves += [np.nanpercentile(scene.losses, 99, axis=1) for scene in scenes if scene.losses.size]
     return float(np.nanmax(np.concatenate([*curves, [scene.toss for scene in scenes], [1e-9]])))

@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,8 @@ def main(words: list[str]) -> None:
             draw(scenes[0], chosen[0], given)
         else:
             compare(scenes, given.out or Path(os.path.commonpath(chosen), "figures"))
+    except BrokenPipeError:
+        raise
     except OSError as failure:
         fail(f"{failure.strerror or failure}: {failure.filename}", failure, 1)
 
@@ -75,7 +78,7 @@ def one(name: str, root: Path) -> Path:
 def scene_of(run: Path, root: Path) -> "Scene":
     """What there is to see of a run, as its last checkpoint that can be read has it."""
     # imports that take seconds, and only once the command is known to be right
-    from perceptrons.figures import notes_of, title_of
+    from perceptrons.figures import notes_of, shares_of, title_of
     from perceptrons.notebook import load
     from perceptrons.resume import announced
     from perceptrons.survey import survey
@@ -89,7 +92,9 @@ def scene_of(run: Path, root: Path) -> "Scene":
     model.measured = content["measured"]
     notes = {note.update: note for note in (*reported(run), *notes_of(content))}
     every = [notes[update] for update in sorted(notes)]
-    return survey(model, data, every, content["global_step"], title_of(run))
+    study = content["callbacks"].get("Study")
+    scene = survey(model, data, every, content["global_step"], title_of(run), study)
+    return replace(scene, shares=shares_of(run))
 
 
 def reported(run: Path) -> "list[Note]":

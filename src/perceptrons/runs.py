@@ -22,7 +22,7 @@ import yaml
 ROOT = "lightning_logs"
 SHOWN_ROWS = 16
 
-Columns = dict[str, list[float]]
+Columns = dict[str, list[Any]]
 
 
 def new_run(root: Path, name: str) -> Path:

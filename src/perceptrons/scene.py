@@ -49,6 +49,8 @@ class Scene:
         logits: What it says of the cells ``(frames, cells, outputs)``.
         at_rows: What it says of the rows ``(frames, rows, outputs)``.
         layers: The layers, where the network is one whose neurons can be told apart.
+        losses: Of a study, the losses of its replicas at each report ``(reports, replicas)``.
+        shares: Of a study, a row for each learning rate and scale, as ``metrics.json`` has it.
     """
 
     title: str
@@ -65,6 +67,8 @@ class Scene:
     logits: Array = field(default_factory=lambda: np.zeros((0, 0, 1)))
     at_rows: Array = field(default_factory=lambda: np.zeros((0, 0, 1)))
     layers: Sequence[Layer] = ()
+    losses: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    shares: Sequence[dict[str, Any]] = ()
 
     @property
     def inputs(self) -> int:

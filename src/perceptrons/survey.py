@@ -2,15 +2,16 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from perceptrons.network import MLP
+from perceptrons.network import MLP, ReplicaLinear
 from perceptrons.scene import Array, Layer, Scene
+from perceptrons.study import best_of
 from perceptrons.tables import TableData
 
 # weights of a network up to which they are noted at each report: they go into each checkpoint
@@ -58,7 +59,14 @@ def load(net: nn.Module, numbers: Tensor) -> None:
         value.copy_(part.view_as(value))
 
 
-def survey(model: Any, data: Any, notes: Sequence[Note], update: int, title: str) -> Scene:
+def survey(
+    model: Any,
+    data: Any,
+    notes: Sequence[Note],
+    update: int,
+    title: str,
+    study: Mapping[str, Any] | None = None,
+) -> Scene:
     """A scene of a classifier as it was at each note, and as it is.
 
     Args:
@@ -67,22 +75,27 @@ def survey(model: Any, data: Any, notes: Sequence[Note], update: int, title: str
         notes: The reports.
         update: How many updates the classifier has had.
         title: What to call it.
+        study: Where it has replicas, what is known of them: the best of them is looked at.
     """
     reports = [note for note in notes if note.update < update]
     measured = [*(note.measured for note in reports), model.measured]
     toss = TOSSES[model.loss_name](model.classes) if model.loss_name in TOSSES else math.nan
+    best = best_of(study["losses"], study["since"]) if study and len(study["losses"]) else None
     told: dict[str, Any] = {
-        "title": title,
+        "title": title if best is None else f"{title}, replica {best}",
         "classes": model.classes,
         "reports": np.array([*(note.update for note in reports), update]),
         "measured": {name: column(measured, name) for name in model.measured},
         "toss": toss,
     }
+    if study and study["curves"]:
+        told |= {"reports": np.array(study["updates"]), "measured": {}}
+        told["losses"] = torch.stack(study["curves"]).numpy()
     if missing := unseen(model, data):
         return Scene(**told, missing=dict.fromkeys(("boundary", "neurons", "network"), missing))
     frames = [note for note in reports if len(note.weights)]
     updates = np.array([*(note.update for note in frames), update])
-    looks = seen(model.net, data, [note.weights for note in frames])
+    looks = seen(model.net, data, [note.weights for note in frames], best)
     return Scene(**told, updates=updates, **looks, missing=closed(model.net, data))
 
 
@@ -109,8 +122,17 @@ def closed(net: nn.Module, data: TableData) -> dict[str, str]:
 
 
 @torch.inference_mode()
-def seen(net: nn.Module, data: TableData, earlier: Sequence[Tensor]) -> dict[str, Any]:
-    """What a network says of the rows and all over its inputs, with earlier weights and its own."""
+def seen(
+    net: nn.Module, data: TableData, earlier: Sequence[Tensor], replica: int | None
+) -> dict[str, Any]:
+    """What a network says of the rows and all over its inputs, with earlier weights and its own.
+
+    Args:
+        net: The network.
+        data: Its data.
+        earlier: The earlier weights, as :func:`flat` has taken them.
+        replica: Which of its replicas to look at, where it has some.
+    """
     net = copy.deepcopy(net).cpu().eval()
     dtype = next(net.parameters()).dtype
     x, y = data.split["all"]
@@ -122,7 +144,8 @@ def seen(net: nn.Module, data: TableData, earlier: Sequence[Tensor]) -> dict[str
     frames = []
     for weights in (*earlier, None):
         net.load_state_dict(now) if weights is None else load(net, weights)
-        frames.append((net(x[rows].to(dtype)).numpy(), net(given).numpy(), inside(net, given)))
+        one = net if replica is None else alone(cast(MLP, net), replica)
+        frames.append((one(x[rows].to(dtype)).numpy(), one(given).numpy(), inside(one, given)))
     at_rows, logits, layers = zip(*frames, strict=True)
     right = y[rows, 0].int() if data.classes == 2 else y[rows].argmax(1)
     return {
@@ -136,6 +159,26 @@ def seen(net: nn.Module, data: TableData, earlier: Sequence[Tensor]) -> dict[str
             Layer(*map(np.stack, zip(*each, strict=True))) for each in zip(*layers, strict=True)
         ],
     }
+
+
+def alone(net: MLP, number: int) -> MLP:
+    """One replica, as an ordinary network."""
+    one = MLP.__new__(MLP)
+    nn.Module.__init__(one)
+    layers: list[nn.Module] = []
+    for layer in net.layers:
+        if isinstance(layer, ReplicaLinear):
+            inputs, outputs = layer.weight.shape[:2]
+            linear = cast(Any, nn.utils.skip_init)(
+                nn.Linear, inputs, outputs, layer.bias is not None
+            )
+            for parameter, each in zip(linear.parameters(), layer.parameters(), strict=True):
+                parameter.copy_(each[..., number].movedim(0, -1))  # as nn.Linear has it
+            layers.append(linear.to(layer.weight.dtype))
+        else:
+            layers.append(layer)
+    one.layers = nn.ModuleList(layers)
+    return one
 
 
 def inside(net: nn.Module, x: Tensor) -> list[tuple[Array, ...]]:
