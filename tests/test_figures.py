@@ -228,19 +228,10 @@ def test_a_gate_of_three_inputs_is_shown_by_two_planes_with_four_rows_each() -> 
         assert len(of_no.get_offsets()) == len(of_yes.get_offsets()) == 2
 
 
-class Both(Gates):
-    """AND and OR at once."""
-
-    outputs = 2
-
-    def tables(self) -> dict[str, Any]:
-        return {name: (x, torch.cat([y, y], 1)) for name, (x, y) in super().tables().items()}
-
-
 def test_several_answers_at_once_have_curves_only_and_a_line_says_why() -> None:
-    scene = scene_of(Perceptron(2, 2), Both("xor"))
+    scene = scene_of(Perceptron(2, 16), Gates("all"))
     assert set(drawing.figures(scene)) == {"loss"}
-    assert scene.missing["boundary"] == "2 outputs, each a yes or no of its own"
+    assert scene.missing["boundary"] == "16 outputs, each a yes or no of its own"
 
 
 def test_a_figure_drawn_over_that_of_another_frame_is_the_figure_drawn_anew() -> None:
