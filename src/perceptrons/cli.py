@@ -6,6 +6,7 @@ import secrets
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from perceptrons.commands import COMMANDS
 from perceptrons.fused import Stopped, fuse
 from perceptrons.mistakes import fail
 from perceptrons.parser import Origins, Parser, as_flags, said_by_class
-from perceptrons.predictions import Prediction, columns
+from perceptrons.predictions import Prediction, columns, numbered
 from perceptrons.preflight import (
     callbacks_of,
     check_fits,
@@ -275,15 +276,21 @@ class CLI(LightningCLI):
         x, y = (column[: runs.SHOWN_ROWS] for column in data.split["all"])
         given = x.to(next(self.model.parameters()))  # its device and precision
         prediction = self.model.eval().predict_step((given,))
-        return runs.text(columns(prediction, target=self.model.answers(y)))
+        inputs, right = runs.few(data.named(rows=len(x))), self.model.answers(y)
+        return runs.text(columns(prediction, inputs, data.class_names, target=right))
 
     def predict(self, model: Classifier, datamodule: L.LightningDataModule, **options: Any) -> None:
         """Predict, print the first rows and write them all to ``predictions.csv``."""
         batches = self.trainer.predict(model, datamodule=datamodule, **options) or []
         prediction = Prediction(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
-        table = columns(prediction)
-        print(runs.text(table))
+        inputs: runs.Columns = numbered(prediction.x)
+        names: Sequence[str] = ()
+        if isinstance(datamodule, TableData):
+            inputs = datamodule.named(datamodule.points, len(prediction.x))
+            names = datamodule.class_names
+        print(runs.text(columns(prediction, runs.few(inputs), names)))
         if self.directory:
+            table = columns(prediction, inputs, names)
             runs.write_csv(self.directory / "predictions.csv", table)
             print(f"\nall rows: {self.directory / 'predictions.csv'}")
 
