@@ -102,7 +102,8 @@ class ColumnData(TableData):
         for number, (values, (mean, std)) in enumerate(zip(inputs, scales, strict=True)):
             x[:, number] = (values - mean) / std
         codes = torch.from_numpy(labels)
-        y = codes[:, None] if self.classes == 2 else torch.nn.functional.one_hot(codes)
+        one_hot = torch.nn.functional.one_hot(codes, self.classes)
+        y = codes[:, None] if self.classes == 2 else one_hot
         return parted((torch.from_numpy(x), y.float()), self.chosen)
 
     def scales(self, rows: Any) -> tuple[Tensor, Tensor]:

@@ -181,7 +181,7 @@ def feature(series: Any) -> Column:
 
     if types.is_bool_dtype(series) or not types.is_numeric_dtype(series):
         return of_texts(series)
-    return Column(series.to_numpy(np.float64))
+    return Column(series.to_numpy(np.int64 if types.is_integer_dtype(series) else np.float64))
 
 
 def of_texts(series: Any) -> Column:

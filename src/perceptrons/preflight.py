@@ -62,7 +62,7 @@ def threads_for(data: L.LightningDataModule, model: Classifier) -> int | None:
     if not isinstance(data, TableData):
         return None
     rows = data.batch_size or len(data.split["train"][0])
-    widest = max(max(weight.shape) for weight in model.net.parameters())
+    widest = max(max(weight.shape, default=1) for weight in model.net.parameters())
     return 1 if rows * widest < SHARED_OUT else None
 
 
