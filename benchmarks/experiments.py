@@ -98,9 +98,9 @@ REPORTS = {
 
 def reproduce(name: str) -> dict[str, float]:
     """Train an experiment, and what came out by the figures' names."""
-    command = ["fit", f"--config={CONFIGS / name}.yaml", *REPORTS.get(name, [])]
+    command = ["fit", f"--config={CONFIGS / name}.yaml", f"--name=experiment_{name}"]
     with redirect_stdout(StringIO()):
-        run = CLI(command)
+        run = CLI([*command, *REPORTS.get(name, [])])
     events = EventAccumulator(str(run.directory)).Reload()
     losses = {f"loss at step {point.step}": point.value for point in events.Scalars("train/loss")}
     measured = {name.removeprefix("train/"): value for name, value in run.model.measured.items()}

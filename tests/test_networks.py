@@ -1,4 +1,4 @@
-"""Networks that are no MLPs: fused as Lightning trains them, and as a plain loop does, to the bit."""
+"""Networks that are no MLPs: fused as Lightning trains them and a plain loop does, to the bit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -136,11 +136,11 @@ def test_a_network_of_any_kind_trains_as_in_a_plain_loop(name: str) -> None:
 def test_a_network_of_any_kind_learns(name: str) -> None:
     torch.manual_seed(0)
     model = Classifier(
-        NETWORKS[name](3), optimizer=lambda params: torch.optim.Adam(params, lr=0.03)
+        NETWORKS[name](6), optimizer=lambda params: torch.optim.Adam(params, lr=0.03)
     )
     trainer = quiet_trainer(max_epochs=1, num_sanity_val_steps=0)
     fuse(trainer)
-    trainer.fit(model, datamodule=Gates("and", inputs=3, passes=1000))
+    trainer.fit(model, datamodule=Blobs(90, n_features=6, passes=300))
     assert model.measured["val/accuracy"] == 1.0
 
 
@@ -149,5 +149,5 @@ def test_threads_are_chosen_for_a_network_with_a_parameter_that_is_one_number() 
 
 
 def test_an_mlp_with_a_forward_pass_of_its_own_has_no_gradients_by_hand() -> None:
-    with pytest.raises(ValueError, match="^gradients='by_hand': not written out for Skipping"):
+    with pytest.raises(ValueError, match=r"^gradients='by_hand': not written out for Skipping"):
         Classifier(Skipping(2), gradients="by_hand")

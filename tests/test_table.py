@@ -178,7 +178,7 @@ def said(values: list[str]) -> list[str]:
 )
 def test_however_a_csv_is_written_it_is_the_same_table(in_tmp: Path, text: str) -> None:
     data = Table(write(text), "y")
-    assert data.named() == {"a": [1, 3, 2, 1], "b": [2.5, 4.5, 1.5, 1]}
+    assert data.named("all") == {"a": [1, 3, 2, 1], "b": [2.5, 4.5, 1.5, 1]}
     assert data.class_names == ("u", "v")
 
 
@@ -199,7 +199,7 @@ def test_points_are_rows_in_the_files_own_values(path: str) -> None:
     filed = Table(path, "saved", points="new.csv")
     for data in (listed, filed):
         assert torch.equal(data.predicted, table(data)[0][:7])
-        assert data.named(data.points) == data.named(rows=7)
+        assert data.named() == data.named("all", 7)
 
 
 def test_points_are_as_what_is_exported_takes_them(path: str) -> None:
@@ -225,7 +225,7 @@ def test_another_table_is_encoded_as_the_one_that_was_learned_from(path: str) ->
     ship(seed=1, shift=1000.0).to_csv("later.csv", index=False)
     later = Table("later.csv", "saved")
     apart = table(later)[0]
-    quiet_trainer().test(model, datamodule=later, ckpt_path="model.ckpt", verbose=False)
+    quiet_trainer().predict(model, datamodule=later, ckpt_path="model.ckpt")
     fare = torch.tensor(ship(seed=1, shift=1000.0)["fare"].to_numpy())
     assert torch.equal(table(later)[0][:, 1], ((fare - data.mean[1]) / data.std[1]).float())
     assert not torch.allclose(table(later)[0], apart)
@@ -280,7 +280,7 @@ def test_a_file_of_points_is_predicted_from_the_command_line(path: str, command:
     row = ",".join(map(str, ship().iloc[0].tolist()[:5]))
     assert command(f"predict --ckpt_path last --data.points [[{row}]]").status == 0
     again = Path("lightning_logs/ship/version_0/predictions.csv").read_text().splitlines()
-    assert again == written[:2]
+    assert again[1].split(",")[1:] == written[1].split(",")[1:]
 
 
 class Many(ColumnData):
@@ -343,11 +343,11 @@ def test_breast_cancer_is_learned_as_by_scikit_learns_mlp() -> None:
         trainer = quiet_trainer(max_epochs=1, num_sanity_val_steps=0)
         fuse(trainer)
         trainer.fit(model, datamodule=data)
-        (measured,) = trainer.test(model, datamodule=data, verbose=False)
-        ours.append(measured["test/accuracy"])
         (x, y), (test_x, test_y) = (
             [column.numpy() for column in table(data, name)] for name in ("train", "test")
         )
+        given = model.eval().predict_step(table(data, "test")).classes
+        ours.append(np.mean(given.numpy() == test_y))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it stops after 200 passes too
             mlp = MLPClassifier(random_state=seed).fit(x, y[:, 0])

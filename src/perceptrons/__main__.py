@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from importlib.metadata import version
 
 from perceptrons import commands
 
@@ -10,7 +11,9 @@ def main() -> None:
     """Run the command line; imports that it does not need are left out."""
     for number in (signal.SIGINT, signal.SIGTERM):  # until the training has its own way to stop
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    if not commands.run(sys.argv[1:]):
+    if sys.argv[1:] == ["--version"]:
+        print(f"perceptrons {version('perceptrons')}")
+    elif not commands.run(sys.argv[1:]):
         from perceptrons import cli
 
         cli.main()

@@ -20,7 +20,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from perceptrons import checkpoints, commands, runs
+from perceptrons import checkpoints, commands, runs, study
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.commands import COMMANDS
@@ -37,7 +37,7 @@ from perceptrons.preflight import (
     quiet,
     threads_for,
 )
-from perceptrons.resume import FREE, start, stoppable
+from perceptrons.resume import FREE, check_end, start, stoppable
 from perceptrons.tables import TableData
 
 TRAINER_DEFAULTS = {
@@ -155,6 +155,11 @@ class CLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         check_settings(self.settings, self.origins)
+        ends = self.origins.give("trainer.max_steps") or self.origins.give("trainer.max_time")
+        if ends and not self.origins.give("trainer.max_epochs"):
+            self.settings.trainer.max_epochs = -1
+        if self.subcommand != "fit" and not self.settings.ckpt_path:
+            print("no --ckpt_path: these are the initial weights, as the seed draws them")
 
     def instantiate_classes(self) -> None:
         try:
@@ -165,6 +170,9 @@ class CLI(LightningCLI):
         except (ValueError, TypeError, MisconfigurationException) as mistake:
             fail(self.located(str(mistake)), mistake)
         fuse(self.trainer)
+        self.study = study.Study() if self.model.replicas is not None else None
+        if self.study:
+            callbacks_of(self.trainer).insert(0, self.study)
         if threads:
             torch.set_num_threads(threads)
 
@@ -212,50 +220,61 @@ class CLI(LightningCLI):
             fail(self.located(str(mistake)), mistake)
 
     def open_run(self) -> None:
-        """Make the run's directory, where it is not there yet, and lead there what is written."""
-        if self.directory is None:
-            self.settings.name = self.origins.name() or "run"
-            root = Path(self.trainer.default_root_dir, runs.ROOT)
-            self.directory = runs.new_run(root, runs.checked(self.settings.name))
-            self.record()
-        elif self.resumed:
-            runs.extend(self.directory, self.origins.all_words, self.origins.given(FREE))
-        file, done = self.settings.ckpt_path, 0
-        if file:
-            done = checkpoints.read(Path(file))["global_step"]
+        """Lead what is written to the run's directory, which is made where it is not there yet."""
+        file = self.settings.ckpt_path
+        checkpoint = checkpoints.read(Path(file)) if file else {}
+        self.done = checkpoint.get("global_step", 0)
+        if checkpoint and self.subcommand == "fit":
+            check_end(self.settings.trainer, checkpoint)
+        directory = self.directory = self.directory or self.new_run()
+        if self.resumed:
+            runs.extend(directory, self.origins.all_words, self.origins.given(FREE))
         if self.settings.trainer.logger in (None, True):
-            purge = done + bool(file) if self.resumed else None
-            self.trainer.loggers = [RunLogger(self.directory, purge)]
+            purge = self.done + bool(file) if self.resumed else None
+            self.trainer.loggers = [RunLogger(directory, purge)]
         for saver in self.trainer.checkpoint_callbacks:
             if isinstance(saver, ModelCheckpoint) and saver.dirpath is None:
-                saver.dirpath = str(self.directory / "checkpoints")
+                saver.dirpath = str(directory / "checkpoints")
         if self.subcommand == "fit":
-            flags, optimizer = self.origins.flags, "model.optimizer"
-            given = self.origins.give(optimizer) or any(f.startswith(optimizer) for f in flags)
-            rates_given = given and not self.resumed
-            self.exact = checkpoints.ExactResume(self.directory, self.sections(), rates_given)
-            callbacks_of(self.trainer).insert(0, self.exact)
-            if self.resumed and file:
-                self.trainer.num_sanity_val_steps = 0  # that report is there already
+            self.save_exactly(directory)
         else:
-            self.trainer.fit_loop.epoch_loop._batches_that_stepped = done  # where to log it
+            # where to log it
+            self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.done
+
+    def new_run(self) -> Path:
+        """Make a directory for the run, and write down there what it is."""
+        self.settings.name = self.origins.name() or "run"
+        root = Path(self.trainer.default_root_dir, runs.ROOT)
+        directory = runs.new_run(root, runs.checked(self.settings.name))
+        self.record(directory)
+        return directory
+
+    def save_exactly(self, directory: Path) -> None:
+        """Let checkpoints hold all that a run needs to go on as if it had never stopped."""
+        flags, optimizer = self.origins.flags, "model.optimizer"
+        given = self.origins.give(optimizer) or any(f.startswith(optimizer) for f in flags)
+        self.exact = checkpoints.ExactResume(
+            directory, self.sections(), rates_given=given and not self.resumed
+        )
+        callbacks_of(self.trainer).insert(0, self.exact)
+        if self.resumed and self.settings.ckpt_path:
+            self.trainer.num_sanity_val_steps = 0  # that report is there already
 
     def sections(self) -> dict[str, Any]:
         """The settings that a checkpoint needs to be taken up."""
         settings = yaml.safe_load(self._parser(self.subcommand).dump(self.settings))
         return {key: settings[key] for key in ("seed_everything", "data", "model")}
 
-    def record(self) -> None:
+    def record(self, directory: Path) -> None:
         """Write down the run's settings and where it comes from."""
-        assert self.directory is not None
         parser = self._parser(self.subcommand)
-        runs.write_whole(self.directory / "config.yaml", parser.dump(self.settings).encode())
+        runs.write_whole(directory / "config.yaml", parser.dump(self.settings).encode())
         given = yaml.safe_load(parser.dump(self.settings, skip_default=True))
         settings = shlex.join(["perceptrons", str(self.subcommand), *as_flags(given)])
         device, threads = self.trainer.strategy.root_device, torch.get_num_threads()
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
         record = runs.provenance(self.origins.all_words, settings, gpu, threads)
-        runs.write_json(self.directory / "provenance.json", record)
+        runs.write_json(directory / "provenance.json", record)
 
     def after_fit(self) -> None:
         """Write the results, and show what was learned and where it is."""
@@ -263,21 +282,37 @@ class CLI(LightningCLI):
             return
         updates, seconds = self.trainer.global_step, round(self.exact.seconds, 3)
         results = {"updates": updates, "seconds": seconds, **self.model.measured}
+        if self.study:
+            results["study"] = self.studied(self.directory)
         runs.write_json(self.directory / "metrics.json", results)
         runs.end(self.directory)
-        if isinstance(self.datamodule, TableData):
+        if updates == self.done:
+            print("nothing was left to do: more by --trainer.max_epochs or --trainer.max_steps")
+        if self.study:
+            print(f"\n{study.table(results['study'])}")
+        elif isinstance(self.datamodule, TableData):
             print(f"\n{self.answers(self.datamodule)}")
         print(f"\nrun:  {self.directory}")
         print(f"look: tensorboard --logdir {self.directory.parent} --host localhost")
 
+    def studied(self, directory: Path) -> list[study.Row]:
+        """Write down the replicas one by one, and sum them up."""
+        assert self.study
+        results = self.study.results(self.model, self.settings.seed_everything)
+        columns = {name: [row[name] for row in results] for name in results[0]}
+        runs.write_csv(directory / "replicas.csv", columns)
+        return study.summary(results)
+
     @torch.inference_mode()
     def answers(self, data: TableData) -> str:
-        """What the network says of the first rows, beside what is right."""
-        x, y = (column[: runs.SHOWN_ROWS] for column in data.split["all"])
-        given = x.to(next(self.model.parameters()))  # its device and precision
-        prediction = self.model.eval().predict_step((given,))
-        inputs, right = runs.few(data.named(rows=len(x))), self.model.answers(y)
-        return runs.text(columns(prediction, inputs, data.class_names, target=right))
+        """What the network says of the rows to validate on, beside what is right."""
+        x, y = data.split["val"]
+        first = x[: runs.SHOWN_ROWS].to(next(self.model.parameters()))  # its device and precision
+        prediction = self.model.eval().predict_step((first,))
+        right = self.model.answers(y[: runs.SHOWN_ROWS])
+        inputs = runs.few(data.named("val", len(first)))
+        table = columns(prediction, inputs, data.class_names, target=right)
+        return runs.text(table, of=len(x))
 
     def predict(self, model: Classifier, datamodule: L.LightningDataModule, **options: Any) -> None:
         """Predict, print the first rows and write them all to ``predictions.csv``."""
@@ -286,7 +321,7 @@ class CLI(LightningCLI):
         inputs: runs.Columns = numbered(prediction.x)
         names: Sequence[str] = ()
         if isinstance(datamodule, TableData):
-            inputs = datamodule.named(datamodule.points, len(prediction.x))
+            inputs = datamodule.named(rows=len(prediction.x))
             names = datamodule.class_names
         print(runs.text(columns(prediction, runs.few(inputs), names)))
         if self.directory:

@@ -38,9 +38,9 @@ class Column(NamedTuple):
     values: NDArray[Any]
     texts: tuple[str, ...] = ()
 
-    def given(self, rows: int | None) -> list[Any]:
-        """The first values as they were given."""
-        values = self.values[:rows].tolist()
+    def given(self, chosen: Any) -> list[Any]:
+        """The values of some rows, as they were given."""
+        values = self.values[chosen].tolist()
         return [self.texts[value] for value in values] if self.texts else values
 
 
@@ -84,7 +84,7 @@ class ColumnData(TableData):
         self.inputs, self.classes = len(self.point_names), len(self.target.texts)
         self.outputs = 1 if self.classes == 2 else self.classes
         self.chosen = choose_rows(self.target.values, *self.fractions, self.random_state)
-        self.mean, self.std = self.scales(self.chosen.get("train", slice(None)))
+        self.mean, self.std = self.scales(self.chosen["train"])
 
     @property
     def point_names(self) -> list[str]:
@@ -173,9 +173,12 @@ class ColumnData(TableData):
         }
         return stacked(first, self.texts)
 
-    def named(self, points: Any = None, rows: int | None = None) -> dict[str, list[Any]]:
-        columns = self.columns if points is None else self.pointed(points)
-        return {name: columns[name].given(rows) for name in self.texts}
+    def named(self, part: str | None = None, rows: int | None = None) -> dict[str, list[Any]]:
+        columns, chosen = self.columns, self.chosen[part or "all"]
+        if part is None and self.points is not None:
+            columns = self.pointed(self.points)
+        first = slice(rows) if isinstance(chosen, slice) else chosen[:rows]
+        return {name: columns[name].given(first) for name in self.texts}
 
 
 def inputs_of(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from perceptrons import checkpoints, runs
-from perceptrons.mistakes import fail
+from perceptrons.mistakes import PACKAGE, fail
 from perceptrons.parser import Origins, flat
 
 # settings with which a run may go on otherwise than it began
@@ -67,19 +67,20 @@ def from_run(asked: str, root: Path, origins: Origins) -> Start:
     if not checkpoints.saved(directory, "last"):
         print(f"{directory} has no checkpoint yet: it starts anew")
         return Start(words, directory, resumed=True)
-    file = announced(*checkpoints.find(str(directory), root, None))
+    file = announced(*checkpoints.find(str(directory), root, None), asked)
     return Start([*words, "--ckpt_path", str(file)], directory, resumed=True)
 
 
 def from_checkpoint(asked: str, root: Path, origins: Origins) -> Start:
     """Put the checkpoint's settings before the config's; evaluate a run in its own directory."""
-    file = announced(*checkpoints.find(asked, root, origins.name()))
-    settings = checkpoints.read(file).get("settings", {})
-    supplied = [key for key in flat(settings) if not origins.give(key)]
+    file = announced(*checkpoints.find(asked, root, origins.name()), asked)
+    settings = checkpoints.read(file)["settings"]
+    model = {"class_path": f"{PACKAGE}classifier.Classifier", "init_args": settings["model"]}
+    telling = flat({**settings, "model": model})  # without what is so by default
+    telling.pop("model")
+    supplied = [f"{key}={value}" for key, value in telling.items() if not origins.give(key)]
     if supplied:
-        print(
-            f"from the checkpoint: {' '.join(f'{key}={flat(settings)[key]}' for key in supplied)}"
-        )
+        print(f"from the checkpoint: {' '.join(supplied)}")
     verb, *rest = origins.without("ckpt_path")
     words = [verb, "--config", json.dumps(settings), *rest, "--ckpt_path", str(file)]
     run = file.resolve().parent.parent
@@ -87,11 +88,28 @@ def from_checkpoint(asked: str, root: Path, origins: Origins) -> Start:
     return Start(words, run if evaluated else None)
 
 
-def announced(file: Path, passed_over: list[str]) -> Path:
+def check_end(trainer: Any, checkpoint: dict[str, Any]) -> None:
+    """Find out that training is to end before it goes on.
+
+    Args:
+        trainer: The trainer's settings.
+        checkpoint: What it starts from.
+
+    Raises:
+        ValueError: If more is done already than is to be done.
+    """
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    done = {"max_epochs": epochs, "max_steps": checkpoint["global_step"]}
+    for name, count in done.items():
+        if trainer[name] is not None and 0 <= trainer[name] < count:
+            raise ValueError(f"{name}={trainer[name]}: the checkpoint has done {count} already")
+
+
+def announced(file: Path, passed_over: list[str], asked: str) -> Path:
     for line in passed_over:
         print(f"passed over {line}")
-    if passed_over:
-        print(f"taken instead: {file}")
+    if str(file) != asked:
+        print(f"checkpoint: {file}")
     return file
 
 

@@ -21,7 +21,6 @@ import yaml
 
 ROOT = "lightning_logs"
 SHOWN_ROWS = 16
-
 SHOWN_COLUMNS = 6
 
 Columns = dict[str, list[Any]]
@@ -122,12 +121,17 @@ def few(columns: Columns) -> Columns:
     return {**dict(islice(columns.items(), SHOWN_COLUMNS)), more: [""] * rows}
 
 
-def text(columns: Columns) -> str:
-    """The first rows of columns, as aligned lines."""
+def text(columns: Columns, of: int | None = None) -> str:
+    """The first rows of columns, as aligned lines.
+
+    Args:
+        columns: The columns.
+        of: How many rows there are, where the columns are only the first of them.
+    """
     cells = [[name, *map(cell, values[:SHOWN_ROWS])] for name, values in columns.items()]
     widths = [max(map(len, column)) for column in cells]
     lines = ["  ".join(map(str.rjust, line, widths)) for line in zip(*cells, strict=True)]
-    more = len(next(iter(columns.values()))) - SHOWN_ROWS
+    more = (of or len(next(iter(columns.values())))) - SHOWN_ROWS
     return "\n".join(lines) + (f"\n... and {more} more rows" if more > 0 else "")
 
 

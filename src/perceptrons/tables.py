@@ -126,14 +126,14 @@ class TableData(L.LightningDataModule, ABC):
         """The table's first rows, or all, as points of the user's ``(rows, point_width)``."""
         return self.split["all"][0][:rows]
 
-    def named(self, points: Any = None, rows: int | None = None) -> dict[str, list[Any]]:
-        """The inputs by column, as the user knows them.
+    def named(self, part: str | None = None, rows: int | None = None) -> dict[str, list[Any]]:
+        """Inputs by column, as the user knows them.
 
         Args:
-            points: Points of the user's; ``None``: the table's rows.
+            part: Of ``train``, ``val``, ``test`` or ``all``; ``None``: those to predict.
             rows: How many of the first; ``None``: all.
         """
-        x = self.split["all"][0] if points is None else self.from_points(self.numbers(points))
+        x = self.predicted if part is None else self.split[part][0]
         return {f"x{number}": values.tolist() for number, values in enumerate(x[:rows].mT, 1)}
 
     def on_device(self, name: str) -> Rows:
@@ -182,25 +182,26 @@ def split_rows(
 
 
 def parted(table: Rows, chosen: dict[str, Any]) -> dict[str, Rows]:
-    """Rows to train, validate and test on, and all, as :func:`choose_rows` has chosen them."""
-    parts = {"all": table}
-    for name, same in (("train", "all"), ("val", "train"), ("test", "all")):
-        rows = chosen.get(name)
-        parts[name] = parts[same] if rows is None else tuple(column[rows] for column in table)
-    return parts
+    """A table's rows as :func:`choose_rows` has chosen them, those that serve twice only once."""
+    parts: dict[int, Rows] = {}
+    for rows in chosen.values():
+        if id(rows) not in parts:
+            parts[id(rows)] = tuple(column[rows] for column in table)
+    return {name: parts[id(rows)] for name, rows in chosen.items()}
 
 
 def choose_rows(
     labels: Any, val_fraction: float, test_fraction: float, seed: int
 ) -> dict[str, Any]:
-    """Numbers of the rows to ``train``, ``val`` and ``test`` on, where they are not all the same.
+    """Which rows to ``train``, ``val``idate and ``test`` on, and ``all``: numbers, or a slice.
 
     Raises:
         ValueError: If a part would have fewer rows than there are classes.
     """
     from sklearn.model_selection import train_test_split
 
-    rows, chosen = np.arange(len(labels)), {}
+    rows, everything = np.arange(len(labels)), slice(None)
+    chosen: dict[str, Any] = dict.fromkeys(("train", "val", "test", "all"), everything)
     for name, fraction in (("test", test_fraction), ("val", val_fraction)):
         if fraction:
             count, classes = round(fraction * len(labels)), len(np.unique(labels))
@@ -215,4 +216,4 @@ def choose_rows(
             except ValueError as mistake:
                 raise ValueError(f"{name}_fraction={fraction}: {mistake}") from mistake
             chosen["train"] = rows
-    return chosen
+    return chosen if val_fraction else {**chosen, "val": chosen["train"]}
