@@ -36,8 +36,12 @@ OURS: dict[str, set[str]] = {
     "parser": {"mistakes"},
     "resume": {"checkpoints", "runs", "mistakes", "parser"},
     "preflight": {"checkpoints", "classifier", "mistakes", "parser", "tables"},
+    "export": {
+        *("classifier", "commands", "listing", "mistakes", "notebook", "predictions", "runs"),
+        "tables",
+    },
     "notebook": {"checkpoints", "classifier", "cli", "preflight", "tables"},
-    "cli": set(FILES) - {"__main__", "notebook"},
+    "cli": set(FILES) - {"__main__", "export", "notebook"},
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {
@@ -50,6 +54,7 @@ LIBRARIES = {
     "tables": {"torch", "sklearn", "numpy", "lightning"},
     "loader": {"torch", "numpy"},
     "predictions": {"torch"},
+    "export": {"torch", "onnxruntime"},
     "fused": {"torch", "lightning"},
     "plots": {"numpy", "matplotlib"},
 }

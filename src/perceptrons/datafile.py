@@ -127,7 +127,9 @@ def told(start: str) -> Iterator[None]:
             yield
     except ImportError as mistake:
         needed = "to read it needs pandas, and Parquet pyarrow"
-        raise ValueError(f"{start}: {needed}; pip install 'perceptrons[tables]'") from mistake
+        raise ValueError(
+            f"{start}: {needed}; pip install -e '.[tables]' installs them"
+        ) from mistake
     except UnicodeDecodeError as mistake:
         raise ValueError(f"{start}: is not text in UTF-8") from mistake
     except Exception as mistake:
