@@ -163,6 +163,7 @@ def said(values: list[str]) -> list[str]:
         "\ufeffa,b,y\n1,2.5,u\n3,4.5,v\n2,1.5,u\n1,1,v",
         ",a,b,y\n0,1,2.5,u\n1,3,4.5,v\n2,2,1.5,u\n3,1,1,v\n",
         "a,b,y,\n1,2.5,u,\n3,4.5,v,\n2,1.5,u,\n1,1,v,\n",
+        "\n\na,b,y\n1,2.5,u\n\n3,4.5,v\n2,1.5,u\n1,1,v\n",
     ],
     ids=[
         "plain",
@@ -180,6 +181,21 @@ def test_however_a_csv_is_written_it_is_the_same_table(in_tmp: Path, text: str) 
     data = Table(write(text), "y")
     assert data.named("all") == {"a": [1, 3, 2, 1], "b": [2.5, 4.5, 1.5, 1]}
     assert data.class_names == ("u", "v")
+
+
+def test_columns_are_learned_from_in_the_order_given_and_without_those_excluded(path: str) -> None:
+    assert Table(path, "saved", ["fare", "sex"]).point_names == ["fare", "sex=male"]
+    assert Table(path, "saved", exclude=["deck", "age"]).point_names == [
+        *("fare", "sex=male", "alone=True")
+    ]
+    assert Table(path, "saved", ["fare", "age"], ["age"]).point_names == ["fare"]
+
+
+def test_what_is_excluded_may_lack_values(path: str) -> None:
+    frame = ship().assign(gap=[None, *range(1, 120)], same=1, name=[f"n{n}" for n in range(120)])
+    frame.to_csv("more.csv", index=False)
+    more = Table("more.csv", "saved", exclude=["gap", "same", "name"])
+    assert torch.equal(table(more)[0], table(Table(path, "saved"))[0])
 
 
 def test_a_parquet_file_gives_what_the_csv_gives(path: str) -> None:

@@ -42,6 +42,11 @@ FLAGS = wrong(
         "--data.features [agee]",
         f"data.features='agee': the file has no such column; {COLUMNS}; did you mean age?",
     ),
+    ("--data.exclude [age,fare,sex,deck,alone]", f"data.features=[]: {ONCE}"),
+    (
+        "--data.exclude [agee]",
+        f"data.exclude='agee': the file has no such column; {COLUMNS}; did you mean age?",
+    ),
     ("--data.features age", "data.features='age': expected list"),
     ("--data.val_fraction 1", "data.val_fraction=1.0: must be at least 0 and below 1"),
     ("--data.random_state -1", f"data.random_state=-1: {SEEDS}"),
@@ -73,7 +78,7 @@ FLAGS = wrong(
     (
         "--data.pth ship.csv",
         "data.pth: no such argument; choose one of passes, batch_size, shuffle, points,"
-        " val_fraction, test_fraction, random_state, path, target, features; did you mean"
+        " val_fraction, test_fraction, random_state, path, target, features, exclude; did you mean"
         " data.path?",
     ),
 )
@@ -86,12 +91,12 @@ CONTENTS = wrong(
     (
         "a,b,saved\n1,,u\n2,,v\n,3,u\n3,?,\n",
         "path='mine.csv': values are missing or infinite in a (1 of 4 rows), b (3 of 4 rows), saved"
-        " (1 of 4 rows); fill them in, or leave these rows or columns out",
+        " (1 of 4 rows); fill them in, or leave the columns out by exclude",
     ),
     (
         "a,saved\n1,u\ninf,v\n3,u\n4,v\n",
         "path='mine.csv': values are missing or infinite in a (1 of 4 rows); fill them in, or leave"
-        " these rows or columns out",
+        " the columns out by exclude",
     ),
     ("a,saved\n1,u\n2,v,3\n", f"path='mine.csv': {UNREAD}: Expected 2 fields in line 3, saw 3"),
     (
@@ -102,7 +107,7 @@ CONTENTS = wrong(
     ("a,a,saved\n1,2,u\n", f"path='mine.csv': {UNREAD}: several columns are called a"),
     (
         "a,b,c,saved\n1,1,x,u\n1,2,x,v\n1,3,x,u\n1,4,x,v\n",
-        "features: the same in all 4 rows to train on: a, c; leave what is constant out",
+        "features: the same in all 4 rows to train on: a, c; leave what is constant out by exclude",
     ),
     (
         "a,saved\nn/k,u\n" + "".join(ROWS[:9]),
@@ -110,7 +115,7 @@ CONTENTS = wrong(
     ),
     (
         "a,b,saved\n" + "".join(f"id{row}" for row in ROWS).replace(",", ",1,"),
-        "features: more than 100 different texts in a (130); leave these out",
+        "features: more than 100 different texts in a (130); leave them out by exclude",
     ),
     (
         "5.1,3.5,setosa\n4.9,3.0,setosa\n",
@@ -200,7 +205,7 @@ def test_what_is_not_installed_is_said_with_how_to_install_it(
     ship().to_csv("ship.csv", index=False)
     ship().to_parquet("ship.parquet")
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=r"; pip install 'perceptrons\[tables\]'$"):
+    with pytest.raises(ValueError, match=r"; pip install -e '.\[tables\]' installs them$"):
         Table(f"ship.{suffix}", "saved")
 
 

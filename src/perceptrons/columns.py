@@ -125,7 +125,7 @@ class ColumnData(TableData):
         if constant:
             count = len(self.target.values[rows])
             same = f"the same in all {count} rows to train on: {enumerated(constant)}"
-            raise ValueError(f"features: {same}; leave what is constant out")
+            raise ValueError(f"features: {same}; leave what is constant out by exclude")
         mean, std = torch.tensor(scales, dtype=torch.float64).T
         return mean, std
 

@@ -3,7 +3,7 @@
 import csv
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Table(ColumnData):
             out.
         target: The column that says the class: texts, whole numbers, or true and false.
         features: The columns to learn from. ``null``: all others.
+        exclude: Columns not to learn from.
         points: Rows of your own for ``predict``: a file with the features' columns, or a list for
             each row. ``null``: the table's.
 
@@ -45,24 +46,25 @@ class Table(ColumnData):
         path: str,
         target: str,
         features: list[str] | None = None,
+        exclude: Sequence[str] = (),
         points: Points | str | None = None,
         **columns: Any,
     ) -> None:
         super().__init__(**columns)
-        self.path, self.target_name, self.features = path, target, features
-        self.points = points
+        self.path, self.target_name = path, target
+        self.features, self.exclude, self.points = features, exclude, points
         self.load()
 
     def read(self) -> tuple[dict[str, Column], Column]:
         frame = read_frame("path", self.path)
         check_there("target", [self.target_name], frame)
-        if self.features is None:
-            names = [name for name in frame if name != self.target_name]
-        else:
-            names = self.features
-            check_there("features", names, frame)
-        if self.target_name in names or len(set(names)) < len(names) or not names:
-            raise ValueError(f"features={names}: must be columns other than the target, each once")
+        check_there("features", self.features or [], frame)
+        check_there("exclude", self.exclude, frame)
+        out = [self.target_name, *self.exclude]
+        names = [name for name in frame if name not in out]
+        if self.features is not None:
+            names = [name for name in self.features if name not in self.exclude]
+        check_names(names, self.target_name)
         check_complete("path", self.path, frame[[*names, self.target_name]])
         columns = {name: feature(frame[name]) for name in names}
         check_texts(columns)
@@ -111,7 +113,10 @@ def read_frame(argument: str, path: str) -> Any:
             frame = pd.read_parquet(path)
         else:
             options, named = dialect(path)
-            frame = pd.read_csv(path, **options).iloc[:, named]
+            with warnings.catch_warnings():
+                # said where each row has more values than there are names; pandas drops them
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                frame = pd.read_csv(path, **options).iloc[:, named]
     if frame.empty:
         raise ValueError(f"{start}: holds no rows")
     frame.columns = frame.columns.map(str).str.strip()
@@ -122,9 +127,7 @@ def read_frame(argument: str, path: str) -> Any:
 def told(start: str) -> Iterator[None]:
     """Have it said in a line why a file cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            yield
+        yield
     except ImportError as mistake:
         needed = "to read it needs pandas, and Parquet pyarrow"
         raise ValueError(
@@ -142,9 +145,10 @@ def dialect(path: str) -> tuple[dict[str, Any], list[int]]:
     with open(path, encoding="utf-8-sig", newline="") as file:
         start = file.read(65_536)
         file.seek(0)
-        unquoted = re.sub('"[^"]*"', "", start.partition("\n")[0])
+        unquoted = re.sub('"[^"]*"', "", start.lstrip().partition("\n")[0])
         separator = max(SEPARATORS, key=unquoted.count)
-        names = next(csv.reader(file, delimiter=separator, skipinitialspace=True), [])
+        lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
+        names = next(filter(None, lines), [])
     stripped = [name.strip() for name in names if name.strip()]
     if twice := {name for name in stripped if stripped.count(name) > 1}:
         raise ValueError(f"several columns are called {enumerated(sorted(twice))}")
@@ -160,11 +164,16 @@ def dialect(path: str) -> tuple[dict[str, Any], list[int]]:
     return options, [number for number, name in enumerate(names) if name.strip()]
 
 
-def check_there(argument: str, names: list[str], frame: Any) -> None:
+def check_there(argument: str, names: Sequence[str], frame: Any) -> None:
     for name in names:
         if name not in frame:
             choices = f"choose one of {enumerated(list(frame))}{nearest(name, frame)}"
             raise ValueError(f"{argument}={name!r}: the file has no such column; {choices}")
+
+
+def check_names(features: list[str], target: str) -> None:
+    if target in features or len(set(features)) < len(features) or not features:
+        raise ValueError(f"features={features}: must be columns other than the target, each once")
 
 
 def check_complete(argument: str, path: str, frame: Any) -> None:
@@ -173,7 +182,7 @@ def check_complete(argument: str, path: str, frame: Any) -> None:
     if counts:
         rows = [f"{name} ({count} of {len(frame)} rows)" for name, count in counts.items()]
         where = f"values are missing or infinite in {enumerated(rows)}"
-        advice = "fill them in, or leave these rows or columns out"
+        advice = "fill them in, or leave the columns out by exclude"
         raise ValueError(f"{argument}={path!r}: {where}; {advice}")
 
 
@@ -201,7 +210,9 @@ def check_texts(columns: dict[str, Column]) -> None:
     many = {name: len(column.texts) for name, column in columns.items()}
     if many := {name: count for name, count in many.items() if count > MOST}:
         counts = enumerated([f"{name} ({count})" for name, count in many.items()])
-        raise ValueError(f"features: more than {MOST} different texts in {counts}; leave these out")
+        raise ValueError(
+            f"features: more than {MOST} different texts in {counts}; leave them out by exclude"
+        )
 
 
 def is_number(text: str) -> bool:
