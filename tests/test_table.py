@@ -175,6 +175,7 @@ def said(values: list[str]) -> list[str]:
         "mark",
         "index",
         "end",
+        "gaps",
     ],
 )
 def test_however_a_csv_is_written_it_is_the_same_table(in_tmp: Path, text: str) -> None:
