@@ -285,6 +285,15 @@ def test_a_wrong_export_costs_one_line(
     assert said.startswith(f"perceptrons: error: {line}")
 
 
+def test_a_file_that_cannot_be_written_is_named(
+    made: Made, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "perceptron/version_0 --format torch --out iris.csv/and.pt2"
+    finished = exported(command, made, words, monkeypatch)
+    assert finished.status == 1
+    assert finished.err.startswith("perceptrons: error: --out='iris.csv/and.pt2': ")
+
+
 def test_a_run_without_a_checkpoint_is_named(in_tmp: Path, command: Command) -> None:
     (in_tmp / "run").mkdir()
     (in_tmp / "run" / "config.yaml").write_text("")

@@ -15,12 +15,14 @@ import torch
 from conftest import Command, quiet_trainer
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
+from outcome import checkpoint, differences
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
+from perceptrons import load_run
 from perceptrons.classifier import Classifier
 from perceptrons.columns import Column, ColumnData
 from perceptrons.datafile import BreastCancer, Table
@@ -298,6 +300,32 @@ def test_a_file_of_points_is_predicted_from_the_command_line(path: str, command:
     assert command(f"predict --ckpt_path last --data.points [[{row}]]").status == 0
     again = Path("lightning_logs/ship/version_0/predictions.csv").read_text().splitlines()
     assert again[1].split(",")[1:] == written[1].split(",")[1:]
+
+
+def test_a_run_on_a_table_goes_on_and_is_run_again_to_the_bit(path: str, command: Command) -> None:
+    assert command("fit --config ship.yaml --trainer.max_epochs 4 --name whole").status == 0
+    assert command("fit --config ship.yaml --name part").status == 0
+    part, whole = (Path("lightning_logs", name, "version_0") for name in ("part", "whole"))
+    assert command(f"fit --resume {part} --trainer.max_epochs 4").status == 0
+    assert command(f"fit --config {whole}/config.yaml --name again").status == 0
+    states = [
+        checkpoint(run)["state_dict"]
+        for run in (whole, part, Path("lightning_logs", "again", "version_0"))
+    ]
+    for state in states[1:]:
+        assert differences(states[0], state) == []
+
+
+def test_a_loaded_run_encodes_as_it_learned_though_its_file_has_changed(
+    path: str, command: Command
+) -> None:
+    assert command("fit --config ship.yaml").status == 0
+    before = Table(path, "saved")
+    ship(seed=1, shift=1000.0).to_csv(path, index=False)
+    _, data = load_run("lightning_logs/ship/version_0")
+    assert isinstance(data, Table)
+    assert torch.equal(data.mean, before.mean)
+    assert not torch.equal(Table(path, "saved").mean, before.mean)
 
 
 class Many(ColumnData):

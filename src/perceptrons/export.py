@@ -84,7 +84,10 @@ def main(words: list[str]) -> None:
     classes = [*data.class_names] or [str(number) for number in range(model.classes)]
     content = written(format_, program, {"columns": data.point_names, "classes": classes})
     off = difference(model, data.split["all"][0], format_.read(content)(points))
-    runs.write_whole(out, content)
+    try:
+        runs.write_whole(out, content)
+    except OSError as failure:
+        fail(f"--out={str(out)!r}: {failure.strerror}", failure, status=1)
     kind = "float32" if given.single else "float64"
     print(f"x (rows, {data.point_width}) {kind}: {', '.join(data.point_names)}")
     print(f"off by {off:.1g} at most from what the run says of its {len(points)} rows")
@@ -93,11 +96,22 @@ def main(words: list[str]) -> None:
 
 def parser() -> argparse.ArgumentParser:
     made = Parser("perceptrons export", description=COMMANDS["export"][1], allow_abbrev=False)
-    made.add_argument("run", help="its directory, or what is after lightning_logs/ in it")
-    made.add_argument("--format", choices=FORMATS, required=True, help="ONNX, or torch.export's")
-    made.add_argument("--kind", choices=("best", "last"), default="best", help="its checkpoint")
-    made.add_argument("--out", type=Path, help="the file; by default model.* beside the settings")
-    made.add_argument("--single", action="store_true", help="take points in single precision")
+    made.add_argument("run", help="a run: its directory, or <name>/version_<n>")
+    made.add_argument(
+        "--format",
+        choices=FORMATS,
+        required=True,
+        help="onnx, for ONNX Runtime and its like; torch, for torch.export.load",
+    )
+    made.add_argument(
+        "--kind", choices=("best", "last"), default="best", help="which of its checkpoints (best)"
+    )
+    made.add_argument(
+        "--out", type=Path, help="the file; by default model.onnx or model.pt2 in the run"
+    )
+    made.add_argument(
+        "--single", action="store_true", help="have it take float32, where files have float64"
+    )
     return made
 
 
