@@ -82,6 +82,10 @@ FIGURES: dict[str, list[Figure]] = {
         near("p(1, -1)", 0.9424158334732056),
         near("p(-1, 1)", 0.05055497586727142),
     ],
+    **{
+        f"census{n}": [Figure("solved", f"{learned} of {of}", learned / of, learned / of)]
+        for n, learned, of in ((2, 14, 16), (3, 104, 256), (4, 1882, 65536))
+    },
     "blobs3": [Figure("accuracy", "none shown", 0.95, 1.0)],
     "moons": [Figure("accuracy", "none shown", 0.98, 1.0)],
     "circles": [Figure("accuracy", "none shown", 0.98, 1.0)],
@@ -104,22 +108,21 @@ def reproduce(name: str) -> dict[str, float]:
     events = EventAccumulator(str(run.directory)).Reload()
     losses = {f"loss at step {point.step}": point.value for point in events.Scalars("train/loss")}
     measured = {name.removeprefix("train/"): value for name, value in run.model.measured.items()}
+    chances = probabilities(run) if run.datamodule.point_width == 2 else {}
     x, y = run.datamodule.split["test"]
-    classes = run.model.predict_step((x,)).classes
-    measured["test accuracy"] = float((classes == run.model.answers(y)).float().mean())
-    return {**losses, **chances(run), **measured}
+    given, right = run.model.predict_step((x,)).classes, run.model.answers(y)
+    measured["test accuracy"] = float((given == right).float().mean())
+    return {**losses, **chances, **measured}
 
 
 @torch.no_grad()
-def chances(run: CLI) -> dict[str, float]:
-    """Probabilities at some points of the plane, where the data has two inputs."""
-    if run.datamodule.point_width != 2:
-        return {}
+def probabilities(run: CLI) -> dict[str, float]:
+    """What a network with two inputs makes of some points."""
     points = torch.tensor([*CORNERS, (1, -1), (-1, 1)]).float()
-    probabilities = run.model.predict_step((run.datamodule.from_points(points),)).probabilities
+    found = run.model.predict_step((run.datamodule.from_points(points),)).probabilities
     return {
         f"p{tuple(map(int, point))}": float(p[0])
-        for point, p in zip(points.tolist(), probabilities, strict=True)
+        for point, p in zip(points.tolist(), found, strict=True)
     }
 
 

@@ -22,6 +22,7 @@ from perceptrons.measures import accuracy_of_each, all_right, loss_of_each, metr
 from perceptrons.network import MLP
 from perceptrons.optimizers import check_alone, optimizer_of, segments
 from perceptrons.predictions import Prediction, predict
+from perceptrons.rules import rule_of
 
 if TYPE_CHECKING:
     from perceptrons.compiled import Compiled
@@ -128,10 +129,12 @@ class Classifier(L.LightningModule):
     def backward(self, loss: Tensor) -> None:
         if self.replicas is None and self.gradients == "autograd":
             return super().backward(loss)
-        pieces = [gradient.chunk(len(self.owners), -1) for gradient in self.derivatives]
+        batches = self.trainer.accumulate_grad_batches
+        given = [gradient / batches if batches > 1 else gradient for gradient in self.derivatives]
+        pieces = [gradient.chunk(len(self.owners), -1) for gradient in given]
         for at, owners in enumerate(self.owners):
             for weight, piece in zip(owners.values(), pieces, strict=True):
-                weight.grad = piece[at]
+                weight.grad = piece[at] if weight.grad is None else weight.grad + piece[at]
         return None
 
     def blocks(self, rows: int) -> Blocks:
@@ -189,6 +192,8 @@ class Classifier(L.LightningModule):
         )
         if self.replicas is not None:
             check_alone(optimizer)
+        if self.compile_updates:
+            rule_of(optimizer)  # which there must be
         self.rates = optimizer.param_groups
         self.given = [{**group, "params": None} for group in optimizer.param_groups]
         if self.make_scheduler is None:
@@ -198,6 +203,8 @@ class Classifier(L.LightningModule):
         if isinstance(scheduler, ReduceLROnPlateau):
             how = {"scheduler": scheduler, "monitor": scheduler.monitor, "frequency": sys.maxsize}
             self.monitors = (scheduler.monitor,)
+            if self.replicas is not None:
+                raise ValueError("scheduler: ReduceLROnPlateau couples the replicas")
         elif isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             raise ValueError("scheduler: has nothing to monitor; use lightning.pytorch.cli's")
         return {"optimizer": optimizer, "lr_scheduler": how}

@@ -1,12 +1,12 @@
 """The command line: one LightningCLI, which knows every room, and ``main``."""
 
 import os
-import re
 import secrets
 import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 import lightning as L
 import torch
 import yaml
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -24,9 +23,12 @@ from perceptrons import checkpoints, commands, runs, study
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.commands import COMMANDS
+from perceptrons.configs import as_flags
+from perceptrons.failures import line_of
 from perceptrons.fused import Stopped, fuse
 from perceptrons.mistakes import fail
-from perceptrons.parser import Origins, Parser, as_flags, said_by_class
+from perceptrons.origins import Origins
+from perceptrons.parser import Parser
 from perceptrons.predictions import Prediction, columns, numbered
 from perceptrons.preflight import (
     callbacks_of,
@@ -36,9 +38,12 @@ from perceptrons.preflight import (
     import_files,
     quiet,
     threads_for,
+    told_by,
 )
+from perceptrons.raised import Maker
 from perceptrons.resume import FREE, check_end, start, stoppable
 from perceptrons.tables import TableData
+from perceptrons.trial import try_update
 
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
@@ -74,6 +79,11 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
         None,
         "Threads to compute with. null: 1 for a batch too small to share out, or else torch's.",
     ),
+    "replica": (
+        str | None,
+        None,
+        "With --ckpt_path of a study: this replica alone, best or a number from 0.",
+    ),
     "resume": (
         str | None,
         None,
@@ -94,7 +104,7 @@ class CLI(LightningCLI):
     def __init__(self, args: list[str] | None = None) -> None:
         words = list(sys.argv[1:] if args is None else args)
         self.verb = next((word for word in words if word in self.subcommands()), None)
-        Parser.origins = self.origins = Origins(words)
+        self.origins = Origins(words)
         import_files()
         started = start(self.origins)
         self.directory, self.resumed = started.directory, started.resumed
@@ -114,6 +124,9 @@ class CLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         # weights_only: checkpoints are always read without running code
         return {verb: skip | {"weights_only"} for verb, skip in LightningCLI.subcommands().items()}
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        return super().init_parser(origins=self.origins, **kwargs)
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
@@ -139,7 +152,9 @@ class CLI(LightningCLI):
             ("outputs", "net.init_args.outputs"),
             ("classes", "classes"),
         ):
-            parser.link_arguments(f"data.{source}", f"model.{target}", apply_on="instantiate")
+            told = partial(told_by, name=source)
+            told.__name__ = f"{source} of "  # type: ignore[attr-defined]  # for the help
+            parser.link_arguments("data", f"model.{target}", told, apply_on="instantiate")
 
     @property
     def settings(self) -> Any:
@@ -150,11 +165,14 @@ class CLI(LightningCLI):
         seed = self.settings.seed_everything
         seed = secrets.randbelow(2**32) if seed is True else seed
         if seed is False or not 0 <= seed < 2**32:
-            fail(f"seed_everything={seed}: must be from 0 to {2**32 - 1}, or true")
+            given = "false" if seed is False else seed
+            self.origins.refuse(f"seed_everything={given}: must be from 0 to {2**32 - 1}, or true")
         self.settings.seed_everything = L.seed_everything(seed, workers=True, verbose=False)
 
     def before_instantiate_classes(self) -> None:
         check_settings(self.settings, self.origins)
+        if "init_args" not in self.settings.model.net:  # Lightning notes there what comes linked
+            self.settings.model.net.init_args = type(self.settings)()
         ends = self.origins.give("trainer.max_steps") or self.origins.give("trainer.max_time")
         if ends and not self.origins.give("trainer.max_epochs"):
             self.settings.trainer.max_epochs = -1
@@ -162,19 +180,38 @@ class CLI(LightningCLI):
             print("no --ckpt_path: these are the initial weights, as the seed draws them")
 
     def instantiate_classes(self) -> None:
+        maker = Maker()
         try:
+            self.parser.add_instantiator(maker, object)
             super().instantiate_classes()
             check_monitors(self.trainer, self.model)
             check_fits(self.settings.get("ckpt_path"), self.model)
+            if self.subcommand == "fit":
+                try_update(self.model, self.datamodule, self.trainer)
             threads = self.settings.threads or threads_for(self.datamodule, self.model)
-        except (ValueError, TypeError, MisconfigurationException) as mistake:
-            fail(self.located(str(mistake)), mistake)
+            self.study = self.made_study()
+        except Exception as failure:  # a class of the user's or a library's may raise anything
+            failure = maker.refused(failure)
+            fail(line_of(failure, self.settings, self.origins), failure)
         fuse(self.trainer)
-        self.study = study.Study() if self.model.replicas is not None else None
-        if self.study:
-            callbacks_of(self.trainer).insert(0, self.study)
         if threads:
             torch.set_num_threads(threads)
+
+    def made_study(self) -> study.Study | None:
+        """What follows the replicas, where there are some, each of which has its own rows."""
+        if self.model.replicas is None:
+            return None
+        by_norm = self.trainer.gradient_clip_algorithm != "value"
+        if self.trainer.gradient_clip_val and by_norm:
+            clip = f"gradient_clip_val={self.trainer.gradient_clip_val}"
+            apart = "gradient_clip_algorithm: value keeps them apart"
+            raise ValueError(f"{clip}: a norm of all gradients couples the replicas; {apart}")
+        made = study.Study()
+        callbacks_of(self.trainer).insert(0, made)
+        if isinstance(self.datamodule, TableData):
+            seeds = self.model.net.seeds
+            self.datamodule.replicas, self.datamodule.copies = seeds, self.model.replicas // seeds
+        return made
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         plugins = self.settings.trainer.plugins or []
@@ -185,17 +222,6 @@ class CLI(LightningCLI):
         if self.settings.trainer.enable_checkpointing is False:
             self._parser(self.subcommand).callback_keys.clear()
         return super().instantiate_trainer(**kwargs)
-
-    def located(self, message: str) -> str:
-        """A message that starts with a setting's name, with the path before it and its file."""
-        said = said_by_class(message)
-        name = re.split("[=:]", said, maxsplit=1)[0]
-        paths = [path.replace("init_args.", "") for path in self.settings.keys(branches=True)]
-        # jsonargparse wraps what a data class says, and only that
-        paths.sort(key=lambda path: path.startswith("data.") != (said != message))
-        path = next((path for path in paths if path.rpartition(".")[2] == name), name)
-        line = path.removesuffix(name) + said
-        return line + self.origins.of(line)
 
     def _run_subcommand(self, subcommand: str) -> None:
         there_before = self.directory is not None
@@ -212,12 +238,12 @@ class CLI(LightningCLI):
             fail(str(failure), failure, status=1)
         except OSError as failure:
             fail(f"{failure.strerror or failure}: {failure.filename or self.directory}", failure, 1)
-        except (ValueError, MisconfigurationException) as mistake:
-            if self.trainer.fit_loop.epoch_loop.running:
-                raise
-            if self.directory and not there_before:  # the run never started
+        except Exception as failure:
+            running = self.trainer.fit_loop.epoch_loop.running
+            if self.directory and not (there_before or running):  # the run never started
                 shutil.rmtree(self.directory)
-            fail(self.located(str(mistake)), mistake)
+            line = line_of(failure, self.settings, self.origins)
+            fail(line, failure, status=1 if running else 2)
 
     def open_run(self) -> None:
         """Lead what is written to the run's directory, which is made where it is not there yet."""
@@ -290,6 +316,9 @@ class CLI(LightningCLI):
             print("nothing was left to do: more by --trainer.max_epochs or --trainer.max_steps")
         if self.study:
             print(f"\n{study.table(results['study'])}")
+        elif "val" in self.model.all_right:
+            solved = self.model.all_right["val"]
+            print(f"\nlearned: {int(solved.sum())} of {len(solved)} outputs")
         elif isinstance(self.datamodule, TableData):
             print(f"\n{self.answers(self.datamodule)}")
         print(f"\nrun:  {self.directory}")

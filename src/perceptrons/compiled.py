@@ -1,8 +1,4 @@
-"""Several updates in one function that ``torch.compile`` compiles: gradients, and the optimizer.
-
-torch's optimizers break a compiled function at every step, so the rules of the common ones are
-here, as the documentation of ``torch.optim`` states them.
-"""
+"""Several updates in one function that ``torch.compile`` compiles: gradients, and the optimizer."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,81 +10,12 @@ from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
 from perceptrons.blocks import Blocks, Weights, cut, rows_of
+from perceptrons.rules import State, rule_of, sgd
 
 # updates in one function: fewer where there are so many weights that it takes long to compile
 UPDATES, UPDATES_OF_LARGE, LARGE = 4, 2, 64
 
-State = dict[str, Tensor]
-Settings = dict[str, Any]
 Batch = tuple[Tensor, ...]
-
-
-def sgd(
-    weight: Tensor, gradient: Tensor, state: State, rate: Tensor, n: Tensor, by: Settings
-) -> Tensor:
-    if by["weight_decay"]:
-        gradient = gradient + by["weight_decay"] * weight
-    if by["momentum"]:
-        kept = state["momentum_buffer"] = (
-            by["momentum"] * state["momentum_buffer"] + (1 - by["dampening"]) * gradient
-        )
-        gradient = gradient + by["momentum"] * kept if by["nesterov"] else kept
-    changed: Tensor = weight - rate * gradient
-    return changed
-
-
-def adam(
-    weight: Tensor, gradient: Tensor, state: State, rate: Tensor, n: Tensor, by: Settings
-) -> Tensor:
-    (beta1, beta2), decay = by["betas"], by["weight_decay"]
-    if by["decoupled_weight_decay"]:
-        weight = weight * (1 - rate * decay)
-    elif decay:
-        gradient = gradient + decay * weight
-    first = state["exp_avg"] = beta1 * state["exp_avg"] + (1 - beta1) * gradient
-    second = state["exp_avg_sq"] = beta2 * state["exp_avg_sq"] + (1 - beta2) * gradient**2
-    spread = (second / (1 - beta2**n)).sqrt() + by["eps"]
-    return weight - rate / (1 - beta1**n) * first / spread
-
-
-def rmsprop(
-    weight: Tensor, gradient: Tensor, state: State, rate: Tensor, n: Tensor, by: Settings
-) -> Tensor:
-    if by["weight_decay"]:
-        gradient = gradient + by["weight_decay"] * weight
-    square = state["square_avg"] = (
-        by["alpha"] * state["square_avg"] + (1 - by["alpha"]) * gradient**2
-    )
-    change: Tensor = gradient / (square.sqrt() + by["eps"])
-    if by["momentum"]:
-        change = state["momentum_buffer"] = by["momentum"] * state["momentum_buffer"] + change
-    return weight - rate * change
-
-
-Rule = Callable[[Tensor, Tensor, State, Tensor, Tensor, Settings], Tensor]
-RULES: dict[type[torch.optim.Optimizer], Rule] = {
-    torch.optim.SGD: sgd,
-    torch.optim.Adam: adam,
-    torch.optim.AdamW: adam,
-    torch.optim.RMSprop: rmsprop,
-}
-# settings with which the rules are others
-OTHERWISE = ("amsgrad", "centered", "maximize")
-
-
-def rule_of(optimizer: torch.optim.Optimizer) -> Rule:
-    """The rule of an optimizer.
-
-    Raises:
-        ValueError: If it is not written out here.
-    """
-    name, known = type(optimizer).__name__, ", ".join(each.__name__ for each in RULES)
-    if type(optimizer) not in RULES:
-        raise ValueError(f"compile=True: not with {name}; the optimizers for it are {known}")
-    for setting in OTHERWISE:
-        if any(group.get(setting) for group in optimizer.param_groups):
-            raise ValueError(f"compile=True: not with {name}'s {setting}")
-    return RULES[type(optimizer)]
 
 
 class Piece(NamedTuple):

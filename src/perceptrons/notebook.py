@@ -28,7 +28,7 @@ def load_run(directory: str | Path, kind: str = "last") -> tuple[Classifier, Tab
     saved = checkpoints.saved(Path(directory), kind)
     if not saved:
         raise checkpoints.CheckpointError(f"{str(directory)!r}: has no checkpoint {kind}")
-    loaded = made_ready(["predict", "--ckpt_path", str(saved[0])])
+    loaded = made_ready(["validate", "--ckpt_path", str(saved[0])])
     checkpoint, data = checkpoints.read(saved[0]), loaded.datamodule
     loaded.model.load_state_dict(checkpoint["state_dict"])
     data.setup("predict")

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from perceptrons import checkpoints, runs
+from perceptrons import checkpoints, replica, runs
+from perceptrons.configs import flat
 from perceptrons.mistakes import PACKAGE, fail
-from perceptrons.parser import Origins, flat
+from perceptrons.origins import Origins
 
 # settings with which a run may go on otherwise than it began
 FREE = (
@@ -49,7 +50,9 @@ def start(origins: Origins) -> Start:
             return from_checkpoint(str(origins.value("ckpt_path")), root, origins)
     except checkpoints.CheckpointError as mistake:
         key = "resume" if origins.give("resume") else "ckpt_path"
-        fail(f"{key}={mistake}", mistake)
+        origins.refuse(f"{key}={mistake}", mistake)
+    except ValueError as mistake:
+        fail(str(mistake), mistake)
     return Start(origins.all_words)
 
 
@@ -73,7 +76,9 @@ def from_run(asked: str, root: Path, origins: Origins) -> Start:
 
 def from_checkpoint(asked: str, root: Path, origins: Origins) -> Start:
     """Put the checkpoint's settings before the config's; evaluate a run in its own directory."""
+    verb, *rest = origins.without("ckpt_path")
     file = announced(*checkpoints.find(asked, root, origins.name()), asked)
+    file = replica_of(file, verb, origins)
     settings = checkpoints.read(file)["settings"]
     model = {"class_path": f"{PACKAGE}classifier.Classifier", "init_args": settings["model"]}
     telling = flat({**settings, "model": model})  # without what is so by default
@@ -81,11 +86,22 @@ def from_checkpoint(asked: str, root: Path, origins: Origins) -> Start:
     supplied = [f"{key}={value}" for key, value in telling.items() if not origins.give(key)]
     if supplied:
         print(f"from the checkpoint: {' '.join(supplied)}")
-    verb, *rest = origins.without("ckpt_path")
     words = [verb, "--config", json.dumps(settings), *rest, "--ckpt_path", str(file)]
     run = file.resolve().parent.parent
     evaluated = verb != "fit" and (run / "config.yaml").is_file()
     return Start(words, run if evaluated else None)
+
+
+def replica_of(file: Path, verb: str, origins: Origins) -> Path:
+    """The checkpoint of the replica that is asked for, where one is."""
+    asked = origins.value("replica")
+    if asked is None and verb == "predict" and replica.study_of(checkpoints.read(file)):
+        asked = "best"
+    if asked is None:
+        return file
+    made = replica.write(file, str(asked))
+    print(f"replica: {made.stem} of {file}")
+    return made
 
 
 def check_end(trainer: Any, checkpoint: dict[str, Any]) -> None:

@@ -17,6 +17,8 @@ from torch import Tensor
 QUANTILES = {"10": 0.1, "median": 0.5, "90": 0.9}
 # curves of the loss that are kept to be drawn
 CURVES = 2000
+# attributes that a checkpoint keeps
+KEPT = ("since", "updates", "losses", "curves")
 
 Row = dict[str, Any]
 
@@ -44,6 +46,7 @@ class Study(Callback):
     def __init__(self) -> None:
         self.since = torch.empty(0, dtype=torch.long)  # -1: not solved
         self.updates: list[int] = []
+        self.losses = torch.empty(0)
         self.curves: list[Tensor] = []  # at each report, the losses of evenly chosen replicas
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -55,6 +58,7 @@ class Study(Callback):
         step = trainer.global_step
         self.since = torch.where(solved, torch.where(self.since < 0, step, self.since), -1)
         self.updates.append(step)
+        self.losses = losses
         self.curves.append(losses[:: -(-len(losses) // CURVES)].clone())
         found = quantiles(losses)
         shown = {f"study/loss_{name}": value for name, value in found.items() if value is not None}
@@ -62,11 +66,11 @@ class Study(Callback):
             logger.log_metrics(shown, step)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"since": self.since, "updates": self.updates, "curves": self.curves}
+        return {name: getattr(self, name) for name in KEPT}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.since, self.updates = state_dict["since"], state_dict["updates"]
-        self.curves = state_dict["curves"]
+        for name in KEPT:
+            setattr(self, name, state_dict[name])
 
     def results(self, model: Any, seed: int) -> list[Row]:
         """A row for each replica."""

@@ -45,6 +45,9 @@ class TableData(L.LightningDataModule, ABC):
     classes: int
     class_names: Sequence[str] = ()
     points: Any
+    # of the network that is trained: its seeds, and how often over it has them
+    replicas: int | None = None
+    copies: int = 1
 
     def __init__(
         self,
@@ -80,7 +83,8 @@ class TableData(L.LightningDataModule, ABC):
         table = self.on_device("train")
         # the seed of the run, as seed_everything set it
         seed = torch.initial_seed()
-        return TableLoader(table, self.batch_size, self.passes, self.shuffle, seed)
+        replicas = self.replicas, self.copies
+        return TableLoader(table, self.batch_size, self.passes, self.shuffle, seed, *replicas)
 
     def val_dataloader(self) -> dict[str, TableLoader]:
         """The training rows too: they are measured like the others, after the same update."""
