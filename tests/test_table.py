@@ -328,6 +328,22 @@ def test_a_loaded_run_encodes_as_it_learned_though_its_file_has_changed(
     assert not torch.equal(Table(path, "saved").mean, before.mean)
 
 
+def test_of_many_columns_those_are_shown_that_can_be_read_and_all_are_written(
+    command: Command,
+) -> None:
+    fit = "fit --config configs/breast_cancer.yaml --data.passes 1 --trainer.max_epochs 1"
+    head = command(fit).out.partition("\n\n")[2].splitlines()[0]
+    names = re.split("  +", head.strip())
+    assert names[0] == "mean radius"
+    assert names[5:] == [
+        *("mean compactness", "... 24 more", "logit", "probability", "class", "target")
+    ]
+    assert command("predict --ckpt_path last").status == 0
+    written = Path("lightning_logs/breast_cancer/version_0/predictions.csv").read_text()
+    columns = written.splitlines()[0].split(",")
+    assert columns == [*BreastCancer().point_names, "logit", "probability", "class"]
+
+
 class Many(ColumnData):
     """A hundred thousand rows of thirty numbers."""
 
