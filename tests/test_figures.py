@@ -222,7 +222,7 @@ def test_every_figure_is_drawn_or_a_line_says_why_not(case: str) -> None:
 
 def test_a_gate_of_three_inputs_is_shown_by_two_planes_with_four_rows_each() -> None:
     figure = plots.boundary(scene_of(Perceptron(3), Gates("xor", inputs=3)))
-    assert [axes.get_title() for axes in figure.axes] == ["input 3 = 0", "input 3 = 1"]
+    assert [axes.get_title() for axes in figure.axes] == ["x3 = 0", "x3 = 1"]
     for axes in figure.axes:
         of_no, of_yes, _ = of_kind(axes, PathCollection)
         assert len(of_no.get_offsets()) == len(of_yes.get_offsets()) == 2

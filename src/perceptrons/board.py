@@ -132,7 +132,8 @@ def answers(model: Any, data: TableData) -> runs.Columns:
     x, y = (column[: runs.SHOWN_ROWS] for column in data.split["val"])
     given = x.to(next(model.parameters()))  # its device and precision
     prediction = model.eval().predict_step((given,))
-    return columns(prediction, target=model.answers(y))
+    inputs = runs.few(data.named("val", len(x)))
+    return columns(prediction, inputs, data.class_names, target=model.answers(y))
 
 
 def told(settings: dict[str, Any], net: nn.Module) -> dict[str, float | str]:
@@ -167,7 +168,11 @@ def fenced(text: str, language: str = "") -> str:
 
 
 def markdown(table: runs.Columns) -> str:
-    """Columns of numbers as a Markdown table."""
-    rows = [[f"{number:.6g}" for number in row] for row in zip(*table.values(), strict=True)]
+    """Columns as a Markdown table."""
+    rows = [[*map(cell, row)] for row in zip(*table.values(), strict=True)]
     lines = [list(table), ["---"] * len(table), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value).replace("|", "\\|")

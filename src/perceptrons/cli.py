@@ -5,6 +5,7 @@ import secrets
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from perceptrons.listing import settings_of
 from perceptrons.mistakes import fail
 from perceptrons.origins import Origins
 from perceptrons.parser import Parser
-from perceptrons.predictions import Prediction, columns
+from perceptrons.predictions import Prediction, columns, numbered
 from perceptrons.preflight import (
     callbacks_of,
     check_fits,
@@ -359,9 +360,14 @@ class CLI(LightningCLI):
         """Predict, print the first rows and write them all to ``predictions.csv``."""
         batches = self.trainer.predict(model, datamodule=datamodule, **options) or []
         prediction = Prediction(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
-        table = columns(prediction)
-        print(runs.text(table))
+        inputs: runs.Columns = numbered(prediction.x)
+        names: Sequence[str] = ()
+        if isinstance(datamodule, TableData):
+            inputs = datamodule.named(rows=len(prediction.x))
+            names = datamodule.class_names
+        print(runs.text(columns(prediction, runs.few(inputs), names)))
         if self.directory:
+            table = columns(prediction, inputs, names)
             runs.write_csv(self.directory / "predictions.csv", table)
             print(f"\nall rows: {self.directory / 'predictions.csv'}")
 

@@ -119,7 +119,12 @@ def labels(scene: Scene) -> list[list[str]]:
     """What to call the inputs and the shown neurons."""
     *hidden, outputs = (len(nodes) for nodes in positions(scene)[1:])
     constant = [len(scene.given) > 0 and np.ptp(values) == 0 for values in scene.given.T]
-    inputs = ["1" if each else f"x{number}" for number, each in enumerate(constant, 1)]
+    names = [
+        *scene.names,
+        *(f"x{number}" for number in range(len(scene.names) + 1, len(constant) + 1)),
+    ]
+    short = [name if len(name) < 9 else f"{name[:7]}\u2026" for name in names]
+    inputs = ["1" if each else name for name, each in zip(short, constant, strict=True)]
     ends = ["p"] if outputs == 1 else [f"p{number}" for number in range(outputs)]
     return [
         inputs[:MOST_SHOWN],

@@ -38,9 +38,12 @@ def load(file: Path) -> tuple[Classifier, TableData]:
         ValueError: If it cannot be read.
     """
     loaded = made_ready(["validate", "--ckpt_path", str(file)])
-    loaded.model.load_state_dict(checkpoints.read(file)["state_dict"])
-    loaded.datamodule.setup("predict")
-    return loaded.model.eval(), loaded.datamodule
+    checkpoint, data = checkpoints.read(file), loaded.datamodule
+    loaded.model.load_state_dict(checkpoint["state_dict"])
+    data.setup("predict")
+    if kept := checkpoint.get(type(data).__qualname__):
+        data.load_state_dict(kept)
+    return loaded.model.eval(), data
 
 
 def made_ready(words: list[str]) -> "Loaded":

@@ -57,9 +57,9 @@ def draw_plane(axes: Axes, scene: Scene, frame: int, level: float) -> None:
         rows = np.abs(scene.points[:, 2:] - scene.levels).argmin(1) == list(scene.levels).index(
             level
         )
-        axes.set_title(f"input 3 = {level:.3g}", fontsize=FONT)
+        axes.set_title(f"{scene.names[2]} = {level:.3g}", fontsize=FONT)
     draw_rows(axes, scene, frame, scene.points[:, 0], scene.points[:, 1], rows)
-    axes.set(xlim=extent[:2], ylim=extent[2:], xlabel="input 1", ylabel="input 2")
+    axes.set(xlim=extent[:2], ylim=extent[2:], xlabel=scene.names[0], ylabel=scene.names[1])
     binary = set(np.unique(scene.points)) <= {0, 1}
     for axis in (axes.xaxis, axes.yaxis):  # few, because each takes a millisecond
         axis.set_major_locator(FixedLocator([0, 1]) if binary else MaxNLocator(4))
@@ -76,7 +76,8 @@ def draw_axis(axes: Axes, scene: Scene, frame: int) -> None:
     height = scene.right.astype(float) if scene.classes == 2 else np.ones(len(scene.right))
     everywhere = np.full(len(scene.points), True)
     draw_rows(axes, scene, frame, scene.points[:, 0], height, everywhere)
-    axes.set(xlabel="input", ylabel="probability of a 1" if scene.classes == 2 else "probability")
+    says = f"probability of {scene.called[1] if scene.called else 1}"
+    axes.set(xlabel=scene.names[0], ylabel=says if scene.classes == 2 else "probability")
     axes.set_ylim(-0.08, 1.08)
 
 
@@ -115,7 +116,8 @@ def draw_key(figure: Figure, scene: Scene) -> None:
     """What the markers stand for; as text, because a legend takes a hundredth of a second."""
     name = "right answer {}" if scene.classes == 2 else "class {}" if scene.classes < 5 else "{}"
     signs = zip(cycle(SIGNS), colors(scene.classes), strict=False)
-    words = [(f"{sign} {name.format(number)}", color) for number, (sign, color) in enumerate(signs)]
+    called = scene.called or [name.format(number) for number in range(scene.classes)]
+    words = [(f"{sign} {one}", color) for one, (sign, color) in zip(called, signs, strict=True)]
     words.append(("\u2715 missed", "black"))
     for number, (text, color) in enumerate(words):
         x = 0.1 + 0.8 * (number + 0.5) / len(words)

@@ -40,6 +40,8 @@ class Scene:
         measured: What was measured there by name, such as ``val/loss`` ``(reports,)``.
         toss: The loss of a network that says 1/2, or 1/3, ... of every row; NaN if unknown.
         missing: Why a figure is left out, by its name.
+        names: What the inputs are called.
+        called: What the classes are called; empty: by their numbers.
         points: The rows, as the user gives them ``(rows, inputs)``.
         right: Right class of each ``(rows,)``.
         cells: Points at which the network is looked at ``(cells, inputs)``: none, an axis, a plane,
@@ -59,6 +61,8 @@ class Scene:
     measured: dict[str, Array]
     toss: float
     missing: dict[str, str]
+    names: Sequence[str] = ()
+    called: Sequence[str] = ()
     points: Array = field(default_factory=lambda: np.zeros((0, 2)))
     right: Integers = field(default_factory=lambda: np.zeros(0, int))
     cells: Array = field(default_factory=lambda: np.zeros((0, 2)))

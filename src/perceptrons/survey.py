@@ -137,7 +137,7 @@ def seen(
     dtype = next(net.parameters()).dtype
     x, y = data.split["all"]
     rows = torch.linspace(0, len(x) - 1, min(len(x), MOST_ROWS)).long()
-    points = x[rows, : data.point_width].numpy()
+    points = data.as_points()[rows].numpy()
     cells = grid(points)
     given = data.from_points(torch.from_numpy(cells).float()).to(dtype)
     now = copy.deepcopy(net.state_dict())
@@ -149,6 +149,8 @@ def seen(
     at_rows, logits, layers = zip(*frames, strict=True)
     right = y[rows, 0].int() if data.classes == 2 else y[rows].argmax(1)
     return {
+        "names": data.point_names,
+        "called": data.class_names,
         "points": points,
         "right": right.numpy(),
         "cells": cells,
@@ -204,12 +206,12 @@ def grid(points: Array) -> Array:
     """Where to look at a network of up to 3 inputs, round its rows ``(cells, inputs)``."""
     inputs = points.shape[1]
     low, high = points.min(0), points.max(0)
-    margin = MARGIN * (float((high - low).max()) or 1.0)
+    margin = MARGIN * np.where(high > low, high - low, 1.0)
     if inputs == 1:
         return np.linspace(low - margin, high + margin, AXIS)
     if inputs > 3:
         return points[:0]
-    axes = [np.linspace(low[one] - margin, high[one] + margin, SIDE) for one in (0, 1)]
+    axes = [np.linspace(low[n] - margin[n], high[n] + margin[n], SIDE) for n in (0, 1)]
     levels = [np.unique(points[:, 2])] if inputs == 3 else []
     if levels and len(levels[0]) > 3:
         levels = [np.quantile(points[:, 2], (1 / 6, 1 / 2, 5 / 6))]
