@@ -5,6 +5,7 @@ import importlib
 # file, and what `perceptrons --help` says of it
 COMMANDS = {
     "runs": ("listing", "List the runs, or compare two."),
+    "sweep": ("sweep", "Run a config with many settings, and find the best."),
 }
 
 

@@ -20,6 +20,8 @@ from perceptrons.tables import TableData
 
 # numbers in an operation from which on torch shares it out to threads (its GRAIN_SIZE)
 SHARED_OUT = 32_768
+# files that hold no class to be named in a config, and run, are slow or need an extra
+NO_CLASSES = ("__main__", "plots", "standings", "study", "sweep", "trial", "workers")
 # warnings of Lightning's that a user of this program can do nothing about
 NO_NEWS = (
     r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
@@ -88,7 +90,7 @@ def check_fits(path: str | None, model: Classifier) -> None:
 def import_files() -> None:
     """Import every file of the package, so that a class in a new one goes by its short name."""
     for module in pkgutil.iter_modules(perceptrons.__path__):
-        if module.name not in ("__main__", "plots"):  # the one runs, the other is slow
+        if module.name not in NO_CLASSES:
             importlib.import_module(f"perceptrons.{module.name}")
 
 

@@ -1,0 +1,168 @@
+"""The workers of a sweep: processes that run its trials, one at a time each."""
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from optuna import Trial
+
+from perceptrons import runs
+from perceptrons.space import Space, flags, values_of
+from perceptrons.standings import Standings
+from perceptrons.study import Study
+from perceptrons.trial import Watch, run
+
+POLL = 0.5  # seconds between two looks at what others do
+
+
+class Signals:
+    """Ctrl-C and SIGTERM end this process, but between two steps; a second one at once.
+
+    While a run trains, it has its own way to end.
+    """
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.status = 0
+
+    def __enter__(self) -> Self:
+        self.before = [signal.signal(number, self.come) for number in self.numbers]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in zip(self.numbers, self.before, strict=True):
+            signal.signal(number, handler)
+
+    def come(self, number: int, _: object) -> None:
+        second, self.status = self.status, 128 + number
+        if second:
+            raise SystemExit(self.status)
+
+    def check(self) -> None:
+        """End, if that is asked for.
+
+        Raises:
+            SystemExit: With the shell's status for the signal.
+        """
+        if self.status:
+            raise SystemExit(self.status)
+
+
+class Worker:
+    """Runs trials in this process until none is left.
+
+    Args:
+        study: Where they come from.
+        space: What their values mean.
+        command: Words of the command that they all are, but for those values.
+        metric: What they are compared by.
+        standings: Told of all that happens.
+        signals: Ask this process to end.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        space: Space,
+        command: list[str],
+        metric: str,
+        standings: Standings,
+        signals: Signals,
+    ) -> None:
+        self.study, self.space, self.command, self.metric = study, space, command, metric
+        self.standings, self.signals = standings, signals
+
+    def work(self, parent: int | None = None) -> None:
+        """Run trials until all are settled, those of other workers too, which may be killed.
+
+        Args:
+            parent: Process that this one ends with.
+        """
+        if parent:
+            threading.Thread(target=end_with, args=(parent,), daemon=True).start()
+        while True:
+            more = self.step()
+            trials = self.study.trials()
+            self.standings.show(trials)
+            if not more and len(self.study.settled(trials)) >= self.standings.total:
+                return
+            if not more:
+                time.sleep(POLL)
+
+    def step(self) -> bool:
+        """Run the next trial, if there is one."""
+        self.signals.check()
+        trial = self.study.claim(self.standings.total)
+        if trial is None:
+            return False
+        try:
+            with self.study.alive(trial):
+                self.study.finish(trial, run(self.words(trial), self.watch(trial)))
+        except SystemExit:
+            self.study.put_back(trial)
+            raise
+        return True
+
+    def watch(self, trial: Trial) -> Watch:
+        return Watch(
+            self.metric,
+            self.signals.check,
+            lambda directory: self.begin(trial, directory),
+            lambda *report: self.study.unpromising(trial, *report),
+        )
+
+    def words(self, trial: Trial) -> list[str]:
+        """The command of a trial, or that which goes on with what is left of it."""
+        left = Path(trial.user_attrs.get("run", ""))
+        if (left / "config.yaml").is_file():
+            if runs.read_json(left / "provenance.json").get("sweep") == self.identity(trial):
+                return ["fit", "--resume", str(left)]
+        return [*self.command, *flags(values_of(self.space, trial.params))]
+
+    def begin(self, trial: Trial, directory: Path) -> None:
+        """Let a trial and its run know of each other."""
+        self.study.note(trial, run=str(directory.resolve()), host=platform.node())
+        record = runs.read_json(directory / "provenance.json")
+        runs.write_json(directory / "provenance.json", {**record, "sweep": self.identity(trial)})
+
+    def identity(self, trial: Trial) -> dict[str, Any]:
+        """What tells a trial from those of all other sweeps; it keeps it when it is run again."""
+        number = self.study.first_number(trial)
+        return {"name": self.study.name, "id": self.study.id, "trial": number}
+
+
+def employ(
+    jobs: int, words: list[str], study: Study, standings: Standings, signals: Signals
+) -> None:
+    """Have several processes work, and show how it goes until all have ended."""
+    line = [sys.executable, "-m", __package__ or "", "sweep", *words, "--jobs=1"]
+    line.append(f"--worker-of={os.getpid()}")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    processes = [
+        # in a session of its own: the terminal's Ctrl-C comes to it by this process, once
+        subprocess.Popen(line, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+        for _ in range(jobs)
+    ]
+    try:
+        while any(process.poll() is None for process in processes):
+            standings.show(study.trials())
+            time.sleep(POLL)
+            signals.check()
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+
+
+def end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL)
+    os.kill(os.getpid(), signal.SIGTERM)
