@@ -11,6 +11,8 @@ import perceptrons
 
 FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
 
+# what only `perceptrons sweep` needs, with libraries of its own
+SWEEP = {"database", "sampling", "space", "standings", "study", "sweep", "trial", "workers"}
 # what of the package each file may import
 OURS: dict[str, set[str]] = {
     "__init__": {"notebook"},
@@ -34,7 +36,15 @@ OURS: dict[str, set[str]] = {
     "resume": {"checkpoints", "runs", "mistakes", "parser"},
     "preflight": {"checkpoints", "classifier", "mistakes", "parser", "tables"},
     "notebook": {"checkpoints", "classifier", "cli", "preflight", "tables"},
-    "cli": set(FILES) - {"__main__", "notebook"},
+    "space": {"mistakes", "parser"},
+    "sampling": {"space"},
+    "database": set(),
+    "study": {"database", "sampling", "space"},
+    "trial": {"classifier", "cli", "mistakes", "preflight", "study"},
+    "standings": {"listing", "mistakes", "study"},
+    "workers": {"runs", "space", "standings", "study", "trial"},
+    "sweep": set(FILES) - {"__main__", "notebook"},
+    "cli": set(FILES) - {"__main__", "notebook"} - SWEEP,
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {

@@ -21,7 +21,12 @@ from perceptrons.tables import TableData
 # numbers in an operation from which on torch shares it out to threads (its GRAIN_SIZE)
 SHARED_OUT = 32_768
 # files that hold no class to be named in a config, and run, are slow or need an extra
-NO_CLASSES = ("__main__", "plots", "standings", "study", "sweep", "trial", "workers")
+NO_CLASSES = (
+    "__main__",
+    "plots",
+    "sweep",
+    *("database", "sampling", "space", "standings", "study", "trial", "workers"),  # of a sweep
+)
 # warnings of Lightning's that a user of this program can do nothing about
 NO_NEWS = (
     r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated

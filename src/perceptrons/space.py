@@ -40,6 +40,20 @@ class Range(NamedTuple):
     def ends(self) -> list[Any]:
         return [self.low, self.high]
 
+    @property
+    def size(self) -> float:
+        """How many numbers it has."""
+        step = self.step or (1 if self.whole else None)
+        return math.inf if step is None else round((self.high - self.low) / step) + 1
+
+    def number(self, value: Any) -> int:
+        """Which of its numbers a value is, from 0; of an endless range, 0."""
+        return 0 if self.size == math.inf else round((value - self.low) / (self.step or 1))
+
+    def drawn(self, number: int) -> Any:
+        """The value of that number, as a trial draws it."""
+        return self.low + number * (self.step or 1)
+
 
 class Choices(NamedTuple):
     """Some values.
@@ -58,6 +72,16 @@ class Choices(NamedTuple):
     @property
     def ends(self) -> list[Any]:
         return self.values
+
+    @property
+    def size(self) -> float:
+        return len(self.values)
+
+    def number(self, value: Any) -> int:
+        return self.labels.index(value)
+
+    def drawn(self, number: int) -> Any:
+        return self.labels[number]
 
 
 Space = dict[str, Range | Choices]
@@ -161,13 +185,17 @@ def ends(space: Space) -> list[Values]:
     ]
 
 
+def size(space: Space) -> float:
+    """How many sets of values there are."""
+    return math.prod(each.size for each in space.values())
+
+
 def values_of(space: Space, drawn: Values) -> Values:
     """The values that a trial drew, choices by their labels."""
     found = {}
     for name, value in drawn.items():
         each = space[name]
-        chosen = isinstance(each, Choices)
-        found[name] = each.values[each.labels.index(value)] if chosen else value
+        found[name] = each.values[each.number(value)] if isinstance(each, Choices) else value
     return found
 
 

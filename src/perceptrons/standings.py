@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from perceptrons.listing import aligned
 from perceptrons.mistakes import fail
-from perceptrons.study import COMPLETE, FAIL, PRUNED, Study, earlier
+from perceptrons.study import COMPLETE, FAIL, PRUNED, Study
 
 BEST_SHOWN = 10
 KILLED = "its worker was killed"
@@ -33,7 +33,9 @@ class Standings:
         self.said = {trial.number for trial in trials if trial.state.is_finished()}
         if shown:
             done = len(study.settled(trials))
-            print(f"sweep {study.name} in {study.place}: {done} of {total} trials are done")
+            print(
+                f"sweep {study.name} in {study.database.place}: {done} of {total} trials are done"
+            )
         self.bar = tqdm(total=total, unit="trial", disable=not (shown and sys.stderr.isatty()))
 
     def show(self, trials: list[FrozenTrial]) -> None:

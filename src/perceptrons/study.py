@@ -1,57 +1,44 @@
-"""The study of a sweep: trials in a database, which any number of workers share.
+"""The study of a sweep: its trials, which any number of workers share.
 
 Optuna keeps the trials and draws their values. What is added here makes the workers agree: under a
 lock one at a time looks for the next trial, so that there are never more than were asked for, and
 what a worker leaves that was killed or has failed is taken up, once.
 """
 
-import fcntl
 import json
+import math
 import os
 import platform
 import threading
-import time
 import uuid
 import warnings
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import optuna
-import sqlalchemy
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
 
-from perceptrons.space import Choices, Range, Space
-
-T = TypeVar("T")
+from perceptrons.database import UNREACHABLE, Database, StudyError, patiently, why
+from perceptrons.sampling import draw
+from perceptrons.space import Choices, Range, Space, size
 
 PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
     "median": optuna.pruners.MedianPruner,
     "hyperband": optuna.pruners.HyperbandPruner,
     "none": optuna.pruners.NopPruner,
 }
-DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
-PATIENCE = 60  # seconds that a database may be busy or away for
-UNREACHABLE = (SQLAlchemyError, StorageInternalError)
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
-
-
-class StudyError(ValueError):
-    """A study that cannot be joined, or whose database is gone."""
 
 
 class Ended(NamedTuple):
@@ -72,8 +59,8 @@ class Study:
     """A study, made or joined.
 
     Args:
-        url: Where the database is.
-        name: The study's name.
+        database: Where it is kept.
+        name: Its name.
         settings: What all its trials have in common, which stays as it was at first.
         space: What the trials' own settings may be.
         pruner: A name in ``PRUNERS``.
@@ -86,7 +73,7 @@ class Study:
 
     def __init__(
         self,
-        url: str,
+        database: Database,
         name: str,
         settings: dict[str, Any],
         space: Space,
@@ -95,13 +82,12 @@ class Study:
         grace: int,
     ) -> None:
         quiet()
-        self.url, self.place = address(url)
-        self.name, self.settings, self.retries = name, settings, retries
+        self.database, self.name, self.settings = database, name, settings
+        self.space, self.retries, self.interval = space, retries, max(1, grace // 6)
         self.distributions = {key: distribution(each) for key, each in space.items()}
-        self.interval = max(1, grace // 6)
         try:
-            with self.locked():  # workers that start at once would make the tables twice
-                self.storage = self.opened(grace)
+            with database.locked(name):  # workers that start at once would make the tables twice
+                self.storage = database.opened(self.interval, grace)
                 self.study = optuna.create_study(
                     storage=self.storage,
                     study_name=name,
@@ -109,51 +95,18 @@ class Study:
                     pruner=PRUNERS[pruner](),
                     load_if_exists=True,
                 )
-                self.id = self.joined(settings)
+                self.id = self.joined()
         except (*UNREACHABLE, OSError, ImportError, RuntimeError) as failure:
-            raise StudyError(f"storage={self.place!r}: {why(failure)}") from failure
+            raise StudyError(f"storage={database.place!r}: {why(failure)}") from failure
 
-    @property
-    def file(self) -> Path | None:
-        """The database, where it is a file."""
-        return Path(str(self.url.database)) if self.url.drivername == "sqlite" else None
-
-    def opened(self, grace: int) -> RDBStorage:
-        connect = {"timeout": PATIENCE} if self.file else {}
-        return RDBStorage(
-            self.url.render_as_string(hide_password=False),
-            {"pool_pre_ping": True, "connect_args": connect},
-            heartbeat_interval=self.interval,
-            grace_period=grace,
-        )
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep the study's other workers out; the lock of a killed worker is gone with it."""
-        if self.file:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with self.file.with_name(f"{self.file.name}.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-            return
-        key = zlib.crc32(f"{__name__} {self.name}".encode())
-        engine = sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.NullPool)
-        with engine.begin() as connection:
-            for line in (
-                f"set local idle_in_transaction_session_timeout = '{PATIENCE}s'",
-                f"select pg_advisory_xact_lock({key})",
-            ):
-                connection.execute(sqlalchemy.text(line))
-            yield
-
-    def joined(self, settings: dict[str, Any]) -> str:
-        """The study's id, which no other of the same name has, once its settings are found right."""
+    def joined(self) -> str:
+        """The study's own id, once its settings are found to be these."""
         known = self.study.user_attrs
-        for key, value in json.loads(json.dumps(settings, default=str)).items():
+        for key, value in json.loads(json.dumps(self.settings, default=str)).items():
             if known.get(key, value) != value:
                 raise StudyError(
-                    f"name={self.name!r}: the study of this name in {self.place} has another"
-                    f" {key}; choose another name"
+                    f"name={self.name!r}: the study of this name in {self.database.place} has"
+                    f" another {key}; choose another name"
                 )
             if key not in known:
                 self.study.set_user_attr(key, value)
@@ -165,23 +118,34 @@ class Study:
         """All trials, by number."""
         return patiently(self.study.get_trials)
 
+    def settled(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Those that have ended for good."""
+        again = {number for trial in trials for number in earlier(trial)}
+        again |= {trial.number for trial in self.to_retry(trials)}
+        finished = [trial for trial in trials if trial.state.is_finished()]
+        return [trial for trial in finished if trial.number not in again]
+
     def trial_id(self, trial: optuna.Trial) -> int:
         study_id = self.storage.get_study_id_from_name(self.name)
         return self.storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
 
     def claim(self, total: int) -> optuna.Trial | None:
         """The next trial to run, if one is left of ``total``."""
-        return patiently(lambda: self.claim_now(total))
+        return patiently(partial(self.claim_now, total))
 
     def claim_now(self, total: int) -> optuna.Trial | None:
-        with self.locked():
+        with self.database.locked(self.name):
             self.fail_abandoned()
             for failed in self.to_retry(self.trials()):
                 self.retry(failed)
             trials = self.trials()
             made = [trial for trial in trials if not earlier(trial)]
-            if len(made) >= total and not any(trial.state == WAITING for trial in trials):
+            waiting = any(trial.state == WAITING for trial in trials)
+            if len(made) >= total and not waiting:
                 return None
+            if not waiting and size(self.space) < math.inf:
+                values = draw(self.space, self.distributions, trials, self.study.direction)
+                self.study.enqueue_trial(values)
             # seeded by the number: a sweep made again draws the same, and no two workers do
             self.study.sampler = optuna.samplers.TPESampler(seed=len(trials))
             trial = self.study.ask(self.distributions)
@@ -214,18 +178,9 @@ class Study:
         trial.user_attrs = {key: trial.user_attrs[key] for key in kept if key in trial.user_attrs}
         RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(self.study, trial)
 
-    def settled(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        """Those that have ended for good."""
-        put_up = {number for trial in trials for number in earlier(trial)}
-        put_up |= {trial.number for trial in self.to_retry(trials)}
-        return [
-            trial for trial in trials if trial.state.is_finished() and trial.number not in put_up
-        ]
-
     def first_number(self, trial: optuna.Trial) -> int:
         """A trial's number, or that of the first of those that it is run again for."""
-        frozen = self.storage.get_trial(self.trial_id(trial))
-        return [*earlier(frozen), trial.number][0]
+        return [*earlier(self.storage.get_trial(self.trial_id(trial))), trial.number][0]
 
     def note(self, trial: optuna.Trial, **attributes: Any) -> None:
         for key, value in attributes.items():
@@ -236,13 +191,11 @@ class Study:
         with suppress(UpdateFinishedTrialError, *UNREACHABLE):
             self.storage.set_trial_state_values(self.trial_id(trial), WAITING)
 
-    def finish(self, trial: optuna.Trial, ended: Ended) -> bool:
-        """Record how a trial ended; whether it was this worker's still."""
-        try:
-            patiently(lambda: self.tell(trial, ended))
-        except (UpdateFinishedTrialError, ValueError):  # this worker was taken for dead
-            return False
-        return True
+    def finish(self, trial: optuna.Trial, ended: Ended) -> None:
+        """Record how a trial ended."""
+        # where this worker was taken for dead, it is another's now
+        with suppress(UpdateFinishedTrialError, ValueError):
+            patiently(partial(self.tell, trial, ended))
 
     def tell(self, trial: optuna.Trial, ended: Ended) -> None:
         if ended.value is not None:
@@ -297,47 +250,6 @@ def distribution(each: Range | Choices) -> BaseDistribution:
     if each.whole:
         return IntDistribution(int(each.low), int(each.high), each.log, int(each.step or 1))
     return FloatDistribution(each.low, each.high, each.log, each.step)
-
-
-def address(url: str) -> tuple[URL, str]:
-    """Where a database is, with the driver that is installed; and as it may be shown.
-
-    Raises:
-        StudyError: If it is none that workers can share.
-    """
-    try:
-        found = sqlalchemy.make_url(url)
-    except SQLAlchemyError:
-        found = URL.create("")
-    kind = found.drivername
-    if kind not in DRIVERS or not found.database or found.database == ":memory:":
-        raise StudyError(
-            f"storage={str(found) or url!r}: expected postgresql://<user>@<host>/<database> or"
-            " sqlite:///<file>"
-        )
-    return found.set(drivername=DRIVERS[kind]), str(found)
-
-
-def patiently(action: Callable[[], T]) -> T:
-    """What an action on a database returns, tried again while the database is away.
-
-    Raises:
-        StudyError: If it stays away.
-    """
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return action()
-        except UNREACHABLE as failure:
-            if time.monotonic() > end:
-                raise StudyError(f"storage: {why(failure)}") from failure
-        time.sleep(1)
-
-
-def why(failure: BaseException) -> str:
-    """What a database, or what reaches it, said first."""
-    said = getattr(failure, "orig", None) or failure.__cause__ or failure
-    return f"cannot be used: {str(said).strip().splitlines()[0]}"
 
 
 def quiet() -> None:

@@ -1,13 +1,11 @@
-"""``perceptrons sweep``: many runs of one config, their settings drawn from a space, and the best."""
+"""``perceptrons sweep``: runs of one config with settings drawn from a space, and the best."""
 
 import argparse
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perceptrons import runs
-from perceptrons.commands import COMMANDS
 from perceptrons.listing import Parser
 from perceptrons.mistakes import choose, fail, nearest
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """Run a config many times, each time with other settings, which Optuna draws from a
 space; a run that is worse than most at the same report is ended early. All flags of perceptrons fit
 are taken too, and are the same in all runs. The same command again goes on with a sweep that was
-stopped or killed; given while it runs, here or with --storage on other machines, it shares the work.
+stopped or killed; given while it runs, here or with --storage on other machines, it takes a share.
 """
 EPILOG = """The space file has a line for each setting, by the name of its flag, such as
 model.optimizer.lr: {low: 0.01, high: 10.0, log: true} or data.passes: {low: 100, high: 900, step:
@@ -91,7 +89,8 @@ def check_given(given: argparse.Namespace) -> None:
     """Find what is wrong with the sweep's own flags, and put in what depends on others."""
     for name in ("config", "space"):
         if not getattr(given, name):
-            fail(f"{name}: missing; for example --config configs/xor.yaml --space configs/sweeps/xor.yaml")
+            example = "--config configs/xor.yaml --space configs/sweeps/xor.yaml"
+            fail(f"{name}: missing; for example {example}")
     for name, least in LEAST.items():
         text = getattr(given, name)
         if not text.removeprefix("-").isdecimal():
@@ -123,11 +122,11 @@ def check_rest(rest: list[str], own: list[str]) -> None:
 
 def sweep(given: argparse.Namespace, rest: list[str], words: list[str]) -> None:
     # only now: it takes seconds, which --help need not wait for
+    from perceptrons.database import StudyError
     from perceptrons.parser import Origins
     from perceptrons.preflight import quiet
-    from perceptrons.space import read_space
+    from perceptrons.space import read_space, size
     from perceptrons.standings import Standings
-    from perceptrons.study import StudyError
     from perceptrons.workers import Signals, Worker, employ
 
     quiet()
@@ -139,14 +138,24 @@ def sweep(given: argparse.Namespace, rest: list[str], words: list[str]) -> None:
     try:
         with Signals() as signals:
             study = join(given, origins, space)
-            standings = Standings(study, given.trials, shown=not given.worker_of)
+            if size(space) < given.trials:
+                print(f"{given.space} has {size(space)} sets of values, and none is run twice")
+            total = int(min(given.trials, size(space)))
+            standings = Standings(study, total, shown=not given.worker_of)
             if given.jobs > 1:
                 employ(given.jobs, words, study, standings, signals)
             else:
-                Worker(study, space, command, given.metric, standings, signals).work(given.worker_of)
+                worker = Worker(study, command, given.metric, standings, signals)
+                worker.work(given.worker_of)
             standings.end()
-    except StudyError as failure:
-        fail(str(failure), failure)
+    except StudyError as mistake:
+        fail(str(mistake), mistake)
+    except ConnectionError as failure:
+        fail(str(failure), failure, status=1)
+    except SystemExit as ended:
+        if ended.code in (130, 143) and not given.worker_of:
+            print("\nstopped; the same command goes on with the sweep")
+        raise
 
 
 def check_trials(
@@ -168,6 +177,7 @@ def check_trials(
 
 
 def join(given: argparse.Namespace, origins: "Origins", space: "Space") -> "Study":
+    from perceptrons.database import Database
     from perceptrons.study import Study
 
     root = Path(str(origins.value("trainer.default_root_dir") or "."), runs.ROOT)
@@ -180,4 +190,5 @@ def join(given: argparse.Namespace, origins: "Origins", space: "Space") -> "Stud
         "metric": given.metric,
         "direction": given.direction,
     }
-    return Study(url, given.name, settings, space, given.pruner, given.retries, given.grace)
+    shared = Database(url), given.name, settings, space
+    return Study(*shared, given.pruner, given.retries, given.grace)

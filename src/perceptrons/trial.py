@@ -92,9 +92,9 @@ def measured(trainer: L.Trainer, metric: str) -> float | None:
 
 def report_number(trainer: Any) -> int:
     """Number of a report in its run, from 1; the same when the run is gone on with."""
-    every = trainer.val_check_batch
+    every: float = trainer.val_check_batch
     done = trainer.fit_loop.epoch_loop.batch_progress.total.ready
-    return math.ceil(done / every) if math.isfinite(every) else trainer.current_epoch + 1
+    return math.ceil(done / every) if math.isfinite(every) else int(trainer.current_epoch) + 1
 
 
 def check(words: list[str], metric: str, described: Callable[[str], str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from optuna import Trial
 
 from perceptrons import runs
-from perceptrons.space import Space, flags, values_of
+from perceptrons.space import flags, values_of
 from perceptrons.standings import Standings
 from perceptrons.study import Study
 from perceptrons.trial import Watch, run
@@ -60,7 +60,6 @@ class Worker:
 
     Args:
         study: Where they come from.
-        space: What their values mean.
         command: Words of the command that they all are, but for those values.
         metric: What they are compared by.
         standings: Told of all that happens.
@@ -70,13 +69,12 @@ class Worker:
     def __init__(
         self,
         study: Study,
-        space: Space,
         command: list[str],
         metric: str,
         standings: Standings,
         signals: Signals,
     ) -> None:
-        self.study, self.space, self.command, self.metric = study, space, command, metric
+        self.study, self.command, self.metric = study, command, metric
         self.standings, self.signals = standings, signals
 
     def work(self, parent: int | None = None) -> None:
@@ -121,10 +119,10 @@ class Worker:
     def words(self, trial: Trial) -> list[str]:
         """The command of a trial, or that which goes on with what is left of it."""
         left = Path(trial.user_attrs.get("run", ""))
-        if (left / "config.yaml").is_file():
-            if runs.read_json(left / "provenance.json").get("sweep") == self.identity(trial):
-                return ["fit", "--resume", str(left)]
-        return [*self.command, *flags(values_of(self.space, trial.params))]
+        whose = runs.read_json(left / "provenance.json").get("sweep")
+        if whose == self.identity(trial) and (left / "config.yaml").is_file():
+            return ["fit", "--resume", str(left)]
+        return [*self.command, *flags(values_of(self.study.space, trial.params))]
 
     def begin(self, trial: Trial, directory: Path) -> None:
         """Let a trial and its run know of each other."""
@@ -145,9 +143,12 @@ def employ(
     line = [sys.executable, "-m", __package__ or "", "sweep", *words, "--jobs=1"]
     line.append(f"--worker-of={os.getpid()}")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    nothing = subprocess.DEVNULL
     processes = [
         # in a session of its own: the terminal's Ctrl-C comes to it by this process, once
-        subprocess.Popen(line, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+        subprocess.Popen(
+            line, env=environment, stdin=nothing, stdout=nothing, start_new_session=True
+        )
         for _ in range(jobs)
     ]
     try:
