@@ -114,6 +114,9 @@ class Study:
             self.study.set_user_attr("id", uuid.uuid4().hex)
         return str(self.study.user_attrs["id"])
 
+    def close(self) -> None:
+        self.storage.engine.dispose()
+
     def trials(self) -> list[FrozenTrial]:
         """All trials, by number."""
         return patiently(self.study.get_trials)

@@ -1,6 +1,7 @@
 """``perceptrons sweep``: runs of one config with settings drawn from a space, and the best."""
 
 import argparse
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,8 +137,7 @@ def sweep(given: argparse.Namespace, rest: list[str], words: list[str]) -> None:
     if not given.worker_of:
         check_trials(given, command, origins, space)
     try:
-        with Signals() as signals:
-            study = join(given, origins, space)
+        with Signals() as signals, closing(join(given, origins, space)) as study:
             if size(space) < given.trials:
                 print(f"{given.space} has {size(space)} sets of values, and none is run twice")
             total = int(min(given.trials, size(space)))
