@@ -25,9 +25,8 @@ def server() -> Iterator[str]:
     programs, nothing = PROGRAMS[-1], subprocess.DEVNULL
     data: list[str | Path] = ["-D", place / "data"]
     make: list[str | Path] = [*run_as, programs / "initdb", *data]
-    subprocess.run(
-        [*make, "-A", "trust", "-U", "tests", "--no-sync"], cwd=place, stdout=nothing, check=True
-    )
+    make += ["-A", "trust", "-U", "tests", "--no-sync"]
+    subprocess.run(make, cwd=place, stdout=nothing, check=True)
     serve = [*run_as, programs / "postgres", *data, "-k", place]
     process = subprocess.Popen(
         [*serve, "-c", "listen_addresses=", "-c", "fsync=off"], cwd=place, stderr=nothing

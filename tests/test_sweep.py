@@ -440,6 +440,21 @@ def test_a_killed_workers_trial_is_gone_on_with_by_another(
     assert not differences(outcome(run), outcome(*runs_of(in_tmp, "alone")))
 
 
+def test_a_worker_that_was_suspended_too_long_gives_its_trial_up(in_tmp: Path) -> None:
+    (in_tmp / "space.yaml").write_text(RATE)
+    line = f"{XOR} --space space.yaml --trials 2 --data.passes 300 --trainer.max_epochs 4"
+    workers = [Child(f"{line} --pruner none --grace 2", in_tmp) for _ in range(2)]
+    sleeper, trial = caught(workers, file_url(in_tmp))
+    (other,) = (worker for worker in workers if worker is not sleeper)
+    assert other.wait().status == 0
+    ended, _ = sleeper.signal(signal.SIGCONT)
+    assert (ended.status, ended.err) == (0, "")
+    left = Path(trial.user_attrs["run"])
+    whole = [run for run in runs_of(in_tmp) if run.resolve() != left]
+    check_settled(file_url(in_tmp), 2, whole)
+    assert not (left / "metrics.json").exists()
+
+
 def test_a_stopped_sweep_goes_on_with_what_it_was_at(in_tmp: Path, command: Command) -> None:
     (in_tmp / "space.yaml").write_text(RATE)
     line = f"{XOR} --space space.yaml --trials 1 --data.passes 2000 --trainer.max_epochs 4"

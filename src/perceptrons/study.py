@@ -177,8 +177,10 @@ class Study:
 
     def retry(self, trial: FrozenTrial) -> None:
         """Put up a trial to be run again: from where it was killed, or anew where it failed."""
-        kept = () if "reason" in trial.user_attrs else ("run", "host", "pruned")
-        trial.user_attrs = {key: trial.user_attrs[key] for key in kept if key in trial.user_attrs}
+        known = trial.user_attrs
+        kept = () if "reason" in known else ("run", "host", "pruned")
+        trial.user_attrs = {key: known[key] for key in kept if key in known}
+        trial.user_attrs["before"] = known.get("worker")
         RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(self.study, trial)
 
     def first_number(self, trial: optuna.Trial) -> int:
@@ -211,14 +213,16 @@ class Study:
         self.study.tell(trial, state=FAIL)
 
     def unpromising(self, trial: optuna.Trial, report: int, value: float, last: bool) -> bool:
-        """Take a report of a trial; whether it is not worth going on."""
+        """Take a report of a trial; whether it is not worth going on.
+
+        Raises:
+            UpdateFinishedTrialError: If this worker was taken for dead, and the trial is another's.
+        """
         try:
             trial.report(value, report)
             pruned = not last and trial.should_prune()
             if pruned:
                 trial.set_user_attr("pruned", True)
-        except UpdateFinishedTrialError:  # this worker was taken for dead
-            return True
         except UNREACHABLE:
             return False
         return pruned

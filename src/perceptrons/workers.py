@@ -120,7 +120,8 @@ class Worker:
         """The command of a trial, or that which goes on with what is left of it."""
         left = Path(trial.user_attrs.get("run", ""))
         whose = runs.read_json(left / "provenance.json").get("sweep")
-        if whose == self.identity(trial) and (left / "config.yaml").is_file():
+        own = whose == self.identity(trial) and (left / "config.yaml").is_file()
+        if own and not lives(trial.user_attrs.get("before")):
             return ["fit", "--resume", str(left)]
         return [*self.command, *flags(values_of(self.study.space, trial.params))]
 
@@ -161,6 +162,12 @@ def employ(
             process.terminate()
         for process in processes:
             process.wait()
+
+
+def lives(worker: str | None) -> bool:
+    """Whether a worker that was taken for dead was suspended only, as far as can be told here."""
+    host, _, process = (worker or "").rpartition(":")
+    return host == platform.node() and Path("/proc", process).exists()
 
 
 def end_with(parent: int) -> None:
