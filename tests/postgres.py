@@ -24,7 +24,7 @@ def server() -> Iterator[str]:
         run_as = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     programs, nothing = PROGRAMS[-1], subprocess.DEVNULL
     data: list[str | Path] = ["-D", place / "data"]
-    make: list[str | Path] = [*run_as, programs / "initdb", *data]
+    make = [*run_as, programs / "initdb", *data]
     make += ["-A", "trust", "-U", "tests", "--no-sync"]
     subprocess.run(make, cwd=place, stdout=nothing, check=True)
     serve = [*run_as, programs / "postgres", *data, "-k", place]
@@ -32,7 +32,7 @@ def server() -> Iterator[str]:
         [*serve, "-c", "listen_addresses=", "-c", "fsync=off"], cwd=place, stderr=nothing
     )
     try:
-        ready = [programs / "pg_isready", "-q", "-h", place]
+        ready: list[str | Path] = [programs / "pg_isready", "-q", "-h", place]
         await_true(lambda: subprocess.run(ready).returncode == 0)
         yield f"postgresql://tests@/postgres?host={place}"
     finally:

@@ -5,11 +5,12 @@ import os
 import re
 import shlex
 import signal
+import sqlite3
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -363,6 +364,19 @@ def at_work(child: Child, url: str) -> FrozenTrial | None:
     return None
 
 
+def writable(url: str) -> bool:
+    """Whether a database can be written to at once, where it is a file."""
+    kind, _, rest = url.partition(":///")
+    if kind != "sqlite":
+        return True
+    with closing(sqlite3.connect(rest.partition("?")[0], timeout=0)) as file:
+        try:
+            file.execute("begin immediate")
+        except sqlite3.OperationalError:
+            return False
+    return True
+
+
 def caught(children: list[Child], url: str) -> tuple[Child, FrozenTrial]:
     """A worker, suspended in the middle of a trial."""
     for child in children:
@@ -373,7 +387,7 @@ def caught(children: list[Child], url: str) -> tuple[Child, FrozenTrial]:
             assert child.process.exitcode is None, child.wait()
             os.kill(child.process.pid or 0, signal.SIGSTOP)
             with suppress(*LOCKED):  # it may be writing
-                if trial := at_work(child, url):
+                if (trial := at_work(child, url)) and writable(url):
                     return child, trial
             os.kill(child.process.pid or 0, signal.SIGCONT)
             time.sleep(0.05)

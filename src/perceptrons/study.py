@@ -129,8 +129,9 @@ class Study:
         return [trial for trial in finished if trial.number not in again]
 
     def trial_id(self, trial: optuna.Trial) -> int:
-        study_id = self.storage.get_study_id_from_name(self.name)
-        return self.storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+        study_id = patiently(partial(self.storage.get_study_id_from_name, self.name))
+        find = self.storage.get_trial_id_from_study_id_trial_number
+        return patiently(partial(find, study_id, trial.number))
 
     def claim(self, total: int) -> optuna.Trial | None:
         """The next trial to run, if one is left of ``total``."""
@@ -185,7 +186,8 @@ class Study:
 
     def first_number(self, trial: optuna.Trial) -> int:
         """A trial's number, or that of the first of those that it is run again for."""
-        return [*earlier(self.storage.get_trial(self.trial_id(trial))), trial.number][0]
+        frozen = patiently(partial(self.storage.get_trial, self.trial_id(trial)))
+        return [*earlier(frozen), trial.number][0]
 
     def note(self, trial: optuna.Trial, **attributes: Any) -> None:
         for key, value in attributes.items():

@@ -123,7 +123,7 @@ def check_rest(rest: list[str], own: list[str]) -> None:
 
 def sweep(given: argparse.Namespace, rest: list[str], words: list[str]) -> None:
     # only now: it takes seconds, which --help need not wait for
-    from perceptrons.database import StudyError
+    from perceptrons.database import UNREACHABLE, StudyError
     from perceptrons.parser import Origins
     from perceptrons.preflight import quiet
     from perceptrons.space import read_space, size
@@ -150,7 +150,7 @@ def sweep(given: argparse.Namespace, rest: list[str], words: list[str]) -> None:
             standings.end()
     except StudyError as mistake:
         fail(str(mistake), mistake)
-    except ConnectionError as failure:
+    except (ConnectionError, *UNREACHABLE) as failure:
         fail(str(failure), failure, status=1)
     except SystemExit as ended:
         if ended.code in (130, 143) and not given.worker_of:

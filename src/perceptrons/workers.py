@@ -101,6 +101,7 @@ class Worker:
         if trial is None:
             return False
         try:
+            self.signals.check()
             with self.study.alive(trial):
                 self.study.finish(trial, run(self.words(trial), self.watch(trial)))
         except SystemExit:
