@@ -12,7 +12,7 @@ import perceptrons
 FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
 
 # what only `perceptrons sweep` needs, with libraries of its own
-SWEEP = {"database", "sampling", "space", "standings", "study", "sweep", "trial", "workers"}
+SWEEP = {"database", "sampling", "space", "standings", "sweep", "trials", "watched", "workers"}
 # what of the package each file may import
 OURS: dict[str, set[str]] = {
     "__init__": {"notebook"},
@@ -39,10 +39,10 @@ OURS: dict[str, set[str]] = {
     "space": {"mistakes", "parser"},
     "sampling": {"space"},
     "database": set(),
-    "study": {"database", "sampling", "space"},
-    "trial": {"classifier", "cli", "mistakes", "preflight", "study"},
-    "standings": {"listing", "mistakes", "study"},
-    "workers": {"runs", "space", "standings", "study", "trial"},
+    "trials": {"database", "sampling", "space"},
+    "watched": {"classifier", "cli", "mistakes", "preflight", "trials"},
+    "standings": {"listing", "mistakes", "trials"},
+    "workers": {"runs", "space", "standings", "trials", "watched"},
     "sweep": set(FILES) - {"__main__", "notebook"},
     "cli": set(FILES) - {"__main__", "notebook"} - SWEEP,
 }

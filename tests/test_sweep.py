@@ -336,7 +336,7 @@ def test_another_sweep_of_the_same_name_is_refused(swept: Swept) -> None:
         ("metric", RATE, f"{TINY} --metric train/loss"),
     ):
         line = error_line(swept(space, f"--trials 2 {flags}"), 2)
-        assert re.search(f"name='s': the study of this name in .* has another {what};", line)
+        assert re.search(f"name='s': the sweep of this name in .* has another {what};", line)
     assert len(runs_of(Path())) == 1
 
 

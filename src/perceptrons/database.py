@@ -22,8 +22,8 @@ PATIENCE = 60  # seconds that a database may be busy or away for
 UNREACHABLE = (SQLAlchemyError, StorageInternalError)
 
 
-class StudyError(ValueError):
-    """A study that cannot be joined."""
+class SweepError(ValueError):
+    """A sweep that cannot be joined."""
 
 
 class Database:
@@ -37,18 +37,18 @@ class Database:
         place: The same without a password, to be shown.
 
     Raises:
-        StudyError: If it is none that they can share.
+        SweepError: If it is none that they can share.
     """
 
     def __init__(self, url: str) -> None:
         try:
             given = sqlalchemy.make_url(url)
         except SQLAlchemyError as mistake:
-            raise StudyError(f"storage={url!r}: {EXPECTED}") from mistake
+            raise SweepError(f"storage={url!r}: {EXPECTED}") from mistake
         self.place = str(given)
         in_memory = given.database in (None, "", ":memory:")
         if given.drivername not in DRIVERS or in_memory:
-            raise StudyError(f"storage={self.place!r}: {EXPECTED}")
+            raise SweepError(f"storage={self.place!r}: {EXPECTED}")
         self.url: URL = given.set(drivername=DRIVERS[given.drivername])
 
     @property
@@ -57,7 +57,7 @@ class Database:
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Keep the other workers of a study out; the lock of a killed worker is gone with it."""
+        """Keep the other workers of a sweep out; the lock of a killed worker is gone with it."""
         if self.file:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.with_name(f"{self.file.name}.lock").open("w") as lock:

@@ -25,7 +25,7 @@ NO_CLASSES = (
     "__main__",
     "plots",
     "sweep",
-    *("database", "sampling", "space", "standings", "study", "trial", "workers"),  # of a sweep
+    *("database", "sampling", "space", "standings", "trials", "watched", "workers"),  # of a sweep
 )
 # warnings of Lightning's that a user of this program can do nothing about
 NO_NEWS = (

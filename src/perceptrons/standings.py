@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from perceptrons.listing import aligned
 from perceptrons.mistakes import fail
-from perceptrons.study import COMPLETE, FAIL, PRUNED, Study
+from perceptrons.trials import COMPLETE, FAIL, PRUNED, Trials
 
 BEST_SHOWN = 10
 KILLED = "its worker was killed"
@@ -20,21 +20,21 @@ class Standings:
     """Shows how a sweep stands, whichever worker ran a trial.
 
     Args:
-        study: The study.
+        shared: The trials.
         total: Trials that are to be made.
         shown: Whether to show anything.
     """
 
-    def __init__(self, study: Study, total: int, shown: bool) -> None:
-        self.study, self.total, self.shown = study, total, shown
-        self.metric = str(study.settings["metric"])
-        self.sign = 1 if study.settings["direction"] == "minimize" else -1
-        trials = study.trials()
+    def __init__(self, shared: Trials, total: int, shown: bool) -> None:
+        self.shared, self.total, self.shown = shared, total, shown
+        self.metric = str(shared.settings["metric"])
+        self.sign = 1 if shared.settings["direction"] == "minimize" else -1
+        trials = shared.all()
         self.said = {trial.number for trial in trials if trial.state.is_finished()}
         if shown:
-            done = len(study.settled(trials))
+            done = len(shared.settled(trials))
             print(
-                f"sweep {study.name} in {study.database.place}: {done} of {total} trials are done"
+                f"sweep {shared.name} in {shared.database.place}: {done} of {total} trials are done"
             )
         self.bar = tqdm(total=total, unit="trial", disable=not (shown and sys.stderr.isatty()))
 
@@ -47,7 +47,7 @@ class Standings:
                 self.said.add(trial.number)
                 tqdm.write(self.line(trial))
         sys.stdout.flush()
-        self.bar.n = len(self.study.settled(trials))
+        self.bar.n = len(self.shared.settled(trials))
         if best := self.ranked(trials)[:1]:
             self.bar.set_postfix_str(f"best {self.metric}={best[0].value:.6g}", refresh=False)
         self.bar.refresh()
@@ -72,12 +72,12 @@ class Standings:
         Raises:
             SystemExit: With status 1 if there is none, or if trials are left.
         """
-        trials = self.study.trials()
+        trials = self.shared.all()
         self.show(trials)
         self.bar.close()
         if not self.shown:
             return
-        settled, ranked = self.study.settled(trials), self.ranked(trials)
+        settled, ranked = self.shared.settled(trials), self.ranked(trials)
         counts = {state: sum(trial.state == state for trial in settled) for state in (PRUNED, FAIL)}
         if ranked:
             print(f"\n{aligned([self.row(trial) for trial in ranked[:BEST_SHOWN]])}\n")

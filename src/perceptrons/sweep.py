@@ -13,7 +13,7 @@ from perceptrons.mistakes import choose, fail, nearest
 if TYPE_CHECKING:
     from perceptrons.parser import Origins
     from perceptrons.space import Space
-    from perceptrons.study import Study
+    from perceptrons.trials import Trials
 
 DESCRIPTION = """Run a config many times, each time with other settings, which Optuna draws from a
 space; a run that is worse than most at the same report is ended early. All flags of perceptrons fit
@@ -123,7 +123,7 @@ def check_rest(rest: list[str], own: list[str]) -> None:
 
 def sweep(given: argparse.Namespace, rest: list[str], words: list[str]) -> None:
     # only now: it takes seconds, which --help need not wait for
-    from perceptrons.database import UNREACHABLE, StudyError
+    from perceptrons.database import UNREACHABLE, SweepError
     from perceptrons.parser import Origins
     from perceptrons.preflight import quiet
     from perceptrons.space import read_space, size
@@ -137,18 +137,18 @@ def sweep(given: argparse.Namespace, rest: list[str], words: list[str]) -> None:
     if not given.worker_of:
         check_trials(given, command, origins, space)
     try:
-        with Signals() as signals, closing(join(given, origins, space)) as study:
+        with Signals() as signals, closing(join(given, origins, space)) as shared:
             if size(space) < given.trials:
                 print(f"{given.space} has {size(space)} sets of values, and none is run twice")
             total = int(min(given.trials, size(space)))
-            standings = Standings(study, total, shown=not given.worker_of)
+            standings = Standings(shared, total, shown=not given.worker_of)
             if given.jobs > 1:
-                employ(given.jobs, words, study, standings, signals)
+                employ(given.jobs, words, shared, standings, signals)
             else:
-                worker = Worker(study, command, given.metric, standings, signals)
+                worker = Worker(shared, command, given.metric, standings, signals)
                 worker.work(given.worker_of)
             standings.end()
-    except StudyError as mistake:
+    except SweepError as mistake:
         fail(str(mistake), mistake)
     except (ConnectionError, *UNREACHABLE) as failure:
         fail(str(failure), failure, status=1)
@@ -163,7 +163,7 @@ def check_trials(
 ) -> None:
     """Make the command of a trial ready with each end of each setting's range, and run none."""
     from perceptrons.space import ends, flags
-    from perceptrons.trial import check
+    from perceptrons.watched import check
 
     def in_space(line: str) -> str:
         about = [name for name in space if line.lstrip("-").startswith(name)]
@@ -176,9 +176,9 @@ def check_trials(
         check([*command, *flags(values)], given.metric, in_space)
 
 
-def join(given: argparse.Namespace, origins: "Origins", space: "Space") -> "Study":
+def join(given: argparse.Namespace, origins: "Origins", space: "Space") -> "Trials":
     from perceptrons.database import Database
-    from perceptrons.study import Study
+    from perceptrons.trials import Trials
 
     root = Path(str(origins.value("trainer.default_root_dir") or "."), runs.ROOT)
     url = given.storage or f"sqlite:///{root / given.name / 'sweep.db'}"
@@ -190,5 +190,5 @@ def join(given: argparse.Namespace, origins: "Origins", space: "Space") -> "Stud
         "metric": given.metric,
         "direction": given.direction,
     }
-    shared = Database(url), given.name, settings, space
-    return Study(*shared, given.pruner, given.retries, given.grace)
+    kept = Database(url), given.name, settings, space
+    return Trials(*kept, given.pruner, given.retries, given.grace)

@@ -15,8 +15,8 @@ from optuna import Trial
 from perceptrons import runs
 from perceptrons.space import flags, values_of
 from perceptrons.standings import Standings
-from perceptrons.study import Study
-from perceptrons.trial import Watch, run
+from perceptrons.trials import Trials
+from perceptrons.watched import Watch, run
 
 POLL = 0.5  # seconds between two looks at what others do
 
@@ -59,7 +59,7 @@ class Worker:
     """Runs trials in this process until none is left.
 
     Args:
-        study: Where they come from.
+        shared: Where they come from.
         command: Words of the command that they all are, but for those values.
         metric: What they are compared by.
         standings: Told of all that happens.
@@ -68,13 +68,13 @@ class Worker:
 
     def __init__(
         self,
-        study: Study,
+        shared: Trials,
         command: list[str],
         metric: str,
         standings: Standings,
         signals: Signals,
     ) -> None:
-        self.study, self.command, self.metric = study, command, metric
+        self.shared, self.command, self.metric = shared, command, metric
         self.standings, self.signals = standings, signals
 
     def work(self, parent: int | None = None) -> None:
@@ -87,9 +87,9 @@ class Worker:
             threading.Thread(target=end_with, args=(parent,), daemon=True).start()
         while True:
             more = self.step()
-            trials = self.study.trials()
+            trials = self.shared.all()
             self.standings.show(trials)
-            if not more and len(self.study.settled(trials)) >= self.standings.total:
+            if not more and len(self.shared.settled(trials)) >= self.standings.total:
                 return
             if not more:
                 time.sleep(POLL)
@@ -97,15 +97,15 @@ class Worker:
     def step(self) -> bool:
         """Run the next trial, if there is one."""
         self.signals.check()
-        trial = self.study.claim(self.standings.total)
+        trial = self.shared.claim(self.standings.total)
         if trial is None:
             return False
         try:
             self.signals.check()
-            with self.study.alive(trial):
-                self.study.finish(trial, run(self.words(trial), self.watch(trial)))
+            with self.shared.alive(trial):
+                self.shared.finish(trial, run(self.words(trial), self.watch(trial)))
         except SystemExit:
-            self.study.put_back(trial)
+            self.shared.put_back(trial)
             raise
         return True
 
@@ -114,7 +114,7 @@ class Worker:
             self.metric,
             self.signals.check,
             lambda directory: self.begin(trial, directory),
-            lambda *report: self.study.unpromising(trial, *report),
+            lambda *report: self.shared.unpromising(trial, *report),
         )
 
     def words(self, trial: Trial) -> list[str]:
@@ -124,22 +124,22 @@ class Worker:
         own = whose == self.identity(trial) and (left / "config.yaml").is_file()
         if own and not lives(trial.user_attrs.get("before")):
             return ["fit", "--resume", str(left)]
-        return [*self.command, *flags(values_of(self.study.space, trial.params))]
+        return [*self.command, *flags(values_of(self.shared.space, trial.params))]
 
     def begin(self, trial: Trial, directory: Path) -> None:
         """Let a trial and its run know of each other."""
-        self.study.note(trial, run=str(directory.resolve()), host=platform.node())
+        self.shared.note(trial, run=str(directory.resolve()), host=platform.node())
         record = runs.read_json(directory / "provenance.json")
         runs.write_json(directory / "provenance.json", {**record, "sweep": self.identity(trial)})
 
     def identity(self, trial: Trial) -> dict[str, Any]:
         """What tells a trial from those of all other sweeps; it keeps it when it is run again."""
-        number = self.study.first_number(trial)
-        return {"name": self.study.name, "id": self.study.id, "trial": number}
+        number = self.shared.first_number(trial)
+        return {"name": self.shared.name, "id": self.shared.id, "trial": number}
 
 
 def employ(
-    jobs: int, words: list[str], study: Study, standings: Standings, signals: Signals
+    jobs: int, words: list[str], shared: Trials, standings: Standings, signals: Signals
 ) -> None:
     """Have several processes work, and show how it goes until all have ended."""
     line = [sys.executable, "-m", __package__ or "", "sweep", *words, "--jobs=1"]
@@ -155,7 +155,7 @@ def employ(
     ]
     try:
         while any(process.poll() is None for process in processes):
-            standings.show(study.trials())
+            standings.show(shared.all())
             time.sleep(POLL)
             signals.check()
     finally:

@@ -17,7 +17,7 @@ from perceptrons.classifier import MEASURES, Classifier, NonFiniteLossError
 from perceptrons.cli import CLI
 from perceptrons.mistakes import choose, fail
 from perceptrons.preflight import callbacks_of
-from perceptrons.study import Ended
+from perceptrons.trials import Ended
 
 METRICS = tuple(f"{stage}/{name}" for stage in ("val", "train") for name in MEASURES)
 ERROR = "perceptrons: error: "
@@ -60,7 +60,7 @@ class Watch(Callback):
             trainer.should_stop = True
 
 
-class Trial(CLI):
+class Watched(CLI):
     """A command that is watched."""
 
     def __init__(self, words: list[str], watch: Watch) -> None:
@@ -133,7 +133,7 @@ def run(words: list[str], watch: Watch) -> Ended:
     said = StringIO()
     try:
         with redirect_stdout(StringIO()), redirect_stderr(said):
-            trial = Trial(words, watch)
+            watched = Watched(words, watch)
     except SystemExit as ended:
         if isinstance(ended.code, int) and ended.code > 2:
             raise
@@ -146,7 +146,7 @@ def run(words: list[str], watch: Watch) -> Ended:
         return Ended(reason=f"{type(failure).__name__}: {first}")
     finally:
         warn(said.getvalue())
-    value = measured(trial.trainer, watch.metric)
+    value = measured(watched.trainer, watch.metric)
     if value is None:
         return Ended(reason=f"{watch.metric} was never reported", final=True)
     return Ended(value)

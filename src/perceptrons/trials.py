@@ -1,4 +1,4 @@
-"""The study of a sweep: its trials, which any number of workers share.
+"""The trials of a sweep, which any number of workers share.
 
 Optuna keeps the trials and draws their values. What is added here makes the workers agree: under a
 lock one at a time looks for the next trial, so that there are never more than were asked for, and
@@ -28,7 +28,7 @@ from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from perceptrons.database import UNREACHABLE, Database, StudyError, patiently, why
+from perceptrons.database import UNREACHABLE, Database, SweepError, patiently, why
 from perceptrons.sampling import draw
 from perceptrons.space import Choices, Range, Space, size
 
@@ -55,12 +55,12 @@ class Ended(NamedTuple):
     final: bool = False
 
 
-class Study:
-    """A study, made or joined.
+class Trials:
+    """The trials of a sweep, made or joined.
 
     Args:
-        database: Where it is kept.
-        name: Its name.
+        database: Where they are kept.
+        name: The sweep's name.
         settings: What all its trials have in common, which stays as it was at first.
         space: What the trials' own settings may be.
         pruner: A name in ``PRUNERS``.
@@ -68,7 +68,7 @@ class Study:
         grace: Seconds without a sign of life after which a worker is taken for dead.
 
     Raises:
-        StudyError: If the database cannot be reached, or its study has other settings.
+        SweepError: If the database cannot be reached, or its sweep of that name has other settings.
     """
 
     def __init__(
@@ -97,15 +97,15 @@ class Study:
                 )
                 self.id = self.joined()
         except (*UNREACHABLE, OSError, ImportError, RuntimeError) as failure:
-            raise StudyError(f"storage={database.place!r}: {why(failure)}") from failure
+            raise SweepError(f"storage={database.place!r}: {why(failure)}") from failure
 
     def joined(self) -> str:
-        """The study's own id, once its settings are found to be these."""
+        """The sweep's own id, once its settings are found to be these."""
         known = self.study.user_attrs
         for key, value in json.loads(json.dumps(self.settings, default=str)).items():
             if known.get(key, value) != value:
-                raise StudyError(
-                    f"name={self.name!r}: the study of this name in {self.database.place} has"
+                raise SweepError(
+                    f"name={self.name!r}: the sweep of this name in {self.database.place} has"
                     f" another {key}; choose another name"
                 )
             if key not in known:
@@ -117,8 +117,8 @@ class Study:
     def close(self) -> None:
         self.storage.engine.dispose()
 
-    def trials(self) -> list[FrozenTrial]:
-        """All trials, by number."""
+    def all(self) -> list[FrozenTrial]:
+        """All of them, by number."""
         return patiently(self.study.get_trials)
 
     def settled(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
@@ -140,9 +140,9 @@ class Study:
     def claim_now(self, total: int) -> optuna.Trial | None:
         with self.database.locked(self.name):
             self.fail_abandoned()
-            for failed in self.to_retry(self.trials()):
+            for failed in self.to_retry(self.all()):
                 self.retry(failed)
-            trials = self.trials()
+            trials = self.all()
             made = [trial for trial in trials if not earlier(trial)]
             waiting = any(trial.state == WAITING for trial in trials)
             if len(made) >= total and not waiting:
@@ -160,7 +160,7 @@ class Study:
     def fail_abandoned(self) -> None:
         """Fail the trials of workers that are dead."""
         optuna.storages.fail_stale_trials(self.study)
-        for trial in self.trials():
+        for trial in self.all():
             if trial.state == RUNNING and "worker" not in trial.user_attrs:  # it died in a claim
                 self.study.tell(trial.number, state=FAIL)
 
