@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, StepLR
 from torchmetrics import Metric
 
-from perceptrons.classifier import LOSSES, MEASURED, Classifier, Gradients, Loss, NonFiniteLossError
+from perceptrons.classifier import Classifier, Gradients, NonFiniteLossError
 from perceptrons.data import Blobs, Gates
 from perceptrons.fused import fuse
+from perceptrons.losses import LOSSES, MEASURED, Loss
 from perceptrons.network import MLP, Perceptron
 from perceptrons.predictions import columns, predict
 from perceptrons.tables import TableData

@@ -32,7 +32,7 @@ from outcome import checkpoint, differences, outcome, points
 from torch import nn
 
 from perceptrons.data import Gates
-from perceptrons.loader import Table, TableLoader
+from perceptrons.loader import Rows, TableLoader
 
 RUN = Path("lightning_logs", "r", "version_0")
 FILE = RUN / "checkpoints" / "last.ckpt"
@@ -79,7 +79,7 @@ class Draws(Callback):
 class SlowLoader(TableLoader):
     """Hands out a batch, and then nothing for longer than any test waits."""
 
-    def __iter__(self) -> Iterator[Table]:
+    def __iter__(self) -> Iterator[Rows]:
         for batch in super().__iter__():
             yield batch
             print("waiting")
@@ -396,6 +396,26 @@ def test_another_setting_is_refused_and_the_run_left_alone(
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("end", ["--trainer.max_epochs 1", "--trainer.max_steps 3"])
+def test_a_run_is_not_ended_before_where_it_is(command: Command, run: Path, end: str) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    line = error_line(command(f"{RESUME} {end}"), 2)
+    assert re.search(r": trainer.max_\w+=\d: the checkpoint has done \d+ already$", line)
+    error_line(command(f"fit --config configs/xor.yaml --ckpt_path {run} {end}"), 2)
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_a_run_gone_on_with_in_its_first_second_has_its_curve_in_order(command: Command) -> None:
+    while time.time() % 1 > 0.3:
+        time.sleep(0.01)
+    assert command(f"fit --config configs/xor.yaml --name r {SHORT}").status == 0
+    (first,) = RUN.glob("events*")
+    # a process with a lower number comes first by name
+    first.rename(first.with_name(re.sub(r"\.\d+\.\d+$", ".99999999.0", first.name)))
+    assert command(f"{RESUME} --trainer.max_epochs 4").status == 0
+    assert [step for step, _ in points(RUN)["val/loss"]] == [0, 20, 40, 60, 80]
+
+
 def test_a_resumed_run_has_the_random_numbers_that_were_next(command: Command) -> None:
     fit = f"fit --config configs/xor.yaml --name r {SHORT} --trainer.callbacks+=test_resume.Draws"
     assert command(f"{fit} --trainer.max_epochs 4").status == 0
@@ -514,7 +534,7 @@ def test_a_truncated_last_checkpoint_is_passed_over_and_said_to_be(
         passed_over
         == f"passed over {str(FILE)!r}: is cut short, or no checkpoint, or would run code"
     )
-    assert taken == f"taken instead: {run / 'checkpoints' / 'best.ckpt'}"
+    assert taken == f"checkpoint: {run / 'checkpoints' / 'best.ckpt'}"
 
 
 def test_an_earlier_run_stands_in_for_one_with_nothing_readable(
@@ -527,7 +547,7 @@ def test_an_earlier_run_stands_in_for_one_with_nothing_readable(
     tested = command("test --config configs/xor.yaml --name r --ckpt_path last")
     assert tested.status == 0
     assert tested.out.count("passed over") == 2
-    assert f"taken instead: {FILE}" in tested.out
+    assert f"checkpoint: {FILE}" in tested.out
 
 
 def test_a_run_with_a_truncated_last_checkpoint_goes_on_from_its_best(tmp_path: Path) -> None:

@@ -253,11 +253,8 @@ def test_what_fails_is_run_again_with_the_same_values(swept: Swept) -> None:
     made = trials(file_url(Path()))
     states = [TrialState.FAIL, TrialState.FAIL, TrialState.COMPLETE]
     assert [trial.state for trial in made] == states
-    assert [trial.user_attrs.get("reason") for trial in made] == [
-        "RuntimeError: out of order",
-        "RuntimeError: out of order",
-        None,
-    ]
+    reasons = [trial.user_attrs.get("reason", "") for trial in made]
+    assert ["out of order" in reason for reason in reasons] == [True, True, False]
     assert len({trial.params["model.optimizer.lr"] for trial in made}) == 1
     assert "1 trials: 1 complete" in ended.out
 

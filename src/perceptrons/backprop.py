@@ -18,7 +18,8 @@ and each layer gives it to the one before, by the chain rule through z = a W^T +
     dL/dW = delta^T a      dL/db = sum of delta over the rows      delta_before = (delta W) f'(z)
 
 Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``; a delta is shaped as its z, a gradient as its
-parameter.
+parameter. Replicas are a last dimension of all of them, and each has the gradient it would have
+alone.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from perceptrons.network import MLP
+from perceptrons.network import MLP, ReplicaLinear, beside_outputs
 
 # f'(z) from a = f(z): the value of each of these activations tells its slope
 SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
@@ -39,8 +40,13 @@ SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
 }
 
 
+def numbers(y: Tensor) -> int:
+    """How many numbers a loss is the mean of."""
+    return y.shape[0] * y.shape[1]
+
+
 def bce_delta(logits: Tensor, y: Tensor) -> Tensor:
-    return (torch.sigmoid(logits) - y) / y.numel()
+    return (torch.sigmoid(logits) - y) / numbers(y)
 
 
 def cross_entropy_delta(logits: Tensor, y: Tensor) -> Tensor:
@@ -49,7 +55,7 @@ def cross_entropy_delta(logits: Tensor, y: Tensor) -> Tensor:
 
 def mse_delta(logits: Tensor, y: Tensor) -> Tensor:
     p = torch.sigmoid(logits)
-    return (p - y) * p * (1 - p) * (2 / y.numel())
+    return (p - y) * p * (1 - p) * (2 / numbers(y))
 
 
 DELTAS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -75,14 +81,28 @@ def gradients(network: MLP, x: Tensor, y: Tensor, loss: str) -> tuple[Tensor, li
         inputs.append(activation(linear(inputs[-1])))
     logits: Tensor = last(inputs[-1])
 
-    delta = DELTAS[loss](logits, y)
+    delta = DELTAS[loss](logits, y if logits.ndim == y.ndim else y[:, :, None])
     backwards: list[Tensor] = []  # from the last parameter to the first
     for layer in range(len(inputs) - 1, -1, -1):
-        linear = cast(nn.Linear, layers[2 * layer])
+        linear = cast(nn.Linear | ReplicaLinear, layers[2 * layer])
         if linear.bias is not None:
             backwards.append(delta.sum(0))
-        backwards.append(delta.mT @ inputs[layer])
+        backwards.append(weight_gradient(linear, inputs[layer], delta))
         if layer:
             slope = SLOPES[type(layers[2 * layer - 1])]
-            delta = (delta @ linear.weight) * slope(inputs[layer])
+            delta = delta_before(linear, delta) * slope(inputs[layer])
     return logits, backwards[::-1]
+
+
+def weight_gradient(linear: nn.Linear | ReplicaLinear, a: Tensor, delta: Tensor) -> Tensor:
+    """``delta^T a``, shaped as the layer has its weights."""
+    if isinstance(linear, nn.Linear):
+        return delta.mT @ a
+    return (beside_outputs(a) * delta[:, None]).sum(0)
+
+
+def delta_before(linear: nn.Linear | ReplicaLinear, delta: Tensor) -> Tensor:
+    """``delta W``."""
+    if isinstance(linear, nn.Linear):
+        return delta @ linear.weight
+    return (linear.weight * delta[:, None]).sum(2)

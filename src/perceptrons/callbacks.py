@@ -1,5 +1,6 @@
 """What to watch while it trains."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import lightning as L
 from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+
+FORMATS = {"loss": ".6f", "accuracy": "7.2%", "solved": "7.2%"}
 
 
 class RunLogger(TensorBoardLogger):
@@ -19,6 +22,9 @@ class RunLogger(TensorBoardLogger):
 
     def __init__(self, directory: Path, purge: int | None = None) -> None:
         super().__init__(directory, "", "", default_hp_metric=False, purge_step=purge)
+        # TensorBoard reads the files of events by name, in which there are whole seconds
+        if any(directory.glob(f"events.out.tfevents.{int(time.time())}.*")):
+            time.sleep(1 - time.time() % 1)
 
     def save(self) -> None:
         # without Lightning's hparams.yaml: config.yaml has it all
@@ -31,6 +37,11 @@ class Report(Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if trainer.state.fn == "fit":
             pl_module.print(f"Epoch: {progress(trainer)} {summary(pl_module.measured)}")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if not trainer.enable_validation:
+            pl_module.report()
+            self.on_validation_end(trainer, pl_module)
 
 
 def progress(trainer: Any) -> str:
@@ -51,10 +62,10 @@ def progress(trainer: Any) -> str:
 def summary(measured: dict[str, float]) -> str:
     """Loss and accuracy of the training rows, then of the validation rows where they are others."""
     train, val = (
-        [measured[name] for name in (f"{stage}/loss", f"{stage}/accuracy") if name in measured]
+        {name: measured[f"{stage}/{name}"] for name in FORMATS if f"{stage}/{name}" in measured}
         for stage in ("train", "val")
     )
-    shown = "Loss: {:.6f} Accuracy: {:7.2%}".format(*train) if train else ""
-    if val and val != train:
-        shown += " Val loss: {:.6f} Val accuracy: {:7.2%}".format(*val)
-    return shown.strip()
+    said = [f"{name.capitalize()}: {value:{FORMATS[name]}}" for name, value in train.items()]
+    if val != train:
+        said += [f"Val {name}: {value:{FORMATS[name]}}" for name, value in val.items()]
+    return " ".join(said)

@@ -48,10 +48,17 @@ def read(path: Path) -> dict[str, Any]:
     except Exception as mistake:  # torch raises nearly anything here
         kind = "empty" if path.stat().st_size == 0 else "cut short, or no checkpoint"
         raise CheckpointError(f"{str(path)!r}: is {kind}, or would run code") from mistake
-    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
-    if not state or not all(name.startswith("net.") for name in state):
+    if not ours(checkpoint):
         raise CheckpointError(f"{str(path)!r}: is a checkpoint of another program")
     return cast(dict[str, Any], checkpoint)
+
+
+def ours(checkpoint: Any) -> bool:
+    """Whether a checkpoint's content has the outline of this program's."""
+    content = checkpoint if isinstance(checkpoint, dict) else {}
+    kinds = {"state_dict": dict, "settings": dict, "global_step": int}
+    shaped = all(isinstance(content.get(name), kind) for name, kind in kinds.items())
+    return shaped and any(str(name).startswith("net.") for name in content["state_dict"])
 
 
 def find(asked: str, root: Path, name: str | None) -> tuple[Path, list[str]]:

@@ -5,27 +5,30 @@ Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``, logits ``(rows, outputs)``.
 
 import math
 import sys
-from collections.abc import Callable
-from typing import Any, Literal, cast, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import lightning as L
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
-from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
+from torchmetrics import Metric
 
 from perceptrons import backprop
+from perceptrons.blocks import Blocks, by_autograd, by_hand
+from perceptrons.losses import LOSSES, MEASURED, Loss, LossFunction, check_loss
+from perceptrons.measures import accuracy_of_each, all_right, loss_of_each, metrics
 from perceptrons.network import MLP
+from perceptrons.optimizers import check_alone, optimizer_of, segments
 from perceptrons.predictions import Prediction, predict
+from perceptrons.rules import rule_of
+
+if TYPE_CHECKING:
+    from perceptrons.compiled import Compiled
 
 Batch = tuple[Tensor, Tensor]
-Loss = Literal["bce", "mse", "cross_entropy"]
 Gradients = Literal["autograd", "by_hand"]
-STAGES = ("train", "val", "test")
-MEASURES = ("loss", "accuracy")
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -34,31 +37,6 @@ class NonFiniteLossError(ArithmeticError):
     def __init__(self, update: int, rate: float) -> None:
         where = f"at update {update}, learning rate {rate:g}"
         super().__init__(f"the loss is not finite {where}: try a lower one")
-
-
-def mse(logits: Tensor, y: Tensor) -> Tensor:
-    """Squared error of the probabilities, mean over rows and outputs."""
-    return F.mse_loss(torch.sigmoid(logits), y)
-
-
-def measured_bce(logits: Tensor, y: Tensor) -> Tensor:
-    """Binary cross entropy of targets 0 or 1, mean over rows and outputs.
-
-    As -log p from the probabilities, for so the published figures were measured: they carry its
-    rounding, a few units in the fifth digit. Where p is too near 0 or 1 for that, from the logits.
-    What is trained on is torch's, from the logits: its gradient (p - y) / n is exact, but its value
-    loses as many digits to cancellation once the network is sure.
-    """
-    from_p = F.binary_cross_entropy(torch.sigmoid(logits), y, reduction="none")
-    return torch.where(logits.abs() < 8, from_p, F.softplus((1 - 2 * y) * logits)).mean()
-
-
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "bce": F.binary_cross_entropy_with_logits,
-    "mse": mse,
-    "cross_entropy": F.cross_entropy,
-}
-MEASURED = LOSSES | {"bce": measured_bce}
 
 
 class Classifier(L.LightningModule):
@@ -75,10 +53,14 @@ class Classifier(L.LightningModule):
             ``lightning.pytorch.cli.ReduceLROnPlateau``, at the end of each epoch.
         bias_lr_factor: Learning rate of the biases, as a multiple of the weights'.
         gradients: ``autograd``, or ``by_hand`` for the chain rule as ``backprop.py`` has it.
+        lr_grid: Learning rates to train with at once, in place of the optimizer's own: each with
+            all of the network's replicas.
+        compile: Whether to make several updates in one function, compiled by ``torch.compile``.
 
     Raises:
         ValueError: If the loss does not fit the classes, a learning rate is not above 0 and finite,
-            or the gradients of the network or the loss are not written out by hand.
+            the gradients of the network or the loss are not written out by hand, or something
+            asked for would couple the replicas.
     """
 
     # this hook looks at all the updates since it was called last, so they may be fused
@@ -94,6 +76,8 @@ class Classifier(L.LightningModule):
         scheduler: LRSchedulerCallable | None = None,
         bias_lr_factor: float = 1.0,
         gradients: Gradients = "autograd",
+        lr_grid: Sequence[float] = (),
+        compile: bool = False,  # noqa: A002  the user's word for it
     ) -> None:
         super().__init__()
         if _given_hyperparameters.get():
@@ -104,12 +88,21 @@ class Classifier(L.LightningModule):
         self.net, self.classes, self.gradients = net, classes, gradients
         self.loss_name = loss if isinstance(loss, str) else type(loss).__name__
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
-        self.measured_loss = MEASURED.get(self.loss_name, self.loss)
-        self.measures = nn.ModuleDict({f"{stage}/loss": MeanMetric() for stage in STAGES})
-        self.measures.update({f"{stage}/accuracy": accuracy(classes) for stage in STAGES})
+        self.lr_grid, self.compile_updates = [*lr_grid], compile
+        if lr_grid:
+            check_grid(net, lr_grid)
+            cast(MLP, net).repeat(len(lr_grid))
+        self.replicas: int | None = getattr(net, "replicas", None)
+        self.measures = metrics(classes, self.replicas)
         self.measured: dict[str, float] = {}
+        # of each replica what was measured; of it, or of each output, whether all rows are right
+        self.of_each: dict[str, Tensor] = {}
+        self.all_right: dict[str, Tensor] = {}
+        self.fresh_right: dict[str, list[Tensor]] = {}
         # of the updates since the last look: loss, learning rate, number in the epoch
         self.steps: list[tuple[Tensor, float, int]] = []
+        self._blocks: dict[int, Blocks] = {}
+        self._compiled: Compiled | None = None
         self.derivatives: list[Tensor] = []  # of the last update, where they are made by hand
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.bias_lr_factor = bias_lr_factor
@@ -120,6 +113,10 @@ class Classifier(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
+        if self.replicas is not None:
+            # thousands of losses are not kept: reports find those that are not finite
+            loss, self.derivatives = self.blocks(len(x)).gradients(x, y)
+            return loss
         if self.gradients == "by_hand":
             net = cast(MLP, self.net)
             logits, self.derivatives = backprop.gradients(net, x, y, self.loss_name)
@@ -130,13 +127,37 @@ class Classifier(L.LightningModule):
         return loss
 
     def backward(self, loss: Tensor) -> None:
-        if self.gradients == "autograd":
+        if self.replicas is None and self.gradients == "autograd":
             return super().backward(loss)
-        for parameter, derivative in zip(self.net.parameters(), self.derivatives, strict=True):
-            parameter.grad = derivative
+        batches = self.trainer.accumulate_grad_batches
+        given = [gradient / batches if batches > 1 else gradient for gradient in self.derivatives]
+        pieces = [gradient.chunk(len(self.owners), -1) for gradient in given]
+        for at, owners in enumerate(self.owners):
+            for weight, piece in zip(owners.values(), pieces, strict=True):
+                weight.grad = piece[at] if weight.grad is None else weight.grad + piece[at]
         return None
 
+    def blocks(self, rows: int) -> Blocks:
+        """The network's weights in blocks, for batches of some number of rows."""
+        if rows not in self._blocks:
+            net, segment = self.net, self.replicas and self.replicas // len(self.owners)
+            gradient = by_autograd(net, self.loss)
+            if self.gradients == "by_hand":
+                gradient = by_hand(cast(MLP, net), self.loss_name, self.loss)
+            self._blocks[rows] = Blocks(net, gradient, rows, segment)
+        return self._blocks[rows]
+
+    def at_once(self, rows: int) -> "Compiled | None":
+        """What makes several updates at once, where that is asked for."""
+        if self.compile_updates and self._compiled is None:
+            from perceptrons.compiled import Compiled  # takes a second
+
+            self._compiled = Compiled(self.blocks(rows), self.trainer.optimizers[0], self.owners)
+        return self._compiled
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if not self.steps:
+            return
         losses = torch.stack([loss for loss, _, _ in self.steps])
         finite = losses.isfinite()
         if not finite.all():
@@ -148,15 +169,12 @@ class Classifier(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         self.measure(self.validated[dataloader_idx], batch)
-        if self.trainer.state.fn != "fit":
-            self.hand_over(self.validated[dataloader_idx])
 
     def on_validation_epoch_end(self) -> None:
         self.report()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.measure("test", batch)
-        self.hand_over("test")
 
     def on_test_epoch_end(self) -> None:
         self.report()
@@ -165,7 +183,17 @@ class Classifier(L.LightningModule):
         return predict(batch[0], self.net(batch[0]), self.classes)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer()
+        named = dict(self.named_parameters())  # a loss of the user's may have some too
+        self.owners = segments(named, max(1, len(self.lr_grid)))
+        self._blocks.clear()
+        self._compiled = None
+        optimizer = optimizer_of(
+            self.make_optimizer, self.owners, self.lr_grid, self.bias_lr_factor
+        )
+        if self.replicas is not None:
+            check_alone(optimizer)
+        if self.compile_updates:
+            rule_of(optimizer)  # which there must be
         self.rates = optimizer.param_groups
         self.given = [{**group, "params": None} for group in optimizer.param_groups]
         if self.make_scheduler is None:
@@ -175,6 +203,8 @@ class Classifier(L.LightningModule):
         if isinstance(scheduler, ReduceLROnPlateau):
             how = {"scheduler": scheduler, "monitor": scheduler.monitor, "frequency": sys.maxsize}
             self.monitors = (scheduler.monitor,)
+            if self.replicas is not None:
+                raise ValueError("scheduler: ReduceLROnPlateau couples the replicas")
         elif isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             raise ValueError("scheduler: has nothing to monitor; use lightning.pytorch.cli's")
         return {"optimizer": optimizer, "lr_scheduler": how}
@@ -192,33 +222,42 @@ class Classifier(L.LightningModule):
         loaders = self.trainer.val_dataloaders
         return list(loaders) if isinstance(loaders, dict) else ["val"]
 
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits, of a batch as large as there are replicas for."""
+        return self(x) if self.replicas is None else self.blocks(len(x)).logits(x)
+
     def measure(self, stage: str, batch: Batch) -> None:
         """Take a batch into a stage's loss and accuracy."""
         x, y = batch
-        logits = self.net(x)
-        loss, right = self.measured_loss(logits, y), self.answers(y)
-        measures = {name: cast(Metric, self.measures[f"{stage}/{name}"]) for name in MEASURES}
-        measures["loss"].update(loss, weight=len(x))
-        measures["accuracy"].update(predict(x, logits, self.classes).classes, right)
-
-    def hand_over(self, stage: str) -> None:
-        """Let Lightning log and show a stage's measures, as it does well but while fitting."""
-        names = [f"{stage}/{name}" for name in MEASURES]
-        measures = {name: cast(Metric, self.measures[name]) for name in names}
-        self.log_dict(measures, on_step=False, on_epoch=True, add_dataloader_idx=False)
+        logits, right = self.logits(x), self.answers(y)
+        given = predict(x, logits, self.classes).classes
+        if self.replicas is not None or right.shape[1] > 1:
+            self.fresh_right.setdefault(stage, []).append(all_right(given, right))
+        measures = cast(dict[str, Metric], self.measures)
+        loss = loss_of_each(self.measured_loss, logits, y)
+        measures[f"{stage}/loss"].update(loss, weight=len(x))
+        if self.replicas is None:
+            measures[f"{stage}/accuracy"].update(given, right)
+        else:
+            measures[f"{stage}/accuracy"].update(accuracy_of_each(given, right), weight=len(x))
 
     def report(self) -> None:
         """Note all that was measured since the last report, in one place for all who read it."""
         measures = {name: cast(Metric, measure) for name, measure in self.measures.items()}
         fresh = {name: measure for name, measure in measures.items() if measure.update_called}
-        self.measured = {name: measure.compute().item() for name, measure in fresh.items()}
+        self.of_each = {name: measure.compute() for name, measure in fresh.items()}
+        self.measured = {name: mean(of_each) for name, of_each in self.of_each.items()}
+        self.all_right = {name: torch.stack(rows).all(0) for name, rows in self.fresh_right.items()}
+        self.fresh_right.clear()
+        for stage, solved in self.all_right.items():
+            self.measured[f"{stage}/solved"] = solved.double().mean().item()
+        self.log_dict(self.measured, logger=self.trainer.state.fn != "fit")
         if self.trainer.state.fn != "fit":
             return
         for measure in fresh.values():
             measure.reset()
         if not all(map(math.isfinite, self.measured.values())):
             raise NonFiniteLossError(self.global_step + 1, self.rates[0]["lr"])
-        self.log_dict(self.measured, logger=False)
         for logger in self.loggers:
             # not by log_dict, which would be an update early: Lightning counts it only after this
             logger.log_metrics(self.measured, self.global_step)
@@ -228,41 +267,31 @@ class Classifier(L.LightningModule):
         """Right classes: 0 or 1 for each output ``(rows, outputs)``, or a number ``(rows, 1)``."""
         return y.int() if self.classes == 2 else y.argmax(1, keepdim=True)
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        named = list(self.net.named_parameters())
-        apart = self.bias_lr_factor != 1
-        biases = [weight for name, weight in named if apart and name.endswith("bias")]
-        weights = [weight for name, weight in named if not (apart and name.endswith("bias"))]
-        try:
-            optimizer = self.make_optimizer(weights)
-        except ValueError as mistake:
-            raise ValueError(f"optimizer: {mistake}") from mistake
-        if biases:
-            rate = optimizer.param_groups[0]["lr"] * self.bias_lr_factor
-            optimizer.add_param_group({"params": biases, "lr": rate})
-        for group in optimizer.param_groups:
-            if not 0 < group["lr"] < math.inf:
-                raise ValueError(f"lr={group['lr']}: a learning rate is above 0 and finite")
-        return optimizer
+    @property
+    def measured_loss(self) -> LossFunction:
+        """The loss as reports give it."""
+        return MEASURED.get(self.loss_name, self.loss)
 
 
-def accuracy(classes: int) -> Metric:
-    """Share of right answers, each output of each row counting as one."""
-    return BinaryAccuracy() if classes == 2 else MulticlassAccuracy(classes, average="micro")
+def mean(of_each: Tensor) -> float:
+    """Mean over replicas, without those that have gone beyond all numbers."""
+    finite = of_each.reshape(-1)
+    finite = finite[finite.isfinite()] if of_each.ndim else finite
+    return finite.mean().item()
 
 
-def check_loss(classes: int, loss: str | nn.Module) -> None:
-    fitting = ("bce", "mse") if classes == 2 else ("cross_entropy",)
-    if isinstance(loss, str) and loss not in LOSSES:
-        raise ValueError(f"loss={loss!r}: choose one of {', '.join(LOSSES)}")
-    if isinstance(loss, str) and loss not in fitting:
-        raise ValueError(f"loss={loss!r}: {classes} classes take {' or '.join(fitting)}")
+def check_grid(net: nn.Module, rates: Sequence[float]) -> None:
+    if not all(0 < rate < math.inf for rate in rates):
+        raise ValueError(f"lr_grid={[*rates]}: every learning rate must be above 0 and finite")
+    if not isinstance(net, MLP) or net.replicas is None:
+        raise ValueError(f"lr_grid={[*rates]}: needs a Perceptron or MLP with replicas")
 
 
 def check_gradients(net: nn.Module, loss: str | nn.Module, gradients: str) -> None:
     if gradients not in get_args(Gradients):
         raise ValueError(f"gradients={gradients!r}: choose one of {', '.join(get_args(Gradients))}")
-    if gradients == "by_hand" and not (isinstance(net, MLP) and isinstance(loss, str)):
+    written = isinstance(net, MLP) and type(net).forward is MLP.forward and isinstance(loss, str)
+    if gradients == "by_hand" and not written:
         name = loss if isinstance(loss, str) else type(loss).__name__
         raise ValueError(
             f"gradients='by_hand': not written out for {type(net).__name__} with {name}, only for"

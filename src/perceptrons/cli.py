@@ -1,11 +1,12 @@
 """The command line: one LightningCLI, which knows every room, and ``main``."""
 
 import os
-import re
 import secrets
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,20 @@ os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 import lightning as L
 import torch
 import yaml
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from perceptrons import checkpoints, commands, runs
+from perceptrons import checkpoints, commands, runs, study
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.commands import COMMANDS
+from perceptrons.configs import as_flags
+from perceptrons.failures import line_of
 from perceptrons.fused import Stopped, fuse
 from perceptrons.mistakes import fail
-from perceptrons.parser import Origins, Parser, as_flags, said_by_class
-from perceptrons.predictions import Prediction, columns
+from perceptrons.origins import Origins
+from perceptrons.parser import Parser
+from perceptrons.predictions import Prediction, columns, numbered
 from perceptrons.preflight import (
     callbacks_of,
     check_fits,
@@ -34,10 +37,14 @@ from perceptrons.preflight import (
     check_settings,
     import_files,
     quiet,
+    renew_defaults,
     threads_for,
+    told_by,
 )
-from perceptrons.resume import FREE, start, stoppable
+from perceptrons.raised import Maker
+from perceptrons.resume import FREE, check_end, start, stoppable
 from perceptrons.tables import TableData
+from perceptrons.trial import try_update
 
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
@@ -73,6 +80,11 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
         None,
         "Threads to compute with. null: 1 for a batch too small to share out, or else torch's.",
     ),
+    "replica": (
+        str | None,
+        None,
+        "With --ckpt_path of a study: this replica alone, best or a number from 0.",
+    ),
     "resume": (
         str | None,
         None,
@@ -93,7 +105,7 @@ class CLI(LightningCLI):
     def __init__(self, args: list[str] | None = None) -> None:
         words = list(sys.argv[1:] if args is None else args)
         self.verb = next((word for word in words if word in self.subcommands()), None)
-        Parser.origins = self.origins = Origins(words)
+        self.origins = Origins(words)
         import_files()
         started = start(self.origins)
         self.directory, self.resumed = started.directory, started.resumed
@@ -113,6 +125,9 @@ class CLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         # weights_only: checkpoints are always read without running code
         return {verb: skip | {"weights_only"} for verb, skip in LightningCLI.subcommands().items()}
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        return super().init_parser(origins=self.origins, **kwargs)
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
@@ -138,7 +153,9 @@ class CLI(LightningCLI):
             ("outputs", "net.init_args.outputs"),
             ("classes", "classes"),
         ):
-            parser.link_arguments(f"data.{source}", f"model.{target}", apply_on="instantiate")
+            told = partial(told_by, name=source)
+            told.__name__ = f"{source} of "  # type: ignore[attr-defined]  # for the help
+            parser.link_arguments("data", f"model.{target}", told, apply_on="instantiate")
 
     @property
     def settings(self) -> Any:
@@ -149,23 +166,54 @@ class CLI(LightningCLI):
         seed = self.settings.seed_everything
         seed = secrets.randbelow(2**32) if seed is True else seed
         if seed is False or not 0 <= seed < 2**32:
-            fail(f"seed_everything={seed}: must be from 0 to {2**32 - 1}, or true")
+            given = "false" if seed is False else seed
+            self.origins.refuse(f"seed_everything={given}: must be from 0 to {2**32 - 1}, or true")
         self.settings.seed_everything = L.seed_everything(seed, workers=True, verbose=False)
 
     def before_instantiate_classes(self) -> None:
+        renew_defaults(self.settings, self.origins)
         check_settings(self.settings, self.origins)
+        if "init_args" not in self.settings.model.net:  # Lightning notes there what comes linked
+            self.settings.model.net.init_args = type(self.settings)()
+        ends = self.origins.give("trainer.max_steps") or self.origins.give("trainer.max_time")
+        if ends and not self.origins.give("trainer.max_epochs"):
+            self.settings.trainer.max_epochs = -1
+        if self.subcommand != "fit" and not self.settings.ckpt_path:
+            print("no --ckpt_path: these are the initial weights, as the seed draws them")
 
     def instantiate_classes(self) -> None:
+        maker = Maker()
         try:
+            self.parser.add_instantiator(maker, object)
             super().instantiate_classes()
             check_monitors(self.trainer, self.model)
             check_fits(self.settings.get("ckpt_path"), self.model)
+            if self.subcommand == "fit":
+                try_update(self.model, self.datamodule, self.trainer)
             threads = self.settings.threads or threads_for(self.datamodule, self.model)
-        except (ValueError, TypeError, MisconfigurationException) as mistake:
-            fail(self.located(str(mistake)), mistake)
+            self.study = self.made_study()
+        except Exception as failure:  # a class of the user's or a library's may raise anything
+            failure = maker.refused(failure)
+            fail(line_of(failure, self.settings, self.origins), failure)
         fuse(self.trainer)
         if threads:
             torch.set_num_threads(threads)
+
+    def made_study(self) -> study.Study | None:
+        """What follows the replicas, where there are some, each of which has its own rows."""
+        if self.model.replicas is None:
+            return None
+        by_norm = self.trainer.gradient_clip_algorithm != "value"
+        if self.trainer.gradient_clip_val and by_norm:
+            clip = f"gradient_clip_val={self.trainer.gradient_clip_val}"
+            apart = "gradient_clip_algorithm: value keeps them apart"
+            raise ValueError(f"{clip}: a norm of all gradients couples the replicas; {apart}")
+        made = study.Study()
+        callbacks_of(self.trainer).insert(0, made)
+        if isinstance(self.datamodule, TableData):
+            seeds = self.model.net.seeds
+            self.datamodule.replicas, self.datamodule.copies = seeds, self.model.replicas // seeds
+        return made
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         plugins = self.settings.trainer.plugins or []
@@ -176,17 +224,6 @@ class CLI(LightningCLI):
         if self.settings.trainer.enable_checkpointing is False:
             self._parser(self.subcommand).callback_keys.clear()
         return super().instantiate_trainer(**kwargs)
-
-    def located(self, message: str) -> str:
-        """A message that starts with a setting's name, with the path before it and its file."""
-        said = said_by_class(message)
-        name = re.split("[=:]", said, maxsplit=1)[0]
-        paths = [path.replace("init_args.", "") for path in self.settings.keys(branches=True)]
-        # jsonargparse wraps what a data class says, and only that
-        paths.sort(key=lambda path: path.startswith("data.") != (said != message))
-        path = next((path for path in paths if path.rpartition(".")[2] == name), name)
-        line = path.removesuffix(name) + said
-        return line + self.origins.of(line)
 
     def _run_subcommand(self, subcommand: str) -> None:
         there_before = self.directory is not None
@@ -203,58 +240,69 @@ class CLI(LightningCLI):
             fail(str(failure), failure, status=1)
         except OSError as failure:
             fail(f"{failure.strerror or failure}: {failure.filename or self.directory}", failure, 1)
-        except (ValueError, MisconfigurationException) as mistake:
-            if self.trainer.fit_loop.epoch_loop.running:
-                raise
-            if self.directory and not there_before:  # the run never started
+        except Exception as failure:
+            running = self.trainer.fit_loop.epoch_loop.running
+            if self.directory and not (there_before or running):  # the run never started
                 shutil.rmtree(self.directory)
-            fail(self.located(str(mistake)), mistake)
+            line = line_of(failure, self.settings, self.origins)
+            fail(line, failure, status=1 if running else 2)
 
     def open_run(self) -> None:
-        """Make the run's directory, where it is not there yet, and lead there what is written."""
-        if self.directory is None:
-            self.settings.name = self.origins.name() or "run"
-            root = Path(self.trainer.default_root_dir, runs.ROOT)
-            self.directory = runs.new_run(root, runs.checked(self.settings.name))
-            self.record()
-        elif self.resumed:
-            runs.extend(self.directory, self.origins.all_words, self.origins.given(FREE))
-        file, done = self.settings.ckpt_path, 0
-        if file:
-            done = checkpoints.read(Path(file))["global_step"]
+        """Lead what is written to the run's directory, which is made where it is not there yet."""
+        file = self.settings.ckpt_path
+        checkpoint = checkpoints.read(Path(file)) if file else {}
+        self.done = checkpoint.get("global_step", 0)
+        if checkpoint and self.subcommand == "fit":
+            check_end(self.settings.trainer, checkpoint)
+        directory = self.directory = self.directory or self.new_run()
+        if self.resumed:
+            runs.extend(directory, self.origins.all_words, self.origins.given(FREE))
         if self.settings.trainer.logger in (None, True):
-            purge = done + bool(file) if self.resumed else None
-            self.trainer.loggers = [RunLogger(self.directory, purge)]
+            purge = self.done + bool(file) if self.resumed else None
+            self.trainer.loggers = [RunLogger(directory, purge)]
         for saver in self.trainer.checkpoint_callbacks:
             if isinstance(saver, ModelCheckpoint) and saver.dirpath is None:
-                saver.dirpath = str(self.directory / "checkpoints")
+                saver.dirpath = str(directory / "checkpoints")
         if self.subcommand == "fit":
-            flags, optimizer = self.origins.flags, "model.optimizer"
-            given = self.origins.give(optimizer) or any(f.startswith(optimizer) for f in flags)
-            rates_given = given and not self.resumed
-            self.exact = checkpoints.ExactResume(self.directory, self.sections(), rates_given)
-            callbacks_of(self.trainer).insert(0, self.exact)
-            if self.resumed and file:
-                self.trainer.num_sanity_val_steps = 0  # that report is there already
+            self.save_exactly(directory)
         else:
-            self.trainer.fit_loop.epoch_loop._batches_that_stepped = done  # where to log it
+            # where to log it
+            self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.done
+
+    def new_run(self) -> Path:
+        """Make a directory for the run, and write down there what it is."""
+        self.settings.name = self.origins.name() or "run"
+        root = Path(self.trainer.default_root_dir, runs.ROOT)
+        directory = runs.new_run(root, runs.checked(self.settings.name))
+        self.record(directory)
+        return directory
+
+    def save_exactly(self, directory: Path) -> None:
+        """Let checkpoints hold all that a run needs to go on as if it had never stopped."""
+        flags, optimizer = self.origins.flags, "model.optimizer"
+        given = self.origins.give(optimizer) or any(f.startswith(optimizer) for f in flags)
+        self.exact = checkpoints.ExactResume(
+            directory, self.sections(), rates_given=given and not self.resumed
+        )
+        callbacks_of(self.trainer).insert(0, self.exact)
+        if self.resumed and self.settings.ckpt_path:
+            self.trainer.num_sanity_val_steps = 0  # that report is there already
 
     def sections(self) -> dict[str, Any]:
         """The settings that a checkpoint needs to be taken up."""
         settings = yaml.safe_load(self._parser(self.subcommand).dump(self.settings))
         return {key: settings[key] for key in ("seed_everything", "data", "model")}
 
-    def record(self) -> None:
+    def record(self, directory: Path) -> None:
         """Write down the run's settings and where it comes from."""
-        assert self.directory is not None
         parser = self._parser(self.subcommand)
-        runs.write_whole(self.directory / "config.yaml", parser.dump(self.settings).encode())
+        runs.write_whole(directory / "config.yaml", parser.dump(self.settings).encode())
         given = yaml.safe_load(parser.dump(self.settings, skip_default=True))
         settings = shlex.join(["perceptrons", str(self.subcommand), *as_flags(given)])
         device, threads = self.trainer.strategy.root_device, torch.get_num_threads()
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
         record = runs.provenance(self.origins.all_words, settings, gpu, threads)
-        runs.write_json(self.directory / "provenance.json", record)
+        runs.write_json(directory / "provenance.json", record)
 
     def after_fit(self) -> None:
         """Write the results, and show what was learned and where it is."""
@@ -262,28 +310,53 @@ class CLI(LightningCLI):
             return
         updates, seconds = self.trainer.global_step, round(self.exact.seconds, 3)
         results = {"updates": updates, "seconds": seconds, **self.model.measured}
+        if self.study:
+            results["study"] = self.studied(self.directory)
         runs.write_json(self.directory / "metrics.json", results)
         runs.end(self.directory)
-        if isinstance(self.datamodule, TableData):
+        if updates == self.done:
+            print("nothing was left to do: more by --trainer.max_epochs or --trainer.max_steps")
+        if self.study:
+            print(f"\n{study.table(results['study'])}")
+        elif "val" in self.model.all_right:
+            solved = self.model.all_right["val"]
+            print(f"\nlearned: {int(solved.sum())} of {len(solved)} outputs")
+        elif isinstance(self.datamodule, TableData):
             print(f"\n{self.answers(self.datamodule)}")
         print(f"\nrun:  {self.directory}")
         print(f"look: tensorboard --logdir {self.directory.parent} --host localhost")
 
+    def studied(self, directory: Path) -> list[study.Row]:
+        """Write down the replicas one by one, and sum them up."""
+        assert self.study
+        results = self.study.results(self.model, self.settings.seed_everything)
+        columns = {name: [row[name] for row in results] for name in results[0]}
+        runs.write_csv(directory / "replicas.csv", columns)
+        return study.summary(results)
+
     @torch.inference_mode()
     def answers(self, data: TableData) -> str:
-        """What the network says of the first rows, beside what is right."""
-        x, y = (column[: runs.SHOWN_ROWS] for column in data.split["all"])
-        given = x.to(next(self.model.parameters()))  # its device and precision
-        prediction = self.model.eval().predict_step((given,))
-        return runs.text(columns(prediction, target=self.model.answers(y)))
+        """What the network says of the rows to validate on, beside what is right."""
+        x, y = data.split["val"]
+        first = x[: runs.SHOWN_ROWS].to(next(self.model.parameters()))  # its device and precision
+        prediction = self.model.eval().predict_step((first,))
+        right = self.model.answers(y[: runs.SHOWN_ROWS])
+        inputs = runs.few(data.named("val", len(first)))
+        table = columns(prediction, inputs, data.class_names, target=right)
+        return runs.text(table, of=len(x))
 
     def predict(self, model: Classifier, datamodule: L.LightningDataModule, **options: Any) -> None:
         """Predict, print the first rows and write them all to ``predictions.csv``."""
         batches = self.trainer.predict(model, datamodule=datamodule, **options) or []
         prediction = Prediction(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
-        table = columns(prediction)
-        print(runs.text(table))
+        inputs: runs.Columns = numbered(prediction.x)
+        names: Sequence[str] = ()
+        if isinstance(datamodule, TableData):
+            inputs = datamodule.named(rows=len(prediction.x))
+            names = datamodule.class_names
+        print(runs.text(columns(prediction, runs.few(inputs), names)))
         if self.directory:
+            table = columns(prediction, inputs, names)
             runs.write_csv(self.directory / "predictions.csv", table)
             print(f"\nall rows: {self.directory / 'predictions.csv'}")
 

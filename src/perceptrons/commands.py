@@ -6,6 +6,8 @@ import importlib
 COMMANDS = {
     "runs": ("listing", "List the runs, or compare two."),
     "sweep": ("sweep", "Run a config with many settings, and find the best."),
+    "export": ("export", "Write a run's network for other programs."),
+    "export-replica": ("replica", "Write one replica of a study as an ordinary checkpoint."),
 }
 
 

@@ -5,15 +5,14 @@ Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``. With two classes each colum
 """
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from perceptrons.loader import Table
-from perceptrons.tables import TableData, check_fractions, split_rows
+from perceptrons.loader import Rows
+from perceptrons.tables import TableData, check_fractions, check_random_state, split_rows
 
 # output of each named gate, given how many of its inputs are 1 (for each row) and how many it has
 GATES: dict[str, Callable[[Tensor, int], Tensor]] = {
@@ -35,7 +34,9 @@ class Gates(TableData):
     Args:
         gate: ``and``, ``or``, ``xor`` (of more than two inputs: parity), ``nand``, ``nor``,
             ``xnor``, or a truth table of 2^inputs digits such as ``"0110"``, whose rows count in
-            binary with the first input as the highest digit.
+            binary with the first input as the highest digit. ``all``: each gate that there is, an
+            output for each of the 2^(2^inputs), in order of their truth tables; of at most 4
+            inputs.
         inputs: Number of inputs, from 1 to 12.
         constant_input: Whether to add an input that is always 1, for networks without biases.
 
@@ -44,7 +45,6 @@ class Gates(TableData):
             ``inputs`` is out of range.
     """
 
-    outputs = 1
     classes = 2
 
     def __init__(
@@ -56,9 +56,10 @@ class Gates(TableData):
         self.gate, self.gate_inputs, self.constant_input = gate, inputs, constant_input
         self.inputs = inputs + constant_input
         self.truth = truth(gate, inputs)
+        self.outputs = self.truth.shape[1]
 
-    def tables(self) -> dict[str, Table]:
-        table = (self.from_points(binary_rows(self.gate_inputs).float()), self.truth[:, None])
+    def tables(self) -> dict[str, Rows]:
+        table = (self.from_points(binary_rows(self.gate_inputs).float()), self.truth)
         return dict.fromkeys(("train", "val", "test", "all"), table)
 
     @property
@@ -68,6 +69,9 @@ class Gates(TableData):
     def from_points(self, points: Tensor) -> Tensor:
         return torch.nn.functional.pad(points, (0, self.constant_input), value=1.0)
 
+    def as_points(self, rows: int | None = None) -> Tensor:
+        return super().as_points(rows)[:, : self.gate_inputs]
+
 
 def binary_rows(inputs: int) -> Tensor:
     """All rows of 0s and 1s ``(2^inputs, inputs)``, counted in binary."""
@@ -75,17 +79,25 @@ def binary_rows(inputs: int) -> Tensor:
 
 
 def truth(gate: str, inputs: int) -> Tensor:
-    """Output of a gate for each row of its table ``(2^inputs,)``, as 0.0 and 1.0."""
+    """Output of a gate for each row of its table ``(2^inputs, 1)``, as 0.0 and 1.0."""
+    if gate == "all":
+        return every_truth(inputs)
     if gate in GATES:
-        return GATES[gate](binary_rows(inputs).sum(1), inputs).float()
+        return GATES[gate](binary_rows(inputs).sum(1, keepdim=True), inputs).float()
     if gate.isdecimal():
         if len(gate) != 2**inputs or gate.strip("01"):
             digits = f"{2**inputs} digits, each 0 or 1"
             raise ValueError(f"gate={gate!r}: a truth table of {inputs} inputs is {digits}")
-        return torch.tensor([float(digit) for digit in gate])
-    near = "".join(f"; did you mean {name}?" for name in get_close_matches(gate.lower(), GATES, 1))
-    choices = f"{', '.join(GATES)}, or a truth table such as '0110'"
-    raise ValueError(f"gate={gate!r}: choose one of {choices}{near}")
+        return torch.tensor([[float(digit)] for digit in gate])
+    choices = f"{', '.join(GATES)}, all, or a truth table such as '0110'"
+    raise ValueError(f"gate={gate!r}: choose one of {choices}")
+
+
+def every_truth(inputs: int) -> Tensor:
+    """Outputs of all gates of some inputs ``(2^inputs, 2^(2^inputs))``."""
+    if inputs > 4:
+        raise ValueError(f"inputs={inputs}: gate='all' has at most 4, which make 65,536 gates")
+    return binary_rows(2**inputs).mT.float()
 
 
 class Blobs(TableData):
@@ -136,7 +148,7 @@ class Blobs(TableData):
         }
         self.random_state, self.fractions = random_state, (val_fraction, test_fraction)
 
-    def tables(self) -> dict[str, Table]:
+    def tables(self) -> dict[str, Rows]:
         from sklearn.datasets import make_blobs
 
         points, labels = make_blobs(**self.make, random_state=self.random_state)
@@ -163,5 +175,4 @@ def check_ranges(
         raise ValueError(f"cluster_std={cluster_std}: must be above 0 and finite")
     if n_features < 1:
         raise ValueError(f"n_features={n_features}: must be at least 1")
-    if not 0 <= random_state < 2**32:
-        raise ValueError(f"random_state={random_state}: must be from 0 to {2**32 - 1}")
+    check_random_state(random_state)

@@ -10,6 +10,7 @@ Lightning has no public place for this: the class below overrides a method of Li
 training-epoch loop, and moves that loop's own counters. The tests train both ways and compare.
 """
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -139,7 +140,7 @@ class FusedEpochLoop(_TrainingEpochLoop):
         parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
         configs = trainer.lr_scheduler_configs
         schedulers = [config.scheduler for config in configs if config.interval == "step"]
-        batches = data_fetcher.iterator._iterator.iterators[0]
+        batches = islice(data_fetcher.iterator._iterator.iterators[0], count)
         first, done, steps = self.batch_idx + 1, 0, 0
         batch: Any = None
 
@@ -152,14 +153,30 @@ class FusedEpochLoop(_TrainingEpochLoop):
             module.backward(loss)
             return loss
 
-        for batch in islice(batches, count):  # noqa: B007  the closure reads it
-            optimizer.step(closure)
-            for scheduler in schedulers:
-                scheduler.step()
-            done += 1
-            if self.stop:
-                break
+        def one_by_one(some: Iterator[Any]) -> None:
+            nonlocal batch, done
+            for batch in some:  # noqa: B007  the closure reads it
+                optimizer.step(closure)
+                for scheduler in schedulers:
+                    scheduler.step()
+                done += 1
+                if self.stop:
+                    break
+
+        if many := self.at_once(module):
+            if not many.ready:
+                one_by_one(islice(batches, 1))
+            made, unused = many.run(batches, count - done, schedulers, lambda: self.stop)
+            done, steps = done + made, steps + made
+            one_by_one(iter(unused))
+        if not self.stop:
+            one_by_one(batches)
         self.count(data_fetcher, done, steps, len(schedulers))
+
+    def at_once(self, module: Any) -> Any:
+        """What makes several updates at once, where the module has it."""
+        find = getattr(module, "at_once", None)
+        return find(self.trainer.train_dataloader.batch_size) if find else None
 
     def count(self, data_fetcher: Any, done: int, steps: int, schedulers: int) -> None:
         """Move every counter as ``done`` updates through Lightning would have."""

@@ -4,7 +4,9 @@ import argparse
 import csv
 import json
 import re
+import shutil
 import sys
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,12 +14,24 @@ import yaml
 
 from perceptrons import runs
 from perceptrons.commands import COMMANDS
+from perceptrons.configs import flat
 from perceptrons.mistakes import choose, fail, nearest
 
 Row = dict[str, Any]
 
 # settings in which two runs of one experiment differ without being different experiments
 NO_SETTINGS = ("name", "ckpt_path", "trainer.enable_progress_bar")
+
+
+# the columns before those of the settings
+RESULTS = ("name", "version", "when", "updates", "loss", "accuracy", "status")
+GAP = "  "
+SOURCES = (
+    "Of each run: when it began, and whether it has ended, both from its provenance.json (one that"
+    " has not is still running, was stopped, or has failed); updates, and loss and accuracy on the"
+    " validation rows, from metrics.json; and the settings in which the runs differ, from"
+    " config.yaml, on a terminal as many as its width has room for."
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,7 +68,9 @@ def main(words: list[str]) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = Parser("perceptrons runs", description=COMMANDS["runs"][1], allow_abbrev=False)
+    made = Parser(
+        "perceptrons runs", description=COMMANDS["runs"][1], epilog=SOURCES, allow_abbrev=False
+    )
     formats = made.add_mutually_exclusive_group()
     made.add_argument("--sort", metavar="COLUMN", help="sort by a column; -COLUMN: the other way")
     formats.add_argument("--csv", action="store_true", help="as CSV")
@@ -85,8 +101,11 @@ def listed(root: Path) -> list[Row]:
 
 
 def results_of(run: Path) -> Row:
-    """How a run ended; its measures are empty where it has not ended."""
+    """How a run ended; its measures are those of its last end, and empty where it has had none."""
     metrics, origin = runs.read_json(run / "metrics.json"), runs.read_json(run / "provenance.json")
+    starts = [origin.get("start"), *(again["start"] for again in origin.get("resumed", []))]
+    _, verb, *_ = f"{origin.get('command', '')} fit fit".split()
+    ended = origin.get("end") is not None and origin["end"] >= max(starts)
     return {
         "name": run.parent.name,
         "version": runs.number(run),
@@ -94,22 +113,13 @@ def results_of(run: Path) -> Row:
         "updates": metrics.get("updates"),
         "loss": metrics.get("val/loss"),
         "accuracy": metrics.get("val/accuracy"),
+        "status": verb if verb != "fit" else "ended" if ended else "not ended",
     }
 
 
 def settings_of(run: Path) -> Row:
     """A run's settings, by the names of their flags."""
-
-    def flat(value: Any, path: str) -> Row:
-        if not isinstance(value, dict):
-            return {path: value}
-        inner = {key: each for key, each in value.items() if key not in ("class_path", "init_args")}
-        rows = {path: value["class_path"].rpartition(".")[2]} if "class_path" in value else {}
-        for key, each in (inner | value.get("init_args", {})).items():
-            rows |= flat(each, f"{path}.{key}" if path else key)
-        return rows
-
-    every = flat(yaml.safe_load((run / "config.yaml").read_text()), "")
+    every = flat(yaml.safe_load((run / "config.yaml").read_text()), whole=True)
     return {name: value for name, value in every.items() if name not in NO_SETTINGS}
 
 
@@ -156,15 +166,30 @@ def show(rows: list[Row], given: argparse.Namespace) -> None:
         writer.writeheader()
         writer.writerows(rows)
     else:
-        print(aligned(rows) if rows else "no difference")
+        on_terminal = sys.stdout.isatty() and not given.diff
+        print(aligned(rows, shutil.get_terminal_size().columns if on_terminal else None))
 
 
-def aligned(rows: list[Row]) -> str:
-    """Rows as lines with aligned columns."""
+def aligned(rows: list[Row], width: int | None = None) -> str:
+    """Rows as lines with aligned columns.
+
+    Args:
+        rows: The rows.
+        width: Width to keep to, by leaving settings out; ``None``: any.
+    """
+    if not rows:
+        return "no difference"
     cells = [[name, *(cell(row[name]) for row in rows)] for name in rows[0]]
     widths = [max(map(len, column)) for column in cells]
-    lines = zip(*cells, strict=True)
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    ends = accumulate(column + len(GAP) for column in widths)
+    fitting = sum(width is None or end - len(GAP) <= width for end in ends)
+    kept = max(fitting, len(RESULTS))
+    lines = [
+        GAP.join(map(str.ljust, line, widths)).rstrip() for line in zip(*cells[:kept], strict=True)
+    ]
+    if left_out := len(cells[kept:]):
+        lines.append(f"and {left_out} settings more, which --csv and --json show too")
+    return "\n".join(lines)
 
 
 def cell(value: Any) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Table = tuple[Tensor, ...]  # (x, y), or (x,) where only the inputs are known
+Rows = tuple[Tensor, ...]  # (x, y), or (x,) where only the inputs are known
 
 
 class TableLoader:
@@ -24,25 +24,31 @@ class TableLoader:
         passes: How often the table is gone through.
         shuffle: Whether each pass takes the rows in a new random order.
         seed: Seed of the order.
+        replicas: Number of replicas that get their rows in an order of their own each, number r
+            by the seed + r: batches ``(rows, inputs, replicas)``. ``None``: one order.
+        copies: How many times over they are there.
     """
 
     def __init__(
         self,
-        table: Table,
+        table: Rows,
         batch_size: int | None = None,
         passes: int = 1,
         shuffle: bool = False,
         seed: int = 0,
+        replicas: int | None = None,
+        copies: int = 1,
     ) -> None:
         self.table, self.rows = table, len(table[0])
         self.batch_size = batch_size or self.rows
         self.passes, self.shuffle, self.seed, self.epoch = passes, shuffle, seed, 0
+        self.replicas, self.copies = replicas, copies
         self.handed_out = 0  # batches of this epoch
         self.resumed: dict[str, int] = {}
         # where Lightning looks for whom to tell the epoch
         self.batch_sampler = SimpleNamespace(sampler=self)
         pieces = (torch.split(column, self.batch_size) for column in table)
-        self.in_order: list[Table] = list(zip(*pieces, strict=True))
+        self.in_order: list[Rows] = list(zip(*pieces, strict=True))
 
     @property
     def device(self) -> torch.device:
@@ -56,7 +62,7 @@ class TableLoader:
     def __len__(self) -> int:
         return self.passes * len(self.in_order)
 
-    def __iter__(self) -> Iterator[Table]:
+    def __iter__(self) -> Iterator[Rows]:
         # Lightning tells the epoch after it has asked for the iterator: this runs at the first next
         resumed, self.resumed = self.resumed, {}
         self.handed_out = resumed["handed_out"] if resumed.get("epoch") == self.epoch else 0
@@ -73,8 +79,18 @@ class TableLoader:
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self.resumed = state_dict
 
-    def shuffled(self, pass_: int) -> Iterator[Table]:
+    def shuffled(self, pass_: int) -> Iterator[Rows]:
         """The batches of a pass in its own random order."""
-        order = np.random.default_rng((self.seed, self.epoch, pass_)).permutation(self.rows)
-        for rows in torch.split(torch.from_numpy(order).to(self.device), self.batch_size):
-            yield tuple(column[rows] for column in self.table)
+        if self.replicas is None:
+            order = self.order(self.seed, pass_)
+        else:
+            orders = [self.order(self.seed + number, pass_) for number in range(self.replicas)]
+            order = torch.stack(orders, 1).repeat(1, self.copies)
+        for rows in torch.split(order.to(self.device), self.batch_size):
+            # the replicas of a batch's rows go last
+            yield tuple(column[rows].movedim(1, -1).contiguous() for column in self.table)
+
+    def order(self, seed: int, pass_: int) -> Tensor:
+        """Numbers of the rows ``(rows,)``, in the random order of a pass."""
+        random = np.random.default_rng((seed, self.epoch, pass_))
+        return torch.from_numpy(random.permutation(self.rows))

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Any, NoReturn
 
 from perceptrons.commands import COMMANDS
@@ -80,7 +81,8 @@ def explain(message: str, flags: Iterable[str], bases: Mapping[str, type]) -> st
     for pattern, line in SAYINGS.items():
         if found := re.search(pattern, message):
             return line.format(*found.groups())
-    path = ".".join(re.findall(r'Parser key "([^"]+)"', message))
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    path = ".".join(key for key, _ in groupby(keys))
     if found := re.search(r"unrecognized arguments: ([^\s=]+)", message):
         if path:
             return explain_option(path, found[1].lstrip("-"), message, bases.get(path))
@@ -106,12 +108,15 @@ def explain(message: str, flags: Iterable[str], bases: Mapping[str, type]) -> st
 
 def explain_value(path: str, message: str, base: type | None) -> str:
     """What is wrong with the value at a path such as ``model.net.activation``."""
-    if found := re.search(r"arguments are required: (.*)", message):
+    given = value(message)
+    if base and imported(given) is base:
+        return is_base(path, base)
+    if found := re.search(r"arguments are required: ([\w, ]+)", message):
         return f"{', '.join(f'{path}.{name}' for name in words(found[1]))}: missing"
     if found := re.search(r"Option '([^']+)' is not accepted", message):
         return explain_option(path, found[1], message, base)
-    given = value(message)
-    if found := re.match(r"NestedArg\(key='([^']+)'", given):
+    found = re.search(r"NestedArg\(key='([^']+)'", message)
+    if found and not path.endswith(found[1]):
         return f"{path}.{found[1]}: no such argument"
     start = f"{path}={shown(given)}"
     if found := re.search(r"avoid ambiguity: (.*)\.", message):
@@ -146,6 +151,11 @@ def explain_option(path: str, option: str, message: str, base: type | None) -> s
     return f"{path}.{option}: no such argument; {allowed}{near}"
 
 
+def is_base(path: str, base: type) -> str:
+    """That the class at a path is the base of those that it can be."""
+    return f"{path}={base.__name__!r}: is abstract; {choose_class(path, '', base)}"
+
+
 def choose_class(path: str, given: str, base: type) -> str:
     """The classes to choose from: the package's own, and the library's where they are few."""
     library = base.__module__.rpartition(".")[0]
@@ -155,18 +165,26 @@ def choose_class(path: str, given: str, base: type) -> str:
         for class_ in below(base)
         if class_.__module__.startswith((PACKAGE, library) if few else PACKAGE)
         and not (inspect.isabstract(class_) or class_.__name__.startswith("_"))
-        # a network is told how many inputs there are, which a loss is not
-        and (not path.startswith("model.net") or "inputs" in inspect.signature(class_).parameters)
+        and (not path.startswith("model.net") or is_network(class_))
     ]
     more = ", or another by its full name"
     return choose(given.strip("[]'").rpartition(".")[2], sorted(dict.fromkeys(names)), more)
 
 
+def is_network(class_: type) -> bool:
+    """Whether a class is told how many inputs there are, and needs to know no more but outputs."""
+    given = parameters(f"{class_.__module__}.{class_.__qualname__}")
+    needed = {name for name, each in given.items() if each.default is each.empty}
+    return "inputs" in given and needed <= {"inputs", "outputs"}
+
+
 def reason(message: str) -> str:
     """What a message comes down to, where it lists all that was tried."""
+    message = re.sub(r"Problem with given class_path .*:\s*", "", message)
     tried = re.findall(r"^ *- (.*)$", message.partition("Errors:")[2], re.M)
-    said = next((each for each in tried if "NoneType" not in each), message)
-    return re.sub(r"^Not of type \w+: ", "", said)
+    tried = [each for each in tried if not re.search("NoneType|^Does not validate", each)]
+    tried.sort(key=lambda each: each.startswith("Expected a <class"))  # says less than others
+    return re.sub(r"^Not of type \w+: ", "", next(iter(tried), message))
 
 
 def value(message: str) -> str:

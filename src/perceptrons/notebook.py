@@ -1,9 +1,11 @@
 """A run in a notebook."""
 
-from contextlib import redirect_stdout
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from perceptrons import checkpoints
@@ -26,12 +28,26 @@ def load_run(directory: str | Path, kind: str = "last") -> tuple[Classifier, Tab
     saved = checkpoints.saved(Path(directory), kind)
     if not saved:
         raise checkpoints.CheckpointError(f"{str(directory)!r}: has no checkpoint {kind}")
-    quiet()
-    with isolate_rng(), redirect_stdout(StringIO()):
-        loaded = Loaded(["predict", "--ckpt_path", str(saved[0])])
-    loaded.model.load_state_dict(checkpoints.read(saved[0])["state_dict"])
-    loaded.datamodule.setup("predict")
-    return loaded.model.eval(), loaded.datamodule
+    loaded = made_ready(["validate", "--ckpt_path", str(saved[0])])
+    checkpoint, data = checkpoints.read(saved[0]), loaded.datamodule
+    loaded.model.load_state_dict(checkpoint["state_dict"])
+    data.setup("predict")
+    if kept := checkpoint.get(type(data).__qualname__):
+        data.load_state_dict(kept)
+    return loaded.model.eval(), data
+
+
+def made_ready(words: list[str]) -> "Loaded":
+    """A command that is not run, and leaves the notebook's process as it was."""
+    threads, said = torch.get_num_threads(), StringIO()
+    try:
+        with isolate_rng(), warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
+            quiet()
+            return Loaded(words)
+    except SystemExit as ended:
+        raise ValueError(said.getvalue().strip().rpartition("error: ")[2]) from ended
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Loaded(CLI):

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from perceptrons import checkpoints, runs
-from perceptrons.mistakes import fail
-from perceptrons.parser import Origins, flat
+from perceptrons import checkpoints, replica, runs
+from perceptrons.configs import flat
+from perceptrons.mistakes import PACKAGE, fail
+from perceptrons.origins import Origins
 
 # settings with which a run may go on otherwise than it began
 FREE = (
@@ -49,7 +50,9 @@ def start(origins: Origins) -> Start:
             return from_checkpoint(str(origins.value("ckpt_path")), root, origins)
     except checkpoints.CheckpointError as mistake:
         key = "resume" if origins.give("resume") else "ckpt_path"
-        fail(f"{key}={mistake}", mistake)
+        origins.refuse(f"{key}={mistake}", mistake)
+    except ValueError as mistake:
+        fail(str(mistake), mistake)
     return Start(origins.all_words)
 
 
@@ -67,31 +70,62 @@ def from_run(asked: str, root: Path, origins: Origins) -> Start:
     if not checkpoints.saved(directory, "last"):
         print(f"{directory} has no checkpoint yet: it starts anew")
         return Start(words, directory, resumed=True)
-    file = announced(*checkpoints.find(str(directory), root, None))
+    file = announced(*checkpoints.find(str(directory), root, None), asked)
     return Start([*words, "--ckpt_path", str(file)], directory, resumed=True)
 
 
 def from_checkpoint(asked: str, root: Path, origins: Origins) -> Start:
     """Put the checkpoint's settings before the config's; evaluate a run in its own directory."""
-    file = announced(*checkpoints.find(asked, root, origins.name()))
-    settings = checkpoints.read(file).get("settings", {})
-    supplied = [key for key in flat(settings) if not origins.give(key)]
-    if supplied:
-        print(
-            f"from the checkpoint: {' '.join(f'{key}={flat(settings)[key]}' for key in supplied)}"
-        )
     verb, *rest = origins.without("ckpt_path")
+    file = announced(*checkpoints.find(asked, root, origins.name()), asked)
+    file = replica_of(file, verb, origins)
+    settings = checkpoints.read(file)["settings"]
+    model = {"class_path": f"{PACKAGE}classifier.Classifier", "init_args": settings["model"]}
+    telling = flat({**settings, "model": model})  # without what is so by default
+    telling.pop("model")
+    supplied = [f"{key}={value}" for key, value in telling.items() if not origins.give(key)]
+    if supplied:
+        print(f"from the checkpoint: {' '.join(supplied)}")
     words = [verb, "--config", json.dumps(settings), *rest, "--ckpt_path", str(file)]
     run = file.resolve().parent.parent
     evaluated = verb != "fit" and (run / "config.yaml").is_file()
     return Start(words, run if evaluated else None)
 
 
-def announced(file: Path, passed_over: list[str]) -> Path:
+def replica_of(file: Path, verb: str, origins: Origins) -> Path:
+    """The checkpoint of the replica that is asked for, where one is."""
+    asked = origins.value("replica")
+    if asked is None and verb == "predict" and replica.study_of(checkpoints.read(file)):
+        asked = "best"
+    if asked is None:
+        return file
+    made = replica.write(file, str(asked))
+    print(f"replica: {made.stem} of {file}")
+    return made
+
+
+def check_end(trainer: Any, checkpoint: dict[str, Any]) -> None:
+    """Find out that training is to end before it goes on.
+
+    Args:
+        trainer: The trainer's settings.
+        checkpoint: What it starts from.
+
+    Raises:
+        ValueError: If more is done already than is to be done.
+    """
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    done = {"max_epochs": epochs, "max_steps": checkpoint["global_step"]}
+    for name, count in done.items():
+        if trainer[name] is not None and 0 <= trainer[name] < count:
+            raise ValueError(f"{name}={trainer[name]}: the checkpoint has done {count} already")
+
+
+def announced(file: Path, passed_over: list[str], asked: str) -> Path:
     for line in passed_over:
         print(f"passed over {line}")
-    if passed_over:
-        print(f"taken instead: {file}")
+    if str(file) != asked:
+        print(f"checkpoint: {file}")
     return file
 
 

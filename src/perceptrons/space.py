@@ -6,8 +6,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from perceptrons.configs import read_yaml
 from perceptrons.mistakes import fail
-from perceptrons.parser import read_yaml
 
 Values = dict[str, Any]
 

@@ -11,7 +11,7 @@ from perceptrons.listing import Parser
 from perceptrons.mistakes import choose, fail, nearest
 
 if TYPE_CHECKING:
-    from perceptrons.parser import Origins
+    from perceptrons.origins import Origins
     from perceptrons.space import Space
     from perceptrons.trials import Trials
 
@@ -26,6 +26,7 @@ model.optimizer.lr: {low: 0.01, high: 10.0, log: true} or data.passes: {low: 100
 """
 LEAST = {"trials": 1, "jobs": 1, "retries": 0, "grace": 2}
 DIRECTIONS, PRUNERS = ("minimize", "maximize"), ("median", "hyperband", "none")
+TO_BE_HIGH = ("accuracy", "solved")
 # flags that may differ from one worker of a sweep to another
 OF_A_MACHINE = (
     "trainer.accelerator",
@@ -34,7 +35,7 @@ OF_A_MACHINE = (
     "trainer.enable_progress_bar",
     "threads",
 )
-NOT_TAKEN = ("resume", "ckpt_path")
+NOT_TAKEN = ("resume", "ckpt_path", "replica")
 
 
 def main(words: list[str]) -> None:
@@ -66,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     add("--trials", default="50", metavar="N", help="trials of the sweep in all (50)")
     add("--name", help="of the sweep and of its runs (the space file's name and _sweep)")
     add("--metric", default="val/loss", help="what runs are compared by, at their end (val/loss)")
-    add("--direction", help="minimize or maximize (maximize an accuracy, minimize all else)")
+    add("--direction", help="minimize or maximize (maximize for accuracy and solved)")
     add("--pruner", default="median", help="ends runs early: median, hyperband or none (median)")
     add(
         "--storage",
@@ -99,7 +100,7 @@ def check_given(given: argparse.Namespace) -> None:
         if int(text) < least:
             fail(f"{name}={text}: must be at least {least}")
         setattr(given, name, int(text))
-    given.direction = given.direction or DIRECTIONS["accuracy" in given.metric]
+    given.direction = given.direction or DIRECTIONS[given.metric.endswith(TO_BE_HIGH)]
     for name, choices in (("direction", DIRECTIONS), ("pruner", PRUNERS)):
         if getattr(given, name) not in choices:
             text = getattr(given, name)
@@ -124,7 +125,7 @@ def check_rest(rest: list[str], own: list[str]) -> None:
 def sweep(given: argparse.Namespace, rest: list[str], words: list[str]) -> None:
     # only now: it takes seconds, which --help need not wait for
     from perceptrons.database import UNREACHABLE, SweepError
-    from perceptrons.parser import Origins
+    from perceptrons.origins import Origins
     from perceptrons.preflight import quiet
     from perceptrons.space import read_space, size
     from perceptrons.standings import Standings

@@ -13,13 +13,13 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from perceptrons.classifier import MEASURES, Classifier, NonFiniteLossError
+from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.cli import CLI
+from perceptrons.measures import MEASURES
 from perceptrons.mistakes import choose, fail
 from perceptrons.preflight import callbacks_of
 from perceptrons.trials import Ended
 
-METRICS = tuple(f"{stage}/{name}" for stage in ("val", "train") for name in MEASURES)
 ERROR = "perceptrons: error: "
 WARNED: set[str] = set()
 THREADS = torch.get_num_threads()  # before a run has chosen its own
@@ -119,8 +119,10 @@ def check(words: list[str], metric: str, described: Callable[[str], str]) -> Non
         fail(described(lines[-1].removeprefix(ERROR)), ended)
     if checked.settings.trainer.fast_dev_run:
         fail("trainer.fast_dev_run: not in a sweep, which is made of whole runs")
-    if type(checked.model) is Classifier and metric not in METRICS:
-        fail(f"metric={metric!r}: {choose(metric, list(METRICS))}")
+    measures = (*MEASURES, *(["solved"] if checked.model.replicas is not None else []))
+    metrics = [f"{stage}/{name}" for stage in ("val", "train") for name in measures]
+    if type(checked.model) is Classifier and metric not in metrics:
+        fail(f"metric={metric!r}: {choose(metric, metrics)}")
 
 
 def run(words: list[str], watch: Watch) -> Ended:
@@ -138,9 +140,11 @@ def run(words: list[str], watch: Watch) -> Ended:
         if isinstance(ended.code, int) and ended.code > 2:
             raise
         reason = said.getvalue().strip().rpartition(ERROR)[2]
-        # the same settings give the same run: what is wrong with them stays wrong
-        final = ended.code == 2 or isinstance(ended.__context__, NonFiniteLossError)
-        return Ended(reason=reason, final=final)
+        # the same settings give the same run: what is wrong with them stays wrong, unlike a
+        # RuntimeError, such as too little memory
+        cause = ended.__context__
+        mistaken = ended.code == 2 and not isinstance(cause, RuntimeError)
+        return Ended(reason=reason, final=mistaken or isinstance(cause, NonFiniteLossError))
     except Exception as failure:  # whatever it is, the next trial may go well
         first = re.split("\n", str(failure).strip())[0]
         return Ended(reason=f"{type(failure).__name__}: {first}")

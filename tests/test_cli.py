@@ -1,0 +1,114 @@
+"""The command line: what ends a run, what it says, and classes of the user's own."""
+
+import json
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+import yaml
+from conftest import Command
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from perceptrons import load_run
+
+RUN = Path("lightning_logs", "r", "version_0")
+SHORT = "fit --config configs/xor.yaml --name r --data.passes 20 --trainer.max_epochs 2"
+XOR = "--data Gates --data.gate xor --model.net MLP --model.net.hidden [2] --name r"
+
+
+class Tempered(nn.Module):
+    """Binary cross entropy of logits at a temperature that is learned, and a weight that is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(()))
+        self.register_buffer("pos_weight", torch.tensor([2.0]))
+
+    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
+        loss = nn.functional.binary_cross_entropy_with_logits
+        return loss(logits * self.temperature, y, pos_weight=self.get_buffer("pos_weight"))
+
+
+class Plain(L.LightningDataModule):
+    """Two points in an ordinary DataLoader, to train on alone."""
+
+    inputs, outputs, classes = 2, 1, 2
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        table = TensorDataset(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([[1.0], [0.0]]))
+        return DataLoader(table)
+
+
+def updates() -> int:
+    return int(json.loads((RUN / "metrics.json").read_text())["updates"])
+
+
+def test_a_number_of_updates_alone_is_the_number_made(command: Command) -> None:
+    assert command(f"fit {XOR} --trainer.max_steps 25").status == 0
+    assert updates() == 25
+
+
+def test_a_run_that_is_done_says_that_nothing_is_left(command: Command) -> None:
+    assert command(SHORT).status == 0
+    assert "nothing was left to do" in command(f"fit --resume {RUN}").out
+    assert "nothing was left to do" not in command(f"fit --resume {RUN} --trainer.max_epochs 3").out
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
+def test_without_a_checkpoint_the_weights_are_said_to_be_the_initial_ones(
+    command: Command, verb: str
+) -> None:
+    assert "initial weights" in command(f"{verb} --config configs/xor.yaml").out
+    assert command(SHORT).status == 0
+    assert "initial weights" not in command(f"{verb} --ckpt_path {RUN}").out
+
+
+def test_the_parameters_of_a_loss_are_trained_saved_and_read(command: Command) -> None:
+    fit = f"{SHORT} --model.loss test_cli.Tempered"
+    assert command(fit).status == 0
+    trained = load_run(RUN)[0].state_dict()
+    assert trained["loss.temperature"] != 1
+    assert trained["loss.pos_weight"] == 2
+    assert command(f"test --ckpt_path {RUN}").status == 0
+    assert command(f"fit --resume {RUN} --trainer.max_epochs 3").status == 0
+
+
+def test_data_of_lightnings_own_kind_is_trained_on(command: Command) -> None:
+    fitted = command("fit --data test_cli.Plain --model.net Perceptron --name r")
+    assert fitted.status == 0
+    assert updates() == 20
+
+
+def test_a_notebook_is_left_as_it_was(command: Command) -> None:
+    assert command(SHORT).status == 0
+    torch.set_num_threads(2)
+    torch.manual_seed(5)
+    load_run(RUN)
+    assert torch.get_num_threads() == 2
+    drawn = torch.rand(3)
+    torch.manual_seed(5)
+    assert torch.equal(drawn, torch.rand(3))
+    with pytest.raises(ValueError, match="has no checkpoint"):
+        load_run(RUN.parent)
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("", 0.01),
+        ("--model.optimizer.weight_decay 0.5", 0.5),
+    ],
+)
+def test_an_optimizer_that_a_flag_chooses_has_its_own_defaults(
+    command: Command, words: str, wanted: float
+) -> None:
+    # SGD, which the config has, decays no weights by default, and AdamW does
+    assert command(f"{SHORT} --model.optimizer torch.optim.AdamW {words}").status == 0
+    settings = yaml.safe_load((RUN / "config.yaml").read_text())
+    given = settings["model"]["optimizer"]["init_args"]
+    assert given["weight_decay"] == wanted
+    assert given["lr"] == 1.0  # which the config says in so many words
+    state = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["optimizer_states"][0]["param_groups"][0]["weight_decay"] == wanted

@@ -1,0 +1,77 @@
+"""``perceptrons runs``: what it says of each run, in the width that there is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Command
+
+from perceptrons.listing import RESULTS, aligned
+
+SHORT = "--config configs/xor.yaml --data.passes 1 --trainer.max_epochs 1"
+ROW = dict.fromkeys(RESULTS, 1) | {"data.gate": "xor", "data.passes": 1000, "threads": 1}
+WHOLE = len(aligned([ROW]).splitlines()[0])
+
+
+def statuses(command: Command) -> list[str]:
+    return [row["status"] for row in json.loads(command("runs --json").out)]
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(WHOLE, 0), (WHOLE - 1, 1), (WHOLE - 10, 2), (9, 3)]
+)
+def test_settings_that_do_not_fit_a_terminal_are_left_out_and_counted(
+    width: int, left_out: int
+) -> None:
+    names, *_, last = aligned([ROW], width).splitlines()
+    assert names.split() == list(ROW)[: len(ROW) - left_out]
+    assert len(names) <= width or names.split() == list(RESULTS)
+    assert last.startswith(f"and {left_out} settings more") == bool(left_out)
+
+
+def test_where_there_is_no_terminal_nothing_is_left_out(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(f"fit {SHORT}")
+    command("fit --config configs/blobs.yaml --data.passes 1 --trainer.max_epochs 1")
+    monkeypatch.setenv("COLUMNS", "80")
+    names, *rows = command("runs").out.splitlines()
+    assert len(rows) == 2
+    assert {"data.gate", "data.centers"} < set(names.split())
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    *rows, last = command("runs").out.splitlines()
+    assert max(map(len, rows)) <= 80
+    assert "settings more" in last
+
+
+def test_a_run_is_said_to_have_ended_when_it_has(command: Command) -> None:
+    command(f"fit {SHORT}")
+    assert statuses(command) == ["ended"]
+    record = Path("lightning_logs/xor/version_0/provenance.json")
+    ended = json.loads(record.read_text())
+    record.write_text(json.dumps({**ended, "end": None}))
+    assert statuses(command) == ["not ended"]
+    later = [{"command": "", "start": "9999-01-01T00:00:00+00:00"}]
+    record.write_text(json.dumps({**ended, "resumed": later}))
+    assert statuses(command) == ["not ended"]
+
+
+def test_a_run_that_trains_nothing_has_its_command_as_status(command: Command) -> None:
+    command("predict --config configs/xor.yaml")
+    assert statuses(command) == ["predict"]
+
+
+# argparse itself stops when nobody reads its help
+@pytest.mark.parametrize(("words", "status"), [("runs", 141), ("--version", 141), ("runs -h", 0)])
+def test_a_reader_who_has_read_enough_ends_the_command_silently(
+    in_tmp: Path, words: str, status: int
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    line = [sys.executable, "-m", "perceptrons", *words.split()]
+    ended = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (status, b"")
