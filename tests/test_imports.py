@@ -14,6 +14,8 @@ FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
 # what another process draws with
 DRAWING = {"panels", "plots", "diagrams", "drawing"}
 
+# what only `perceptrons sweep` needs, with libraries of its own
+SWEEP = {"database", "sampling", "space", "standings", "sweep", "trials", "watched", "workers"}
 # what of the package each file may import
 OURS: dict[str, set[str]] = {
     "__init__": {"notebook"},
@@ -71,9 +73,17 @@ OURS: dict[str, set[str]] = {
         "tables",
     },
     "notebook": {"checkpoints", "classifier", "cli", "preflight", "tables"},
-    "cli": set(FILES) - {"__main__", "export", "notebook", "plotting", *DRAWING},
+    "cli": set(FILES) - {"__main__", "export", "notebook", "plotting"} - DRAWING - SWEEP,
     "plotting": {"checkpoints", "commands", "drawing", "figures", "listing", "mistakes"}
     | {"notebook", "plots", "resume", "runs", "scene", "survey"},
+    "space": {"configs", "mistakes"},
+    "sampling": {"space"},
+    "database": set(),
+    "trials": {"database", "sampling", "space"},
+    "watched": {"classifier", "cli", "measures", "mistakes", "preflight", "trials"},
+    "standings": {"listing", "mistakes", "trials"},
+    "workers": {"runs", "space", "standings", "trials", "watched"},
+    "sweep": set(FILES) - {"__main__", "notebook"},
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {

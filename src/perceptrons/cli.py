@@ -273,7 +273,7 @@ class CLI(LightningCLI):
             if isinstance(saver, ModelCheckpoint) and saver.dirpath is None:
                 saver.dirpath = str(directory / "checkpoints")
         if self.subcommand == "fit":
-            self.watch(directory)
+            self.add_figures(directory)
             self.save_exactly(directory)
         else:
             # where to log it
@@ -298,7 +298,7 @@ class CLI(LightningCLI):
         if self.resumed and self.settings.ckpt_path:
             self.trainer.num_sanity_val_steps = 0  # that report is there already
 
-    def watch(self, directory: Path) -> None:
+    def add_figures(self, directory: Path) -> None:
         """Have written to TensorBoard, and noted for the figures, what there is to see."""
         begun = self.resumed and bool(self.settings.ckpt_path)
         board = Board(settings_of(directory), (directory / "config.yaml").read_text(), begun)

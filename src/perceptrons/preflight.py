@@ -41,7 +41,11 @@ SAVER_STATE = ("monitor", "mode", "every_n_train_steps", "every_n_epochs", "trai
 # numbers in an operation from which on torch shares it out to threads (its GRAIN_SIZE)
 SHARED_OUT = 32_768
 # files that are imported where they are needed: one runs the program, the others are slow
-LATER = ("__main__", "panels", "plots", "diagrams", "drawing", "compiled")
+LATER = (
+    *("__main__", "compiled"),
+    *("panels", "plots", "diagrams", "drawing"),  # of a plot
+    *("database", "sampling", "space", "standings", "trials", "watched", "workers"),  # of a sweep
+)
 # warnings of Lightning's that a user of this program can do nothing about
 NO_NEWS = (
     r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
