@@ -49,6 +49,7 @@ OURS: dict[str, set[str]] = {
     "resume": {"checkpoints", "configs", "runs", "mistakes", "origins", "replica"},
     "trial": {"classifier", "tables"},
     "preflight": {
+        "commands",
         *("checkpoints", "classifier", "failures", "mistakes", "origins", "parser", "raised"),
         *("runs", "tables"),
     },

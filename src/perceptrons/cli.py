@@ -36,6 +36,7 @@ from perceptrons.preflight import (
     check_settings,
     import_files,
     quiet,
+    renew_defaults,
     threads_for,
     told_by,
 )
@@ -169,6 +170,7 @@ class CLI(LightningCLI):
         self.settings.seed_everything = L.seed_everything(seed, workers=True, verbose=False)
 
     def before_instantiate_classes(self) -> None:
+        renew_defaults(self.settings, self.origins)
         check_settings(self.settings, self.origins)
         if "init_args" not in self.settings.model.net:  # Lightning notes there what comes linked
             self.settings.model.net.init_args = type(self.settings)()
