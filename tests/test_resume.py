@@ -32,7 +32,7 @@ from outcome import checkpoint, differences, outcome, points
 from torch import nn
 
 from perceptrons.data import Gates
-from perceptrons.loader import Table, TableLoader
+from perceptrons.loader import Rows, TableLoader
 
 RUN = Path("lightning_logs", "r", "version_0")
 FILE = RUN / "checkpoints" / "last.ckpt"
@@ -79,7 +79,7 @@ class Draws(Callback):
 class SlowLoader(TableLoader):
     """Hands out a batch, and then nothing for longer than any test waits."""
 
-    def __iter__(self) -> Iterator[Table]:
+    def __iter__(self) -> Iterator[Rows]:
         for batch in super().__iter__():
             yield batch
             print("waiting")

@@ -5,6 +5,7 @@ import secrets
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from perceptrons.fused import Stopped, fuse
 from perceptrons.mistakes import fail
 from perceptrons.origins import Origins
 from perceptrons.parser import Parser
-from perceptrons.predictions import Prediction, columns
+from perceptrons.predictions import Prediction, columns, numbered
 from perceptrons.preflight import (
     callbacks_of,
     check_fits,
@@ -340,15 +341,22 @@ class CLI(LightningCLI):
         first = x[: runs.SHOWN_ROWS].to(next(self.model.parameters()))  # its device and precision
         prediction = self.model.eval().predict_step((first,))
         right = self.model.answers(y[: runs.SHOWN_ROWS])
-        return runs.text(columns(prediction, target=right), of=len(x))
+        inputs = runs.few(data.named("val", len(first)))
+        table = columns(prediction, inputs, data.class_names, target=right)
+        return runs.text(table, of=len(x))
 
     def predict(self, model: Classifier, datamodule: L.LightningDataModule, **options: Any) -> None:
         """Predict, print the first rows and write them all to ``predictions.csv``."""
         batches = self.trainer.predict(model, datamodule=datamodule, **options) or []
         prediction = Prediction(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
-        table = columns(prediction)
-        print(runs.text(table))
+        inputs: runs.Columns = numbered(prediction.x)
+        names: Sequence[str] = ()
+        if isinstance(datamodule, TableData):
+            inputs = datamodule.named(rows=len(prediction.x))
+            names = datamodule.class_names
+        print(runs.text(columns(prediction, runs.few(inputs), names)))
         if self.directory:
+            table = columns(prediction, inputs, names)
             runs.write_csv(self.directory / "predictions.csv", table)
             print(f"\nall rows: {self.directory / 'predictions.csv'}")
 

@@ -5,6 +5,7 @@ import importlib
 # file, and what `perceptrons --help` says of it
 COMMANDS = {
     "runs": ("listing", "List the runs, or compare two."),
+    "export": ("export", "Write a run's network for other programs."),
     "export-replica": ("replica", "Write one replica of a study as an ordinary checkpoint."),
 }
 

@@ -29,9 +29,12 @@ def load_run(directory: str | Path, kind: str = "last") -> tuple[Classifier, Tab
     if not saved:
         raise checkpoints.CheckpointError(f"{str(directory)!r}: has no checkpoint {kind}")
     loaded = made_ready(["validate", "--ckpt_path", str(saved[0])])
-    loaded.model.load_state_dict(checkpoints.read(saved[0])["state_dict"])
-    loaded.datamodule.setup("predict")
-    return loaded.model.eval(), loaded.datamodule
+    checkpoint, data = checkpoints.read(saved[0]), loaded.datamodule
+    loaded.model.load_state_dict(checkpoint["state_dict"])
+    data.setup("predict")
+    if kept := checkpoint.get(type(data).__qualname__):
+        data.load_state_dict(kept)
+    return loaded.model.eval(), data
 
 
 def made_ready(words: list[str]) -> "Loaded":

@@ -101,8 +101,10 @@ def renew_defaults(settings: Any, origins: Origins) -> None:
             continue
         for name, parameter in parameters(class_path).items():
             key = f"{path}.init_args.{name}"
-            known = key in settings and parameter.default is not parameter.empty
-            if known and not origins.give(f"{path}.{name}"):
+            has = key in settings and parameter.default is not parameter.empty
+            if not has or settings[key] == parameter.default:  # 0 and 0.0 are written otherwise
+                continue
+            if not origins.give(f"{path}.{name}"):
                 settings[key] = parameter.default
 
 
