@@ -7,9 +7,9 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from subprocess import Popen
+from subprocess import Popen, TimeoutExpired
 from typing import Any, cast
 
 import torch
@@ -20,9 +20,10 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
 from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.fused import Stopped
+from perceptrons.mistakes import fail
 
-# seconds that process 0 waits for those it has started to end after it
-PATIENCE = 60
+# seconds that process 0 waits for those it has started to end
+PATIENCE = 10.0
 # how torch says that another process is gone
 GONE = ("closed by peer", "reset by peer", "Broken pipe", "NCCL")
 
@@ -75,8 +76,10 @@ def check(trainer: Any, model: Classifier, verb: str | None, typed: bool) -> Non
     check_started(trainer)
     if isinstance(strategy, SingleDeviceStrategy):
         return
-    if not isinstance(strategy, DDPStrategy) or strategy._start_method != "popen":
+    if not isinstance(strategy, DDPStrategy):
         raise ValueError(f"strategy={type(strategy).__name__!r}: choose auto or ddp")
+    if strategy._start_method != "popen":  # what such a process learns is lost with it
+        raise ValueError(f"strategy='ddp_{strategy._start_method}': choose ddp")
     alone = f"for one process, not for {count}; leave out trainer.strategy and trainer.devices"
     if model.replicas is not None:
         raise ValueError(f"replicas={model.replicas}: are {alone}")
@@ -98,15 +101,10 @@ def check_started(trainer: Any) -> None:
         ValueError: If so.
     """
     environment = trainer._accelerator_connector.cluster_environment
-    if not environment.creates_processes_externally:
-        return
-    if trainer.world_size > 1:
-        strategy = trainer.strategy
-        environment.validate_settings(strategy.num_processes, strategy.num_nodes)
-    elif environment.world_size() > 1:
-        count = environment.world_size()
-        need = f"{count} processes were started, which need trainer.strategy=ddp"
-        raise ValueError(f"devices={trainer.num_devices}: {need} and trainer.devices")
+    count, nodes = environment.world_size(), trainer.num_nodes
+    if environment.creates_processes_externally and trainer.num_devices * nodes != count:
+        need = f"trainer.strategy=ddp and trainer.devices={max(1, count // nodes)}"
+        raise ValueError(f"devices={trainer.num_devices}: {count} processes were started; {need}")
 
 
 def check_optimizer(model: Classifier) -> None:
@@ -140,10 +138,6 @@ def by(trainer: Any) -> str:
     return f"process {trainer.global_rank}: " if trainer.world_size > 1 else ""
 
 
-class GoneError(RuntimeError):
-    """Another process has ended before its time, and has said why if it could."""
-
-
 @contextmanager
 def together(trainer: Any) -> Iterator[None]:
     """Let all processes end together, and process 0 alone say why where all know it."""
@@ -151,14 +145,16 @@ def together(trainer: Any) -> Iterator[None]:
         sys.stderr = sys.__stderr__  # from here on something may go wrong in one alone
     try:
         yield
-        for process in started(trainer):
-            process.wait(PATIENCE)
+        await_started(trainer)
     except Exception as failure:
         gone = trainer.world_size > 1 and any(sign in str(failure) for sign in GONE)
         if trainer.global_rank and (gone or isinstance(failure, NonFiniteLossError)):
             raise SystemExit(status(trainer, 1)) from failure
         if gone:
-            raise GoneError("another process has ended") from failure
+            await_started(trainer)
+            if any((process.poll() or 0) > 0 for process in started(trainer)):
+                raise SystemExit(1) from failure  # which has said why
+            fail("another process has ended before its time", failure, status=1)
         raise
     except Stopped as stopped:
         if trainer.global_rank:
@@ -167,11 +163,21 @@ def together(trainer: Any) -> Iterator[None]:
     finally:
         for process in started(trainer):
             process.kill()
+            process.wait()
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 def started(trainer: Any) -> list[Popen[bytes]]:
     """The processes that this one has started."""
     return getattr(trainer.strategy.launcher, "procs", [])
+
+
+def await_started(trainer: Any) -> None:
+    """Wait until those processes end, or that would take too long."""
+    with suppress(TimeoutExpired):
+        for process in started(trainer):
+            process.wait(PATIENCE)
 
 
 def status(trainer: Any, number: int) -> int:
