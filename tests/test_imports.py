@@ -11,6 +11,9 @@ import perceptrons
 
 FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
 
+# what another process draws with
+DRAWING = {"panels", "plots", "diagrams", "drawing"}
+
 # what of the package each file may import
 OURS: dict[str, set[str]] = {
     "__init__": {"notebook"},
@@ -21,6 +24,9 @@ OURS: dict[str, set[str]] = {
     "loader": set(),
     "tables": {"loader"},
     "data": {"loader", "tables"},
+    "shapes": {"loader", "tables"},
+    "columns": {"loader", "mistakes", "tables"},
+    "datafile": {"columns", "mistakes"},
     "predictions": set(),
     "losses": set(),
     "measures": {"losses"},
@@ -33,8 +39,15 @@ OURS: dict[str, set[str]] = {
         *("compiled", "predictions"),
     },
     "fused": set(),
-    "plots": set(),
-    "callbacks": {"plots"},
+    "scene": set(),
+    "panels": {"scene"},
+    "plots": {"panels", "scene"},
+    "diagrams": {"panels", "plots", "scene"},
+    "drawing": {"diagrams", "mistakes", "plots", "scene"},
+    "survey": {"network", "scene", "study", "tables"},
+    "figures": {"runs", "scene", "study", "survey"},
+    "callbacks": set(),
+    "board": {"loader", "network", "predictions", "runs", "tables"},
     "runs": set(),
     "checkpoints": {"runs"},
     "mistakes": {"commands"},
@@ -45,7 +58,7 @@ OURS: dict[str, set[str]] = {
     "raised": {"mistakes"},
     "failures": {"configs", "mistakes", "origins", "parser", "raised"},
     "study": set(),
-    "replica": {"checkpoints", "commands", "listing", "mistakes", "runs"},
+    "replica": {"checkpoints", "commands", "listing", "mistakes", "runs", "study"},
     "resume": {"checkpoints", "configs", "runs", "mistakes", "origins", "replica"},
     "trial": {"classifier", "tables"},
     "preflight": {
@@ -53,17 +66,27 @@ OURS: dict[str, set[str]] = {
         *("checkpoints", "classifier", "failures", "mistakes", "origins", "parser", "raised"),
         *("runs", "tables"),
     },
+    "export": {
+        *("classifier", "commands", "listing", "mistakes", "notebook", "predictions", "runs"),
+        "tables",
+    },
     "notebook": {"checkpoints", "classifier", "cli", "preflight", "tables"},
-    "cli": set(FILES) - {"__main__", "notebook"},
+    "cli": set(FILES) - {"__main__", "export", "notebook", "plotting", *DRAWING},
+    "plotting": {"checkpoints", "commands", "drawing", "figures", "listing", "mistakes"}
+    | {"notebook", "plots", "resume", "runs", "scene", "survey"},
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {
     "network": {"torch"},
     "backprop": {"torch"},
     "data": {"torch", "sklearn", "numpy"},
+    "shapes": {"torch", "sklearn", "numpy"},
+    "columns": {"torch", "numpy"},
+    "datafile": {"sklearn", "numpy", "pandas"},
     "tables": {"torch", "sklearn", "numpy", "lightning"},
     "loader": {"torch", "numpy"},
     "predictions": {"torch"},
+    "export": {"torch", "onnxruntime"},
     "losses": {"torch"},
     "measures": {"torch", "torchmetrics"},
     "blocks": {"torch"},
@@ -71,7 +94,12 @@ LIBRARIES = {
     "rules": {"torch"},
     "compiled": {"torch"},
     "fused": {"torch", "lightning"},
+    "scene": {"numpy"},
+    "panels": {"numpy", "matplotlib"},
     "plots": {"numpy", "matplotlib"},
+    "diagrams": {"numpy", "matplotlib", "contourpy"},
+    # not torch: it takes longer to be imported than the figures to be drawn
+    "drawing": {"numpy", "matplotlib", "PIL", "tensorboard"},
 }
 
 

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,20 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from perceptrons import checkpoints, commands, processes, runs, study
+from perceptrons.board import Board, answers
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.commands import COMMANDS
 from perceptrons.configs import as_flags
 from perceptrons.failures import line_of
+from perceptrons.figures import Figures
 from perceptrons.fused import Stopped, fuse
+from perceptrons.listing import settings_of
 from perceptrons.mistakes import fail
 from perceptrons.origins import Origins
 from perceptrons.parser import Parser
 from perceptrons.precision import check_precision
-from perceptrons.predictions import Prediction, columns
+from perceptrons.predictions import Prediction, columns, numbered
 from perceptrons.preflight import (
     callbacks_of,
     check_fits,
@@ -80,6 +84,11 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
         None,
         "Threads to compute with. null: 1 for a batch too small to share out, or else torch's.",
     ),
+    "figures": (
+        bool,
+        True,
+        "fit: whether to draw figures for TensorBoard: the boundary, the neurons, the network.",
+    ),
     "replica": (
         str | None,
         None,
@@ -101,6 +110,7 @@ class CLI(LightningCLI):
     """
 
     exact: checkpoints.ExactResume
+    figures: Figures | None = None
 
     def __init__(self, args: list[str] | None = None) -> None:
         self.words = words = list(sys.argv[1:] if args is None else args)
@@ -279,6 +289,8 @@ class CLI(LightningCLI):
             if isinstance(saver, ModelCheckpoint) and saver.dirpath is None:
                 saver.dirpath = str(directory / "checkpoints")
         if self.subcommand == "fit":
+            if self.directory:
+                self.watch(directory)
             self.save_exactly(directory)
         else:
             # where to log it
@@ -302,6 +314,15 @@ class CLI(LightningCLI):
         callbacks_of(self.trainer).insert(0, self.exact)
         if self.resumed and self.settings.ckpt_path:
             self.trainer.num_sanity_val_steps = 0  # that report is there already
+
+    def watch(self, directory: Path) -> None:
+        """Have written to TensorBoard, and noted for the figures, what there is to see."""
+        begun = self.resumed and bool(self.settings.ckpt_path)
+        board = Board(settings_of(directory), (directory / "config.yaml").read_text(), begun)
+        callbacks_of(self.trainer).insert(0, board)
+        if self.settings.figures:
+            self.figures = Figures(begun)
+            callbacks_of(self.trainer).insert(0, self.figures)
 
     def sections(self) -> dict[str, Any]:
         """The settings that a checkpoint needs to be taken up."""
@@ -341,9 +362,12 @@ class CLI(LightningCLI):
             solved = self.model.all_right["val"]
             print(f"\nlearned: {int(solved.sum())} of {len(solved)} outputs")
         elif isinstance(self.datamodule, TableData):
-            print(f"\n{self.answers(self.datamodule)}")
+            rows = len(self.datamodule.split["val"][0])
+            print(f"\n{runs.text(answers(self.model, self.datamodule), of=rows)}")
         print(f"\nrun:  {self.directory}")
         print(f"look: tensorboard --logdir {self.directory.parent} --host localhost")
+        if self.figures and any(isinstance(logger, RunLogger) for logger in self.trainer.loggers):
+            self.figures.draw(self.trainer, self.directory)
 
     def studied(self, directory: Path) -> list[study.Row]:
         """Write down the replicas one by one, and sum them up."""
@@ -353,22 +377,18 @@ class CLI(LightningCLI):
         runs.write_csv(directory / "replicas.csv", columns)
         return study.summary(results)
 
-    @torch.inference_mode()
-    def answers(self, data: TableData) -> str:
-        """What the network says of the rows to validate on, beside what is right."""
-        x, y = data.split["val"]
-        first = x[: runs.SHOWN_ROWS].to(next(self.model.parameters()))  # its device and precision
-        prediction = self.model.eval().predict_step((first,))
-        right = self.model.answers(y[: runs.SHOWN_ROWS])
-        return runs.text(columns(prediction, target=right), of=len(x))
-
     def predict(self, model: Classifier, datamodule: L.LightningDataModule, **options: Any) -> None:
         """Predict, print the first rows and write them all to ``predictions.csv``."""
         batches = self.trainer.predict(model, datamodule=datamodule, **options) or []
         prediction = Prediction(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
-        table = columns(prediction)
-        print(runs.text(table))
+        inputs: runs.Columns = numbered(prediction.x)
+        names: Sequence[str] = ()
+        if isinstance(datamodule, TableData):
+            inputs = datamodule.named(rows=len(prediction.x))
+            names = datamodule.class_names
+        print(runs.text(columns(prediction, runs.few(inputs), names)))
         if self.directory:
+            table = columns(prediction, inputs, names)
             runs.write_csv(self.directory / "predictions.csv", table)
             print(f"\nall rows: {self.directory / 'predictions.csv'}")
 

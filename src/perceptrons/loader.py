@@ -10,7 +10,7 @@ from torch import Tensor
 
 from perceptrons.shares import Share
 
-Table = tuple[Tensor, ...]  # (x, y), or (x,) where only the inputs are known
+Rows = tuple[Tensor, ...]  # (x, y), or (x,) where only the inputs are known
 
 
 class TableLoader:
@@ -34,7 +34,7 @@ class TableLoader:
 
     def __init__(
         self,
-        table: Table,
+        table: Rows,
         batch_size: int | None = None,
         passes: int = 1,
         shuffle: bool = False,
@@ -52,7 +52,7 @@ class TableLoader:
         # where Lightning looks for whom to tell the epoch
         self.batch_sampler = SimpleNamespace(sampler=self)
         pieces = ([each[share.part(len(each))] for each in self.cut(column)] for column in table)
-        self.in_order: list[Table] = list(zip(*pieces, strict=True))
+        self.in_order: list[Rows] = list(zip(*pieces, strict=True))
 
     @property
     def device(self) -> torch.device:
@@ -76,7 +76,7 @@ class TableLoader:
     def __len__(self) -> int:
         return self.passes * len(self.in_order)
 
-    def __iter__(self) -> Iterator[Table]:
+    def __iter__(self) -> Iterator[Rows]:
         # Lightning tells the epoch after it has asked for the iterator: this runs at the first next
         resumed, self.resumed = self.resumed, {}
         self.handed_out = resumed["handed_out"] if resumed.get("epoch") == self.epoch else 0
@@ -93,7 +93,7 @@ class TableLoader:
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self.resumed = state_dict
 
-    def shuffled(self, pass_: int) -> Iterator[Table]:
+    def shuffled(self, pass_: int) -> Iterator[Rows]:
         """The batches of a pass in its own random order."""
         if self.replicas is None:
             order = self.order(self.seed, pass_)

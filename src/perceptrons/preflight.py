@@ -41,7 +41,7 @@ SAVER_STATE = ("monitor", "mode", "every_n_train_steps", "every_n_epochs", "trai
 # numbers in an operation from which on torch shares it out to threads (its GRAIN_SIZE)
 SHARED_OUT = 32_768
 # files that are imported where they are needed: one runs the program, the others are slow
-LATER = ("__main__", "plots", "compiled")
+LATER = ("__main__", "panels", "plots", "diagrams", "drawing", "compiled")
 # warnings of Lightning's that a user of this program can do nothing about
 NO_NEWS = (
     r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
@@ -104,8 +104,10 @@ def renew_defaults(settings: Any, origins: Origins) -> None:
             continue
         for name, parameter in parameters(class_path).items():
             key = f"{path}.init_args.{name}"
-            known = key in settings and parameter.default is not parameter.empty
-            if known and not origins.give(f"{path}.{name}"):
+            has = key in settings and parameter.default is not parameter.empty
+            if not has or settings[key] == parameter.default:  # 0 and 0.0 are written otherwise
+                continue
+            if not origins.give(f"{path}.{name}"):
                 settings[key] = parameter.default
 
 
