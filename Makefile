@@ -49,7 +49,8 @@ gallery: install ## train what the README and the docs show, and draw it anew
 	$(BIN)/python benchmarks/gallery.py
 
 tensorboard: install ## look at the runs, on this machine only
-	$(BIN)/tensorboard --logdir lightning_logs --host localhost $(ARGS)
+	@echo 'http://localhost:6006/?smoothing=0, unless another port is said below'
+	$(BIN)/tensorboard --logdir lightning_logs --host localhost --samples_per_plugin images=100 $(ARGS)
 
 clean: ## remove .venv and caches; runs stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -11,8 +11,11 @@ import perceptrons
 
 FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
 
+# what another process draws with
+DRAWING = {"panels", "plots", "diagrams", "drawing"}
 # what only `perceptrons sweep` needs, with libraries of its own
 SWEEP = {"database", "sampling", "space", "standings", "sweep", "trials", "watched", "workers"}
+
 # what of the package each file may import
 OURS: dict[str, set[str]] = {
     "__init__": {"notebook"},
@@ -38,8 +41,15 @@ OURS: dict[str, set[str]] = {
         *("compiled", "predictions"),
     },
     "fused": set(),
-    "plots": set(),
-    "callbacks": {"plots"},
+    "scene": set(),
+    "panels": {"scene"},
+    "plots": {"panels", "scene"},
+    "diagrams": {"panels", "plots", "scene"},
+    "drawing": {"diagrams", "mistakes", "plots", "scene"},
+    "survey": {"network", "scene", "study", "tables"},
+    "figures": {"runs", "scene", "study", "survey"},
+    "callbacks": set(),
+    "board": {"loader", "network", "predictions", "runs", "tables"},
     "runs": set(),
     "checkpoints": {"runs"},
     "mistakes": {"commands"},
@@ -50,7 +60,7 @@ OURS: dict[str, set[str]] = {
     "raised": {"mistakes"},
     "failures": {"configs", "mistakes", "origins", "parser", "raised"},
     "study": set(),
-    "replica": {"checkpoints", "commands", "listing", "mistakes", "runs"},
+    "replica": {"checkpoints", "commands", "listing", "mistakes", "runs", "study"},
     "resume": {"checkpoints", "configs", "runs", "mistakes", "origins", "replica"},
     "trial": {"classifier", "tables"},
     "preflight": {
@@ -71,7 +81,9 @@ OURS: dict[str, set[str]] = {
     "standings": {"listing", "mistakes", "trials"},
     "workers": {"runs", "space", "standings", "trials", "watched"},
     "sweep": set(FILES) - {"__main__", "notebook"},
-    "cli": set(FILES) - {"__main__", "export", "notebook"} - SWEEP,
+    "cli": set(FILES) - {"__main__", "export", "notebook", "plotting", *DRAWING, *SWEEP},
+    "plotting": {"checkpoints", "commands", "drawing", "figures", "listing", "mistakes"}
+    | {"notebook", "plots", "resume", "runs", "scene", "survey"},
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {
@@ -92,7 +104,12 @@ LIBRARIES = {
     "rules": {"torch"},
     "compiled": {"torch"},
     "fused": {"torch", "lightning"},
+    "scene": {"numpy"},
+    "panels": {"numpy", "matplotlib"},
     "plots": {"numpy", "matplotlib"},
+    "diagrams": {"numpy", "matplotlib", "contourpy"},
+    # not torch: it takes longer to be imported than the figures to be drawn
+    "drawing": {"numpy", "matplotlib", "PIL", "tensorboard"},
 }
 
 

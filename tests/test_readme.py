@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from conftest import ROOT
+from PIL import Image
 from test_your_own import write_tables
 
 from perceptrons.__main__ import main
@@ -202,6 +203,16 @@ def test_the_map_has_every_file_of_the_package_once() -> None:
 def test_every_link_of_the_docs_leads_somewhere(page: str) -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", PAGES[page]) if "://" not in link]
     assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs").glob("*.png")), ids=lambda at: at.stem)
+def test_a_picture_is_small_opaque_and_shown_with_its_description(picture: Path) -> None:
+    assert picture.stat().st_size < 150_000
+    with Image.open(picture) as opened:
+        assert "transparency" not in opened.info
+        assert opened.mode in ("P", "RGB")  # dark pages shine through no other
+    described = rf"!\[[^\]]{{20,}}\]\((docs/)?{picture.name}\)"
+    assert any(re.search(described, page) for page in (README, *PAGES.values()))
 
 
 def test_the_map_has_each_file_after_those_that_it_imports() -> None:

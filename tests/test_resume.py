@@ -137,6 +137,7 @@ CASES = {
     "EarlyStopping": "and.yaml --data.passes 20 --trainer.max_epochs 40"
     " --trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor val/loss"
     " --trainer.callbacks.min_delta 0.01 --trainer.callbacks.patience 2",
+    "figures": "xor.yaml --data.passes 10 --trainer.max_epochs 8 --figures true",
     "dropout, saved inside epochs": "xor.yaml --data.passes 60 --trainer.max_epochs 8"
     " --model.net test_resume.Forgetful --last.every_n_train_steps 37",
 }
@@ -309,18 +310,7 @@ perceptrons.__main__.main()
 """
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "torch",
-        pytest.param(
-            "numpy.dtypes",
-            marks=pytest.mark.xfail(
-                strict=True, reason="SystemExit raised inside numpy's import is lost: a traceback"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("module", ["torch", "numpy.dtypes", "lightning"])
 def test_ctrl_c_during_the_imports_ends_with_its_status(module: str) -> None:
     words = [sys.executable, "-c", INTERRUPTED, module]
     ended = subprocess.run(words, capture_output=True, text=True, check=False)

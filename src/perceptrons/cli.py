@@ -20,12 +20,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from perceptrons import checkpoints, commands, runs, study
+from perceptrons.board import Board, answers
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.commands import COMMANDS
 from perceptrons.configs import as_flags
 from perceptrons.failures import line_of
+from perceptrons.figures import Figures
 from perceptrons.fused import Stopped, fuse
+from perceptrons.listing import settings_of
 from perceptrons.mistakes import fail
 from perceptrons.origins import Origins
 from perceptrons.parser import Parser
@@ -80,6 +83,11 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
         None,
         "Threads to compute with. null: 1 for a batch too small to share out, or else torch's.",
     ),
+    "figures": (
+        bool,
+        True,
+        "fit: whether to draw figures for TensorBoard: the boundary, the neurons, the network.",
+    ),
     "replica": (
         str | None,
         None,
@@ -101,6 +109,7 @@ class CLI(LightningCLI):
     """
 
     exact: checkpoints.ExactResume
+    figures: Figures | None = None
 
     def __init__(self, args: list[str] | None = None) -> None:
         words = list(sys.argv[1:] if args is None else args)
@@ -264,6 +273,7 @@ class CLI(LightningCLI):
             if isinstance(saver, ModelCheckpoint) and saver.dirpath is None:
                 saver.dirpath = str(directory / "checkpoints")
         if self.subcommand == "fit":
+            self.watch(directory)
             self.save_exactly(directory)
         else:
             # where to log it
@@ -287,6 +297,15 @@ class CLI(LightningCLI):
         callbacks_of(self.trainer).insert(0, self.exact)
         if self.resumed and self.settings.ckpt_path:
             self.trainer.num_sanity_val_steps = 0  # that report is there already
+
+    def watch(self, directory: Path) -> None:
+        """Have written to TensorBoard, and noted for the figures, what there is to see."""
+        begun = self.resumed and bool(self.settings.ckpt_path)
+        board = Board(settings_of(directory), (directory / "config.yaml").read_text(), begun)
+        callbacks_of(self.trainer).insert(0, board)
+        if self.settings.figures:
+            self.figures = Figures(begun)
+            callbacks_of(self.trainer).insert(0, self.figures)
 
     def sections(self) -> dict[str, Any]:
         """The settings that a checkpoint needs to be taken up."""
@@ -322,9 +341,12 @@ class CLI(LightningCLI):
             solved = self.model.all_right["val"]
             print(f"\nlearned: {int(solved.sum())} of {len(solved)} outputs")
         elif isinstance(self.datamodule, TableData):
-            print(f"\n{self.answers(self.datamodule)}")
+            rows = len(self.datamodule.split["val"][0])
+            print(f"\n{runs.text(answers(self.model, self.datamodule), of=rows)}")
         print(f"\nrun:  {self.directory}")
         print(f"look: tensorboard --logdir {self.directory.parent} --host localhost")
+        if self.figures and any(isinstance(logger, RunLogger) for logger in self.trainer.loggers):
+            self.figures.draw(self.trainer, self.directory)
 
     def studied(self, directory: Path) -> list[study.Row]:
         """Write down the replicas one by one, and sum them up."""
@@ -333,17 +355,6 @@ class CLI(LightningCLI):
         columns = {name: [row[name] for row in results] for name in results[0]}
         runs.write_csv(directory / "replicas.csv", columns)
         return study.summary(results)
-
-    @torch.inference_mode()
-    def answers(self, data: TableData) -> str:
-        """What the network says of the rows to validate on, beside what is right."""
-        x, y = data.split["val"]
-        first = x[: runs.SHOWN_ROWS].to(next(self.model.parameters()))  # its device and precision
-        prediction = self.model.eval().predict_step((first,))
-        right = self.model.answers(y[: runs.SHOWN_ROWS])
-        inputs = runs.few(data.named("val", len(first)))
-        table = columns(prediction, inputs, data.class_names, target=right)
-        return runs.text(table, of=len(x))
 
     def predict(self, model: Classifier, datamodule: L.LightningDataModule, **options: Any) -> None:
         """Predict, print the first rows and write them all to ``predictions.csv``."""

@@ -42,9 +42,7 @@ SAVER_STATE = ("monitor", "mode", "every_n_train_steps", "every_n_epochs", "trai
 SHARED_OUT = 32_768
 # files that are imported where they are needed: one runs the program, the others are slow
 LATER = (
-    "__main__",
-    "plots",
-    "compiled",
+    *("__main__", "panels", "plots", "diagrams", "drawing", "compiled"),
     *("database", "sampling", "space", "standings", "trials", "watched", "workers"),  # of a sweep
 )
 # warnings of Lightning's that a user of this program can do nothing about
