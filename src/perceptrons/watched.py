@@ -75,8 +75,8 @@ class Watched(CLI):
             self.watcher.began(self.directory)
         callbacks_of(self.trainer).insert(0, self.watcher)
 
-    def watch(self, directory: Path) -> None:
-        super().watch(directory)
+    def add_figures(self, directory: Path) -> None:
+        super().add_figures(directory)
         if not self.watcher.figures:  # there is a note of all, from which they can be drawn
             self.figures = None
 
