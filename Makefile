@@ -7,7 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test check lint types format experiments bench gallery tensorboard clean
+.PHONY: help install train test check lint types format experiments studies bench gallery tensorboard clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ types: install ## check the types
 format: install ## put formatting and imports right
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+studies: install ## run the studies of many seeds, and write docs/studies.md anew
+	$(BIN)/python benchmarks/studies.py
 
 experiments: install ## run every published experiment and compare the figures
 	$(BIN)/python benchmarks/experiments.py

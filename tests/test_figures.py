@@ -23,6 +23,7 @@ from torch import nn
 from perceptrons import diagrams, drawing, figures, plots, survey
 from perceptrons.classifier import Classifier
 from perceptrons.data import Blobs, Gates
+from perceptrons.datafile import Table
 from perceptrons.fused import FusedEpochLoop
 from perceptrons.network import MLP, Perceptron
 from perceptrons.panels import COLORS
@@ -226,6 +227,26 @@ def test_a_gate_of_three_inputs_is_shown_by_two_planes_with_four_rows_each() -> 
     for axes in figure.axes:
         of_no, of_yes, _ = of_kind(axes, PathCollection)
         assert len(of_no.get_offsets()) == len(of_yes.get_offsets()) == 2
+
+
+def test_a_table_of_the_users_is_shown_in_its_own_units_and_names(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    path = tmp_path / "table.csv"
+    ages, incomes = np.linspace(20, 80, 12), np.linspace(10_000, 90_000, 12)[::-1]
+    lines = [
+        f"{age},{income},{'old' if age > 50 else 'young'}"
+        for age, income in zip(ages, incomes, strict=True)
+    ]
+    path.write_text("\n".join(["age,income,kind", *lines]))
+    data = Table(path=str(path), target="kind")
+    scene = scene_of(network := MLP(2, hidden=[3]), data)
+    np.testing.assert_allclose(np.sort(scene.points[:, 0]), ages, rtol=1e-6)
+    with torch.no_grad():
+        expected = network(data.from_points(torch.from_numpy(scene.cells)))
+    np.testing.assert_allclose(scene.logits[-1], expected, atol=1e-6)
+    figure = plots.boundary(scene)
+    assert [figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()] == ["age", "income"]
+    assert [each.get_text()[2:] for each in figure.texts[:3]] == ["old", "young", "missed"]
 
 
 def test_several_answers_at_once_have_curves_only_and_a_line_says_why() -> None:

@@ -13,9 +13,9 @@ FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
 
 # what another process draws with
 DRAWING = {"panels", "plots", "diagrams", "drawing"}
+
 # what only `perceptrons sweep` needs, with libraries of its own
 SWEEP = {"database", "sampling", "space", "standings", "sweep", "trials", "watched", "workers"}
-
 # what of the package each file may import
 OURS: dict[str, set[str]] = {
     "__init__": {"notebook"},
@@ -23,8 +23,11 @@ OURS: dict[str, set[str]] = {
     "commands": set(),
     "network": set(),
     "backprop": {"network"},
-    "loader": set(),
-    "tables": {"loader"},
+    "loader": {"shares"},
+    "shares": set(),
+    "precision": {"classifier"},
+    "processes": {"classifier", "fused", "mistakes"},
+    "tables": {"loader", "shares"},
     "data": {"loader", "tables"},
     "shapes": {"loader", "tables"},
     "columns": {"loader", "mistakes", "tables"},
@@ -73,6 +76,9 @@ OURS: dict[str, set[str]] = {
         "tables",
     },
     "notebook": {"checkpoints", "classifier", "cli", "preflight", "tables"},
+    "cli": set(FILES) - {"__main__", "export", "notebook", "plotting"} - DRAWING - SWEEP,
+    "plotting": {"checkpoints", "commands", "drawing", "figures", "listing", "mistakes"}
+    | {"notebook", "plots", "resume", "runs", "scene", "survey"},
     "space": {"configs", "mistakes"},
     "sampling": {"space"},
     "database": set(),
@@ -81,9 +87,6 @@ OURS: dict[str, set[str]] = {
     "standings": {"listing", "mistakes", "trials"},
     "workers": {"runs", "space", "standings", "trials", "watched"},
     "sweep": set(FILES) - {"__main__", "notebook"},
-    "cli": set(FILES) - {"__main__", "export", "notebook", "plotting", *DRAWING, *SWEEP},
-    "plotting": {"checkpoints", "commands", "drawing", "figures", "listing", "mistakes"}
-    | {"notebook", "plots", "resume", "runs", "scene", "survey"},
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {

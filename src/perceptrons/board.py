@@ -115,7 +115,8 @@ def gradient_norm(model: Any, data: TableData) -> float:
     """
     parameters = [weight for weight in model.net.parameters() if weight.requires_grad]
     total, rows = [torch.zeros_like(weight) for weight in parameters], len(data.split["train"][0])
-    for x, y in TableLoader(data.on_device("train"), EVALUATION_ROWS):
+    for batch in TableLoader(data.on_device("train"), EVALUATION_ROWS):
+        x, y = (column.to(parameters[0].dtype) for column in batch)
         if model.replicas is None:
             gradients = torch.autograd.grad(model.loss(model.net(x), y), parameters)
         else:

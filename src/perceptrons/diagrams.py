@@ -24,6 +24,7 @@ MOST_SHOWN, MOST_WRITTEN = 6, 9
 MOST_POINTS = 100  # rows that are drawn into each tile
 SPACING = 1.7  # between two layers
 NEGATIVE, POSITIVE = COLORS[:2]
+LONG = 3  # letters, of a name that goes beside its neuron and not into it
 TILE = 0.8  # of the distance between two neurons
 
 
@@ -44,7 +45,10 @@ def network(scene: Scene, frame: int = -1, figure: Figure | None = None) -> Figu
     for column, (nodes, names) in enumerate(zip(places, labels(scene), strict=True)):
         axes.scatter(nodes[:, 0], nodes[:, 1], 620, "white", edgecolors="black", zorder=3)
         for (x, y), name in zip(nodes, names, strict=True):
-            axes.text(x, y, name, ha="center", va="center", fontsize=FONT, zorder=4)
+            if len(name) > LONG:
+                axes.text(x - 0.3, y, name, ha="right", va="center", fontsize=FONT)
+            else:
+                axes.text(x, y, name, ha="center", va="center", fontsize=FONT, zorder=4)
         if column and written:
             biases = scene.layers[column - 1].biases[frame]
             for (x, y), bias in zip(nodes, biases, strict=False):
@@ -86,7 +90,7 @@ def canvas(places: Sequence[Array]) -> Figure:
     height = 1 - 0.5 / figure.get_figheight()
     axes = figure.add_axes((0.02, 0.01, 0.96, height))
     axes.set_axis_off()
-    axes.set(xlim=(left - 0.8, right + 0.8), ylim=(bottom - 0.75, top + 0.75))
+    axes.set(xlim=(left - 1.1, right + 0.8), ylim=(bottom - 0.75, top + 0.75))
     axes.set_aspect("equal")
     return figure
 

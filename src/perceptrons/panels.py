@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from perceptrons.scene import Array, Scene, chances, leads
@@ -60,9 +60,11 @@ def draw_plane(axes: Axes, scene: Scene, frame: int, level: float) -> None:
         axes.set_title(f"{scene.names[2]} = {level:.3g}", fontsize=FONT)
     draw_rows(axes, scene, frame, scene.points[:, 0], scene.points[:, 1], rows)
     axes.set(xlim=extent[:2], ylim=extent[2:], xlabel=scene.names[0], ylabel=scene.names[1])
+    axes.tick_params(labelsize=FONT - 1)
     binary = set(np.unique(scene.points)) <= {0, 1}
     for axis in (axes.xaxis, axes.yaxis):  # few, because each takes a millisecond
         axis.set_major_locator(FixedLocator([0, 1]) if binary else MaxNLocator(4))
+        axis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
 
 
 def draw_axis(axes: Axes, scene: Scene, frame: int) -> None:

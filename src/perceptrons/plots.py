@@ -29,7 +29,7 @@ def boundary(scene: Scene, frame: int = -1, figure: Figure | None = None) -> Fig
     if figure is None:
         count = len(scene.levels)
         figure = Figure(figsize=(0.9 + 3.0 * count, 4.0), dpi=90)
-        sides = {"left": 0.16 / count, "right": 1 - 0.04 / count, "wspace": 0.12}
+        sides = {"left": 0.18 / count, "right": 1 - 0.04 / count, "wspace": 0.12}
         top = 0.88 if count == 1 else 0.84
         figure.subplots(1, count, gridspec_kw={"bottom": 0.21, "top": top, **sides})
         draw_key(figure, scene)

@@ -42,7 +42,8 @@ SAVER_STATE = ("monitor", "mode", "every_n_train_steps", "every_n_epochs", "trai
 SHARED_OUT = 32_768
 # files that are imported where they are needed: one runs the program, the others are slow
 LATER = (
-    *("__main__", "panels", "plots", "diagrams", "drawing", "compiled"),
+    *("__main__", "compiled"),
+    *("panels", "plots", "diagrams", "drawing"),  # of a plot
     *("database", "sampling", "space", "standings", "trials", "watched", "workers"),  # of a sweep
 )
 # warnings of Lightning's that a user of this program can do nothing about
@@ -56,11 +57,14 @@ NO_NEWS = (
     r".*does not have many workers",  # a table in memory needs none
     r"LightningCLI's args parameter",  # a run is taken up by the words of its own command
     r"\s*Unable to serialize instance",  # a callback's default that is no setting
+    r".*self\.log\('\w+/(loss|accuracy|solved)', \.\.\., sync_dist=True",  # they are that already
+    r".*AMP with fp16 is not supported on CPU",  # which is refused
 )
 
 # its advertisements, what the reports say better, and that a signal has come
 NO_NEWS_FROM = (
     "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.distributed",
     "lightning.fabric.utilities.seed",
     "lightning.pytorch.trainer.connectors.signal_connector",
 )

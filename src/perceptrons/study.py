@@ -66,11 +66,14 @@ class Study(Callback):
             logger.log_metrics(shown, step)
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in KEPT}
+        kept = {name: getattr(self, name) for name in KEPT}
+        # as one tensor: thousands of reports would be thousands to write, at each of them
+        return {**kept, "curves": torch.stack(self.curves) if self.curves else torch.empty(0)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name in KEPT:
             setattr(self, name, state_dict[name])
+        self.curves = [*state_dict["curves"]]
 
     def results(self, model: Any, seed: int) -> list[Row]:
         """A row for each replica."""

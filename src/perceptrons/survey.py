@@ -133,19 +133,18 @@ def seen(
         earlier: The earlier weights, as :func:`flat` has taken them.
         replica: Which of its replicas to look at, where it has some.
     """
-    net = copy.deepcopy(net).cpu().eval()
-    dtype = next(net.parameters()).dtype
+    net = copy.deepcopy(net).cpu().float().eval()
     x, y = data.split["all"]
     rows = torch.linspace(0, len(x) - 1, min(len(x), MOST_ROWS)).long()
     points = data.as_points()[rows].numpy()
     cells = grid(points)
-    given = data.from_points(torch.from_numpy(cells).float()).to(dtype)
+    given = data.from_points(torch.from_numpy(cells).float())
     now = copy.deepcopy(net.state_dict())
     frames = []
     for weights in (*earlier, None):
         net.load_state_dict(now) if weights is None else load(net, weights)
         one = net if replica is None else alone(cast(MLP, net), replica)
-        frames.append((one(x[rows].to(dtype)).numpy(), one(given).numpy(), inside(one, given)))
+        frames.append((one(x[rows].float()).numpy(), one(given).numpy(), inside(one, given)))
     at_rows, logits, layers = zip(*frames, strict=True)
     right = y[rows, 0].int() if data.classes == 2 else y[rows].argmax(1)
     return {

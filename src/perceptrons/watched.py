@@ -75,14 +75,20 @@ class Watched(CLI):
             self.watcher.began(self.directory)
         callbacks_of(self.trainer).insert(0, self.watcher)
 
-    def watch(self, directory: Path) -> None:
-        super().watch(directory)
+    def add_figures(self, directory: Path) -> None:
+        super().add_figures(directory)
         if not self.watcher.figures:  # there is a note of all, from which they can be drawn
             self.figures = None
 
 
 class Checked(CLI):
     """A command that is made ready and not run."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        trainer = super().instantiate_trainer(**kwargs)
+        if trainer.num_devices * trainer.num_nodes > 1:
+            fail("trainer.devices: a trial of a sweep has one process; several at once by --jobs")
+        return trainer
 
     def _run_subcommand(self, subcommand: str) -> None:
         pass
