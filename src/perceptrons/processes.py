@@ -132,7 +132,7 @@ def check_left(directory: Path, ckpt_path: str | None) -> None:
 def use_threads(count: int, trainer: Any) -> None:
     """Compute with some number of threads; several processes too, each."""
     torch.set_num_threads(count)
-    if trainer.world_size > 1:  # or else Lightning shares out all that the machine has
+    if trainer.strategy.launcher:  # which would share out all threads that the machine has
         os.environ["OMP_NUM_THREADS"] = str(count)
 
 
