@@ -48,6 +48,8 @@ def srun(number: int, count: int, port: int) -> Environment:
     """What SLURM's ``srun`` tells a task."""
     return {
         "SLURM_JOB_ID": "4711",
+        "SLURM_STEP_ID": "0",
+        "SLURM_STEP_NUM_TASKS": str(count),
         "SLURM_JOB_NAME": "train",
         "SLURM_NTASKS": str(count),
         "SLURM_NTASKS_PER_NODE": str(count),
@@ -268,7 +270,7 @@ def test_a_loss_that_is_not_finite_in_one_process_is_said_once_for_all(tmp_path:
 WRONG = {
     "--data.gate xro": "data.gate='xro': choose one of and, or, xor",
     "--seed_everything true": "seed_everything=true: must be a number, the same for all 2",
-    "--trainer.devices 3": "trainer.devices=3: 2 processes were started; trainer.strategy=ddp",
+    "--trainer.devices 3": "trainer.devices=3: 2 processes were started; choose --trainer.st",
     "--trainer.strategy auto --trainer.devices 1": "trainer.devices=1: 2 processes were started",
 }
 
@@ -302,6 +304,19 @@ def test_what_is_for_one_process_says_so(line: str, command: Command) -> None:
     refused = command(f"{verb} --config configs/xor.yaml {BY_DDP} 2 {setting}")
     assert f": {REFUSED[line]}" in error_line(refused, 2)
     assert not Path("lightning_logs").exists()
+
+
+def test_under_slurm_a_script_is_one_process_and_srun_starts_more(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in srun(0, 2, 0).items():
+        if not name.startswith("SLURM_STEP"):
+            monkeypatch.setenv(name, value)
+    fit = "fit --config configs/and.yaml --name r --data.passes 1 --trainer.max_epochs 1"
+    line = error_line(command(f"{fit} {BY_DDP} 2"), 2)
+    assert line.endswith(": trainer.devices=2: under SLURM by srun, as in srun perceptrons fit")
+    assert command(f"{fit} --seed_everything true").status == 0
+    assert RUN.exists()
 
 
 def test_under_slurm_no_checkpoint_of_another_program_is_taken_up(

@@ -58,6 +58,7 @@ NO_NEWS = (
     r"LightningCLI's args parameter",  # a run is taken up by the words of its own command
     r"\s*Unable to serialize instance",  # a callback's default that is no setting
     r".*self\.log\('\w+/(loss|accuracy|solved)', \.\.\., sync_dist=True",  # they are that already
+    r"The `srun` command is available",  # a machine of a cluster need not be for many processes
     r".*AMP with fp16 is not supported on CPU",  # which is refused
 )
 

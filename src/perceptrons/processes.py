@@ -52,7 +52,7 @@ def drawn_seed() -> int:
     Raises:
         ValueError: If there are processes that would draw others.
     """
-    count = os.environ.get("WORLD_SIZE" if "RANK" in os.environ else "SLURM_NTASKS", "1")
+    count = os.environ.get("WORLD_SIZE" if "RANK" in os.environ else "SLURM_STEP_NUM_TASKS", "1")
     if count != "1":
         raise ValueError(f"seed_everything=true: must be a number, the same for all {count}")
     if number() == 0:
@@ -101,10 +101,13 @@ def check_started(trainer: Any) -> None:
         ValueError: If so.
     """
     environment = trainer._accelerator_connector.cluster_environment
-    count, nodes = environment.world_size(), trainer.num_nodes
-    if environment.creates_processes_externally and trainer.num_devices * nodes != count:
-        need = f"trainer.strategy=ddp and trainer.devices={max(1, count // nodes)}"
-        raise ValueError(f"devices={trainer.num_devices}: {count} processes were started; {need}")
+    devices, nodes, count = trainer.num_devices, trainer.num_nodes, environment.world_size()
+    if isinstance(environment, SLURMEnvironment) and "SLURM_STEP_ID" not in os.environ:
+        if not isinstance(trainer.strategy, SingleDeviceStrategy):  # it would wait for the others
+            raise ValueError(f"devices={devices}: under SLURM by srun, as in srun perceptrons fit")
+    elif environment.creates_processes_externally and devices * nodes != count:
+        fitting = f"--trainer.strategy ddp --trainer.devices {max(1, count // nodes)}"
+        raise ValueError(f"devices={devices}: {count} processes were started; choose {fitting}")
 
 
 def check_optimizer(model: Classifier) -> None:
@@ -129,7 +132,7 @@ def check_left(directory: Path, ckpt_path: str | None) -> None:
 def use_threads(count: int, trainer: Any) -> None:
     """Compute with some number of threads; several processes too, each."""
     torch.set_num_threads(count)
-    if trainer.world_size > 1:  # or else Lightning shares out all that the machine has
+    if trainer.strategy.launcher:  # which would share out all threads that the machine has
         os.environ["OMP_NUM_THREADS"] = str(count)
 
 
