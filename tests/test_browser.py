@@ -30,7 +30,7 @@ FLAGS = (
     " disable-component-update disable-sync window-size=4000,1600"
 )
 RUNS = {"two": "[2]", "four": "[4]"}
-PATIENCE = 30.0  # seconds
+PATIENCE, RELOAD = 60.0, 15.0  # seconds
 
 # all elements that a CSS selector fits, in shadow trees too; what is returned of each follows
 FOUND = """
@@ -66,10 +66,16 @@ class Page:
         return said
 
     def shows(self, selector: str, question: str, enough: Callable[[list[Any]], bool]) -> list[Any]:
-        """What they say once that is enough, or else in the end."""
-        end = time.monotonic() + PATIENCE
-        while not enough(said := self.ask(selector, question)) and time.monotonic() < end:
+        """What they say once that is enough, or else in the end; now and then the page is reloaded.
+
+        On a busy machine TensorBoard sometimes forgets to fill a chart.
+        """
+        start = now = time.monotonic()
+        while not enough(said := self.ask(selector, question)) and now - start < PATIENCE:
             time.sleep(0.2)
+            before, now = now, time.monotonic()
+            if (now - start) // RELOAD > (before - start) // RELOAD:
+                self.browser.refresh()
         return said
 
 

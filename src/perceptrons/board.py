@@ -118,7 +118,9 @@ def gradient_norm(model: Any, data: TableData) -> float:
     for batch in TableLoader(data.on_device("train"), EVALUATION_ROWS):
         x, y = (column.to(parameters[0].dtype) for column in batch)
         if model.replicas is None:
-            gradients = torch.autograd.grad(model.loss(model.net(x), y), parameters)
+            gradients = torch.autograd.grad(
+                model.loss(model.net(x), y), parameters, materialize_grads=True
+            )
         else:
             gradients = model.blocks(len(x)).gradients(x, y)[1]
         for sum_, part in zip(total, gradients, strict=True):
