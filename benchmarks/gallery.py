@@ -38,7 +38,7 @@ def main() -> None:
     quiet()
     sys.argv[1:] = []
     figure = boundaries([panel(config, title) for config, title in STORY.items()])
-    figure.savefig(ROOT / "docs" / "story.png")
+    figure.savefig(ROOT / "docs" / "images" / "story.png")
 
 
 if __name__ == "__main__":
