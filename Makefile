@@ -43,7 +43,8 @@ bench: install ## time a fit against a loop written by hand
 	$(BIN)/python benchmarks/speed.py
 
 tensorboard: install ## look at the runs, on this machine only
-	$(BIN)/tensorboard --logdir lightning_logs --host localhost $(ARGS)
+	@echo 'http://localhost:6006/?smoothing=0, unless another port is said below'
+	$(BIN)/tensorboard --logdir lightning_logs --host localhost --samples_per_plugin images=100 $(ARGS)
 
 clean: ## remove .venv and caches; runs stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -6,6 +6,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+import yaml
 from conftest import Command
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -91,3 +92,23 @@ def test_a_notebook_is_left_as_it_was(command: Command) -> None:
     assert torch.equal(drawn, torch.rand(3))
     with pytest.raises(ValueError, match="has no checkpoint"):
         load_run(RUN.parent)
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("", 0.01),
+        ("--model.optimizer.weight_decay 0.5", 0.5),
+    ],
+)
+def test_an_optimizer_that_a_flag_chooses_has_its_own_defaults(
+    command: Command, words: str, wanted: float
+) -> None:
+    # SGD, which the config has, decays no weights by default, and AdamW does
+    assert command(f"{SHORT} --model.optimizer torch.optim.AdamW {words}").status == 0
+    settings = yaml.safe_load((RUN / "config.yaml").read_text())
+    given = settings["model"]["optimizer"]["init_args"]
+    assert given["weight_decay"] == wanted
+    assert given["lr"] == 1.0  # which the config says in so many words
+    state = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["optimizer_states"][0]["param_groups"][0]["weight_decay"] == wanted

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import perceptrons
 from perceptrons.classifier import Classifier
 from perceptrons.data import Gates
-from perceptrons.loader import Table
+from perceptrons.loader import Rows
 from perceptrons.tables import TableData
 from perceptrons.trial import try_update
 
@@ -66,7 +66,7 @@ class OwnData(TableData):
         if self.how == "setup":
             raise OverflowError("too many rows")
 
-    def tables(self) -> dict[str, Table]:
+    def tables(self) -> dict[str, Rows]:
         if self.file:
             Path(self.file).read_text()
         x, y = torch.eye(2), torch.eye(2)[:, :1]

@@ -14,7 +14,7 @@ from test_readme import PACKAGE, README, blocks
 
 # each class of the recipes alone, with the project's own for the rest
 ALONE = {
-    "data": "--data Moons --data.noise 0.05 --model.net Perceptron",
+    "data": "--data Quadrants --model.net MLP --model.net.hidden [8] --model.net.activation tanh",
     "network": "--data Gates --model.net Normed",
     "loss": "--data Gates --data.gate and --model.net Perceptron --model.loss Hinge",
 }

@@ -11,6 +11,11 @@ import perceptrons
 
 FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
 
+# what another process draws with
+DRAWING = {"panels", "plots", "diagrams", "drawing"}
+
+# what only `perceptrons sweep` needs, with libraries of its own
+SWEEP = {"database", "sampling", "space", "standings", "sweep", "trials", "watched", "workers"}
 # what of the package each file may import
 OURS: dict[str, set[str]] = {
     "__init__": {"notebook"},
@@ -18,9 +23,15 @@ OURS: dict[str, set[str]] = {
     "commands": set(),
     "network": set(),
     "backprop": {"network"},
-    "loader": set(),
-    "tables": {"loader"},
+    "loader": {"shares"},
+    "shares": set(),
+    "precision": {"classifier"},
+    "processes": {"classifier", "fused", "mistakes"},
+    "tables": {"loader", "shares"},
     "data": {"loader", "tables"},
+    "shapes": {"loader", "tables"},
+    "columns": {"loader", "mistakes", "tables"},
+    "datafile": {"columns", "mistakes"},
     "predictions": set(),
     "losses": set(),
     "measures": {"losses"},
@@ -33,8 +44,15 @@ OURS: dict[str, set[str]] = {
         *("compiled", "predictions"),
     },
     "fused": set(),
-    "plots": set(),
-    "callbacks": {"plots"},
+    "scene": set(),
+    "panels": {"scene"},
+    "plots": {"panels", "scene"},
+    "diagrams": {"panels", "plots", "scene"},
+    "drawing": {"diagrams", "mistakes", "plots", "scene"},
+    "survey": {"network", "scene", "study", "tables"},
+    "figures": {"runs", "scene", "study", "survey"},
+    "callbacks": set(),
+    "board": {"loader", "network", "predictions", "runs", "tables"},
     "runs": set(),
     "checkpoints": {"runs"},
     "mistakes": {"commands"},
@@ -45,24 +63,43 @@ OURS: dict[str, set[str]] = {
     "raised": {"mistakes"},
     "failures": {"configs", "mistakes", "origins", "parser", "raised"},
     "study": set(),
-    "replica": {"checkpoints", "commands", "listing", "mistakes", "runs"},
+    "replica": {"checkpoints", "commands", "listing", "mistakes", "runs", "study"},
     "resume": {"checkpoints", "configs", "runs", "mistakes", "origins", "replica"},
     "trial": {"classifier", "tables"},
     "preflight": {
+        "commands",
         *("checkpoints", "classifier", "failures", "mistakes", "origins", "parser", "raised"),
         *("runs", "tables"),
     },
+    "export": {
+        *("classifier", "commands", "listing", "mistakes", "notebook", "predictions", "runs"),
+        "tables",
+    },
     "notebook": {"checkpoints", "classifier", "cli", "preflight", "tables"},
-    "cli": set(FILES) - {"__main__", "notebook"},
+    "cli": set(FILES) - {"__main__", "export", "notebook", "plotting"} - DRAWING - SWEEP,
+    "plotting": {"checkpoints", "commands", "drawing", "figures", "listing", "mistakes"}
+    | {"notebook", "plots", "resume", "runs", "scene", "survey"},
+    "space": {"configs", "mistakes"},
+    "sampling": {"space"},
+    "database": set(),
+    "trials": {"database", "sampling", "space"},
+    "watched": {"classifier", "cli", "measures", "mistakes", "preflight", "trials"},
+    "standings": {"listing", "mistakes", "trials"},
+    "workers": {"runs", "space", "standings", "trials", "watched"},
+    "sweep": set(FILES) - {"__main__", "notebook"},
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {
     "network": {"torch"},
     "backprop": {"torch"},
     "data": {"torch", "sklearn", "numpy"},
+    "shapes": {"torch", "sklearn", "numpy"},
+    "columns": {"torch", "numpy"},
+    "datafile": {"sklearn", "numpy", "pandas"},
     "tables": {"torch", "sklearn", "numpy", "lightning"},
     "loader": {"torch", "numpy"},
     "predictions": {"torch"},
+    "export": {"torch", "onnxruntime"},
     "losses": {"torch"},
     "measures": {"torch", "torchmetrics"},
     "blocks": {"torch"},
@@ -70,7 +107,12 @@ LIBRARIES = {
     "rules": {"torch"},
     "compiled": {"torch"},
     "fused": {"torch", "lightning"},
+    "scene": {"numpy"},
+    "panels": {"numpy", "matplotlib"},
     "plots": {"numpy", "matplotlib"},
+    "diagrams": {"numpy", "matplotlib", "contourpy"},
+    # not torch: it takes longer to be imported than the figures to be drawn
+    "drawing": {"numpy", "matplotlib", "PIL", "tensorboard"},
 }
 
 

@@ -37,7 +37,8 @@ GATE = "init_args: {gate: xor, passes: 1}"
 
 TRUTH = "choose one of and, or, xor, nand, nor, xnor, all, or a truth table such as '0110'"
 GATES_ARGUMENTS = "passes, batch_size, shuffle, points, gate, inputs, constant_input"
-DATA = "choose one of Blobs, Gates, or another by its full name"
+SHIPPED = "Blobs, BreastCancer, Circles, Gates, Moons, Spiral, Table"
+DATA = f"choose one of {SHIPPED}, or another by its full name"
 NETS = "choose one of MLP, Perceptron, or another by its full name"
 LOSSES = "choose one of bce, mse, cross_entropy, or a class by its full name"
 ACTIVATIONS = "choose one of sigmoid, tanh, relu, leaky_relu, identity"
@@ -98,7 +99,7 @@ DATA_FLAGS = wrong(
     ("--data.a.b 1", f"data.a.b: no such argument; choose one of {GATES_ARGUMENTS}"),
     ("--data Gate", f"data='Gate': no such class; {DATA}; did you mean Gates?"),
     ("--data nosuch.Gates", f"data='nosuch.Gates': no such class; {DATA}; did you mean Gates?"),
-    ("--data TableData", f"data='TableData': is abstract; {DATA}"),
+    ("--data TableData", f"data='TableData': is abstract; {DATA}; did you mean Table?"),
     ("--data torch.nn.Linear", f"data='torch.nn.Linear': no such class; {DATA}"),
     ("--data null", f"data: {MISSING}"),
     ("--data.help Gatez", f"data.help='Gatez': no such class; {DATA}; did you mean Gates?"),

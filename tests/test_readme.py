@@ -16,6 +16,8 @@ from typing import NamedTuple
 import pytest
 import torch
 from conftest import ROOT
+from PIL import Image
+from test_your_own import write_tables
 
 from perceptrons.__main__ import main
 
@@ -70,6 +72,7 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     tour = Tour(tmp_path_factory.mktemp("tour"), {}, {})
     (tour.directory / "configs").symlink_to(ROOT / "configs")
+    write_tables(tour.directory)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tour.directory)
         follow(tour, ["fit", "--config", "configs/xor.yaml"], patch, shorten=False)
@@ -152,7 +155,7 @@ def test_the_comparison_of_lines_tells_another_number_and_another_word() -> None
 
 
 def test_points_of_the_users_own_are_predicted_one_a_row(tour: Tour) -> None:
-    (line,) = (line for line in tour.said if "--data.points" in line)
+    (line,) = (line for line in tour.said if "--data.points [[" in line)
     table = re.findall(r"^ *(-?\d+) +(-?\d+) +\S+ +\S+ +[01]$", tour.said[line], re.M)
     assert table == [("1", "-1"), ("-1", "1")]
 
@@ -194,6 +197,16 @@ def test_the_map_has_every_file_of_the_package_once() -> None:
 def test_every_link_of_the_docs_leads_somewhere(page: str) -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", PAGES[page]) if "://" not in link]
     assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs").rglob("*.png")), ids=lambda at: at.stem)
+def test_a_picture_is_small_opaque_and_shown_with_its_description(picture: Path) -> None:
+    assert picture.stat().st_size < 150_000
+    with Image.open(picture) as opened:
+        assert "transparency" not in opened.info
+        assert opened.mode in ("P", "RGB")  # dark pages shine through no other
+    described = rf"!\[[^\]]{{20,}}\]\((docs/)?images/{picture.name}\)"
+    assert any(re.search(described, page) for page in (README, *PAGES.values()))
 
 
 def test_the_map_has_each_file_after_those_that_it_imports() -> None:

@@ -32,7 +32,7 @@ from outcome import checkpoint, differences, outcome, points
 from torch import nn
 
 from perceptrons.data import Gates
-from perceptrons.loader import Table, TableLoader
+from perceptrons.loader import Rows, TableLoader
 
 RUN = Path("lightning_logs", "r", "version_0")
 FILE = RUN / "checkpoints" / "last.ckpt"
@@ -79,7 +79,7 @@ class Draws(Callback):
 class SlowLoader(TableLoader):
     """Hands out a batch, and then nothing for longer than any test waits."""
 
-    def __iter__(self) -> Iterator[Table]:
+    def __iter__(self) -> Iterator[Rows]:
         for batch in super().__iter__():
             yield batch
             print("waiting")
@@ -138,6 +138,7 @@ CASES = {
     "EarlyStopping": "and.yaml --data.passes 20 --trainer.max_epochs 40"
     " --trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor val/loss"
     " --trainer.callbacks.min_delta 0.01 --trainer.callbacks.patience 2",
+    "figures": "xor.yaml --data.passes 10 --trainer.max_epochs 8 --figures true",
     "dropout, saved inside epochs": "xor.yaml --data.passes 60 --trainer.max_epochs 8"
     " --model.net test_resume.Forgetful --last.every_n_train_steps 37",
 }
@@ -310,18 +311,7 @@ perceptrons.__main__.main()
 """
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "torch",
-        pytest.param(
-            "numpy.dtypes",
-            marks=pytest.mark.xfail(
-                strict=True, reason="SystemExit raised inside numpy's import is lost: a traceback"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("module", ["torch", "numpy.dtypes", "lightning"])
 def test_ctrl_c_during_the_imports_ends_with_its_status(module: str) -> None:
     words = [sys.executable, "-c", INTERRUPTED, module]
     ended = subprocess.run(words, capture_output=True, text=True, check=False)

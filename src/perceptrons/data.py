@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perceptrons.loader import Table
-from perceptrons.tables import TableData, check_fractions, split_rows
+from perceptrons.loader import Rows
+from perceptrons.tables import TableData, check_fractions, check_random_state, split_rows
 
 # output of each named gate, given how many of its inputs are 1 (for each row) and how many it has
 GATES: dict[str, Callable[[Tensor, int], Tensor]] = {
@@ -58,7 +58,7 @@ class Gates(TableData):
         self.truth = truth(gate, inputs)
         self.outputs = self.truth.shape[1]
 
-    def tables(self) -> dict[str, Table]:
+    def tables(self) -> dict[str, Rows]:
         table = (self.from_points(binary_rows(self.gate_inputs).float()), self.truth)
         return dict.fromkeys(("train", "val", "test", "all"), table)
 
@@ -68,6 +68,9 @@ class Gates(TableData):
 
     def from_points(self, points: Tensor) -> Tensor:
         return torch.nn.functional.pad(points, (0, self.constant_input), value=1.0)
+
+    def as_points(self, rows: int | None = None) -> Tensor:
+        return super().as_points(rows)[:, : self.gate_inputs]
 
 
 def binary_rows(inputs: int) -> Tensor:
@@ -145,7 +148,7 @@ class Blobs(TableData):
         }
         self.random_state, self.fractions = random_state, (val_fraction, test_fraction)
 
-    def tables(self) -> dict[str, Table]:
+    def tables(self) -> dict[str, Rows]:
         from sklearn.datasets import make_blobs
 
         points, labels = make_blobs(**self.make, random_state=self.random_state)
@@ -172,5 +175,4 @@ def check_ranges(
         raise ValueError(f"cluster_std={cluster_std}: must be above 0 and finite")
     if n_features < 1:
         raise ValueError(f"n_features={n_features}: must be at least 1")
-    if not 0 <= random_state < 2**32:
-        raise ValueError(f"random_state={random_state}: must be from 0 to {2**32 - 1}")
+    check_random_state(random_state)

@@ -32,11 +32,21 @@ def measured_bce(logits: Tensor, y: Tensor) -> Tensor:
     return torch.where(logits.abs() < 8, from_p, F.softplus((1 - 2 * y) * logits)).mean()
 
 
+def lean_bce(logits: Tensor, y: Tensor) -> Tensor:
+    """Binary cross entropy of which only the gradient is used.
+
+    That is exact, in a quarter fewer exponentials than torch's, which guards the value too.
+    """
+    return (F.softplus(logits) - y * logits).mean()
+
+
 LOSSES: dict[str, LossFunction] = {
     "bce": F.binary_cross_entropy_with_logits,
     "mse": mse,
     "cross_entropy": F.cross_entropy,
 }
+# what is compiled in place of these
+LEAN: dict[LossFunction, LossFunction] = {F.binary_cross_entropy_with_logits: lean_bce}
 MEASURED = LOSSES | {"bce": measured_bce}
 
 

@@ -16,8 +16,9 @@ from torch.nn.parameter import is_lazy
 import perceptrons
 from perceptrons import checkpoints, runs
 from perceptrons.classifier import Classifier
+from perceptrons.commands import COMMANDS
 from perceptrons.failures import as_given
-from perceptrons.mistakes import choose, fail, imported, is_base
+from perceptrons.mistakes import choose, fail, imported, is_base, parameters
 from perceptrons.origins import Origins
 from perceptrons.parser import BASES
 from perceptrons.raised import Raised, file_shown
@@ -39,6 +40,12 @@ SAVER_STATE = ("monitor", "mode", "every_n_train_steps", "every_n_epochs", "trai
 
 # numbers in an operation from which on torch shares it out to threads (its GRAIN_SIZE)
 SHARED_OUT = 32_768
+# files that are imported where they are needed: one runs the program, the others are slow
+LATER = (
+    *("__main__", "compiled"),
+    *("panels", "plots", "diagrams", "drawing"),  # of a plot
+    *("database", "sampling", "space", "standings", "trials", "watched", "workers"),  # of a sweep
+)
 # warnings of Lightning's that a user of this program can do nothing about
 NO_NEWS = (
     r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
@@ -50,11 +57,14 @@ NO_NEWS = (
     r".*does not have many workers",  # a table in memory needs none
     r"LightningCLI's args parameter",  # a run is taken up by the words of its own command
     r"\s*Unable to serialize instance",  # a callback's default that is no setting
+    r".*self\.log\('\w+/(loss|accuracy|solved)', \.\.\., sync_dist=True",  # they are that already
+    r".*AMP with fp16 is not supported on CPU",  # which is refused
 )
 
 # its advertisements, what the reports say better, and that a signal has come
 NO_NEWS_FROM = (
     "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.distributed",
     "lightning.fabric.utilities.seed",
     "lightning.pytorch.trainer.connectors.signal_connector",
 )
@@ -88,6 +98,21 @@ def check_settings(settings: Any, origins: Origins) -> None:
     check_classes(settings, origins)
     check_places(settings, origins)
     check_savers(settings, origins)
+
+
+def renew_defaults(settings: Any, origins: Origins) -> None:
+    """Give a class that a flag chooses its own defaults: it was parsed with the last one's."""
+    for path in BASES:
+        class_path = settings.get(f"{path}.class_path")
+        if path not in origins.flags or not class_path:
+            continue
+        for name, parameter in parameters(class_path).items():
+            key = f"{path}.init_args.{name}"
+            has = key in settings and parameter.default is not parameter.empty
+            if not has or settings[key] == parameter.default:  # 0 and 0.0 are written otherwise
+                continue
+            if not origins.give(f"{path}.{name}"):
+                settings[key] = parameter.default
 
 
 def check_accelerator(name: Any, origins: Origins) -> None:
@@ -149,7 +174,8 @@ def check_monitors(trainer: L.Trainer, model: Classifier) -> None:
     """Find a callback that waits for a measure that never comes, before the training."""
     if type(model) is not Classifier:  # one of the user's may log more
         return
-    names = [f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy")]
+    measures = ("loss", "accuracy", *(["solved"] if model.replicas is not None else []))
+    names = [f"{stage}/{name}" for stage in ("train", "val") for name in measures]
     monitors = [getattr(callback, "monitor", None) for callback in callbacks_of(trainer)]
     for monitor in (*monitors, *model.monitors):
         if monitor is not None and monitor not in names:
@@ -166,8 +192,9 @@ def check_fits(path: str | None, model: Classifier) -> None:
 
 def import_files() -> None:
     """Import every file of the package, so that a class in a new one goes by its short name."""
+    own = {file for file, _ in COMMANDS.values()} | set(LATER)
     for module in pkgutil.iter_modules(perceptrons.__path__):
-        if module.name not in ("__main__", "plots"):  # the one runs, the other is slow
+        if module.name not in own:
             try:
                 importlib.import_module(f"perceptrons.{module.name}")
             except Exception as failure:  # a file of the user's may raise anything

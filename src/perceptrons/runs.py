@@ -13,7 +13,7 @@ import shlex
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import requires, version
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ import yaml
 
 ROOT = "lightning_logs"
 SHOWN_ROWS = 16
+SHOWN_COLUMNS = 6
 
 Columns = dict[str, list[Any]]
 
@@ -111,21 +112,31 @@ def write_csv(path: Path, columns: Columns) -> None:
     write_whole(path, text_.getvalue().encode())
 
 
+def few(columns: Columns) -> Columns:
+    """As many columns as can be read side by side."""
+    if len(columns) <= SHOWN_COLUMNS:
+        return columns
+    rows = len(next(iter(columns.values())))
+    more = f"... {len(columns) - SHOWN_COLUMNS} more"
+    return {**dict(islice(columns.items(), SHOWN_COLUMNS)), more: [""] * rows}
+
+
 def text(columns: Columns, of: int | None = None) -> str:
-    """The first rows of columns of numbers, as aligned lines.
+    """The first rows of columns, as aligned lines.
 
     Args:
         columns: The columns.
         of: How many rows there are, where the columns are only the first of them.
     """
-    cells = [
-        [name, *(f"{number:.6g}" for number in numbers[:SHOWN_ROWS])]
-        for name, numbers in columns.items()
-    ]
+    cells = [[name, *map(cell, values[:SHOWN_ROWS])] for name, values in columns.items()]
     widths = [max(map(len, column)) for column in cells]
     lines = ["  ".join(map(str.rjust, line, widths)) for line in zip(*cells, strict=True)]
     more = (of or len(next(iter(columns.values())))) - SHOWN_ROWS
     return "\n".join(lines) + (f"\n... and {more} more rows" if more > 0 else "")
+
+
+def cell(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def provenance(words: list[str], settings: str, gpu: str | None, threads: int) -> dict[str, Any]:

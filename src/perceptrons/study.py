@@ -66,11 +66,14 @@ class Study(Callback):
             logger.log_metrics(shown, step)
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in KEPT}
+        kept = {name: getattr(self, name) for name in KEPT}
+        # as one tensor: thousands of reports would be thousands to write, at each of them
+        return {**kept, "curves": torch.stack(self.curves) if self.curves else torch.empty(0)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name in KEPT:
             setattr(self, name, state_dict[name])
+        self.curves = [*state_dict["curves"]]
 
     def results(self, model: Any, seed: int) -> list[Row]:
         """A row for each replica."""
@@ -88,6 +91,12 @@ class Study(Callback):
             }
             for number, (replica, since, loss, accuracy) in enumerate(each)
         ]
+
+
+def best_of(losses: Tensor, since: Tensor) -> int:
+    """Number of the replica with the lowest loss, of those that are solved where some are."""
+    worse = (since < 0) & (since >= 0).any()
+    return int(losses.nan_to_num(torch.inf).masked_fill(worse, torch.inf).argmin())
 
 
 def replicas_of(model: Any, seed: int) -> list[Replica]:
