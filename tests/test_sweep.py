@@ -27,7 +27,8 @@ from optuna.trial import FrozenTrial, TrialState
 from outcome import checkpoint, differences, outcome, points
 from sqlalchemy.exc import OperationalError
 
-from perceptrons import sweep
+from perceptrons import figures, sweep
+from perceptrons.cli import ARGUMENTS
 from perceptrons.data import Gates
 
 XOR = f"sweep --config {CONFIGS / 'xor.yaml'} --name s"
@@ -219,6 +220,21 @@ def test_a_progress_bar_is_for_a_terminal(swept: Swept, monkeypatch: pytest.Monk
     assert not swept(RATE, f"--trials 1 {TINY}").err
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert "1/1" in swept(RATE, f"--trials 1 {TINY}").err
+
+
+@pytest.mark.parametrize(("flags", "drawn"), [("", 0), ("--figures true", 1)])
+def test_figures_are_drawn_where_they_are_asked_for(
+    flags: str, drawn: int, swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, _, text = ARGUMENTS["figures"]
+    monkeypatch.setitem(ARGUMENTS, "figures", (kind, True, text))  # as it is but for tests
+    monkeypatch.setattr(figures, "BESIDE", {})
+    assert swept(RATE, f"--trials 1 {flags} {TINY}").status == 0
+    assert len(figures.BESIDE) == drawn
+    figures.wait()
+    (run,) = runs_of(Path())
+    assert settings(run)["figures"]
+    assert len(checkpoint(run)["figures"]["updates"]) == 3  # from which they can be drawn
 
 
 # what fails

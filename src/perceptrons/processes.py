@@ -22,7 +22,7 @@ from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.fused import Stopped
 from perceptrons.mistakes import fail
 
-# seconds that process 0 waits for those it has started to end
+# seconds in which a process that cannot reach another has said so and ended
 PATIENCE = 10.0
 # how torch says that another process is gone
 GONE = ("closed by peer", "reset by peer", "Broken pipe", "NCCL")
@@ -80,7 +80,7 @@ def check(trainer: Any, model: Classifier, verb: str | None, typed: bool) -> Non
         raise ValueError(f"strategy={type(strategy).__name__!r}: choose auto or ddp")
     if strategy._start_method != "popen":  # what such a process learns is lost with it
         raise ValueError(f"strategy='ddp_{strategy._start_method}': choose ddp")
-    alone = f"for one process, not for {count}; leave out trainer.strategy and trainer.devices"
+    alone = "for one process; leave out trainer.strategy and trainer.devices"
     if model.replicas is not None:
         raise ValueError(f"replicas={model.replicas}: are {alone}")
     if model.gradients == "by_hand":
@@ -146,14 +146,14 @@ def together(trainer: Any) -> Iterator[None]:
         sys.stderr = sys.__stderr__  # from here on something may go wrong in one alone
     try:
         yield
-        await_started(trainer)
+        for process in started(trainer):
+            process.wait()
     except Exception as failure:
         gone = trainer.world_size > 1 and any(sign in str(failure) for sign in GONE)
         if trainer.global_rank and (gone or isinstance(failure, NonFiniteLossError)):
             raise SystemExit(status(trainer, 1)) from failure
         if gone:
-            await_started(trainer)
-            if any((process.poll() or 0) > 0 for process in started(trainer)):
+            if any(has_failed(process) for process in started(trainer)):
                 raise SystemExit(1) from failure  # which has said why
             fail("another process has ended before its time", failure, status=1)
         raise
@@ -174,11 +174,11 @@ def started(trainer: Any) -> list[Popen[bytes]]:
     return getattr(trainer.strategy.launcher, "procs", [])
 
 
-def await_started(trainer: Any) -> None:
-    """Wait until those processes end, or that would take too long."""
+def has_failed(process: Popen[bytes]) -> bool:
+    """Whether a process ends by itself, and not well."""
     with suppress(TimeoutExpired):
-        for process in started(trainer):
-            process.wait(PATIENCE)
+        return process.wait(PATIENCE) > 0
+    return False
 
 
 def status(trainer: Any, number: int) -> int:

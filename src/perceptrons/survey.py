@@ -88,9 +88,9 @@ def survey(
         "measured": {name: column(measured, name) for name in model.measured},
         "toss": toss,
     }
-    if study and study["curves"]:
+    if study and len(study["curves"]):
         told |= {"reports": np.array(study["updates"]), "measured": {}}
-        told["losses"] = torch.stack(study["curves"]).numpy()
+        told["losses"] = torch.stack([*study["curves"]]).numpy()
     if missing := unseen(model, data):
         return Scene(**told, missing=dict.fromkeys(("boundary", "neurons", "network"), missing))
     frames = [note for note in reports if len(note.weights)]

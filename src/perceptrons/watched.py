@@ -34,6 +34,7 @@ class Watch(Callback):
         began: Told the run's directory.
         unpromising: Told the number of a report, from 1, the metric, and whether it is in the last
             epoch; whether to end.
+        figures: Whether the run's figures are drawn.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class Watch(Callback):
         check: Callable[[], None],
         began: Callable[[Path], None],
         unpromising: Callable[[int, float, bool], bool],
+        figures: bool,
     ) -> None:
-        self.metric, self.check = metric, check
+        self.metric, self.check, self.figures = metric, check, figures
         self.began, self.unpromising = began, unpromising
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -64,14 +66,19 @@ class Watched(CLI):
     """A command that is watched."""
 
     def __init__(self, words: list[str], watch: Watch) -> None:
-        self.watch = watch
+        self.watcher = watch
         super().__init__(words)
 
     def open_run(self) -> None:
         super().open_run()
         if self.directory:
-            self.watch.began(self.directory)
-        callbacks_of(self.trainer).insert(0, self.watch)
+            self.watcher.began(self.directory)
+        callbacks_of(self.trainer).insert(0, self.watcher)
+
+    def add_figures(self, directory: Path) -> None:
+        super().add_figures(directory)
+        if not self.watcher.figures:  # there is a note of all, from which they can be drawn
+            self.figures = None
 
 
 class Checked(CLI):

@@ -115,6 +115,8 @@ class Worker:
             self.signals.check,
             lambda directory: self.begin(trial, directory),
             lambda *report: self.shared.unpromising(trial, *report),
+            # a process for each run, which takes longer than many a trial
+            figures=any(word.startswith("--figures") for word in self.command),
         )
 
     def words(self, trial: Trial) -> list[str]:
