@@ -90,7 +90,8 @@ def main() -> None:
     with TemporaryDirectory() as directory:
         for name, figure in pictures(directory).items():
             figure.set_dpi(100)
-            drawing.pixels(figure).quantize(128).save(ROOT / "docs" / f"{name}.png", optimize=True)
+            path = ROOT / "docs" / "images" / f"{name}.png"
+            drawing.pixels(figure).quantize(128).save(path, optimize=True)
 
 
 if __name__ == "__main__":

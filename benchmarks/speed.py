@@ -1,4 +1,4 @@
-"""Time of a whole ``perceptrons fit`` against the loop one writes by hand, on the same work.
+"""Time of a ``perceptrons fit`` against the loop one writes by hand, on the same work.
 
 Both make the 10,000 updates of ``configs/xor.yaml`` in this process, one thread, in turns. The fit
 has everything on: reports, TensorBoard, checkpoints, and notes for the figures, which a process of
@@ -61,7 +61,7 @@ def main() -> None:
         contestants = {
             "the loop by hand": by_hand,
             "perceptrons fit": fit(directory),
-            "perceptrons fit, gradients by hand": fit(directory, "--model.gradients=by_hand"),
+            "perceptrons fit, by hand": fit(directory, "--model.gradients=by_hand"),
         }
         fit(directory, "--data.passes=1")()  # imports of the first run
         taken: dict[str, list[float]] = {name: [] for name in contestants}

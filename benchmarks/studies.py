@@ -161,7 +161,8 @@ def main() -> None:
     grids = [run("xor", f"{words} --name=xor_grid") for words in GRIDS]
     page = replaced(PAGE.read_text(), "studies", "\n".join([HEAD, *map(line, all_found)]))
     PAGE.write_text(replaced(page, "grids", "\n\n".join(map(grid, GRIDS, grids))))
-    drawing.pixels(curves(all_found)).quantize(128).save(PAGE.with_suffix(".png"), optimize=True)
+    picture = PAGE.parent / "images" / "studies.png"
+    drawing.pixels(curves(all_found)).quantize(128).save(picture, optimize=True)
     differ = (
         again is not None and not chance(found.rows[0]["share"], again)
         for found, (_, again) in zip(all_found, PUBLISHED.values(), strict=True)

@@ -121,7 +121,8 @@ def run(made: Path, in_tmp: Path) -> Path:
 
 CASES = {
     "full batch": "xor.yaml --data.passes 60 --trainer.max_epochs 8",
-    "by hand": "xor_numpy.yaml --data.passes 60 --trainer.max_epochs 8",
+    "by hand": "xor.yaml --data.passes 60 --trainer.max_epochs 8 --model.gradients by_hand"
+    " --model.loss mse --model.bias_lr_factor 0.25",
     "shuffled, momentum": "blobs.yaml --data.passes 4 --trainer.max_epochs 8 --data.shuffle true"
     " --data.batch_size 7 --model.optimizer.momentum 0.9",
     "Adam, StepLR": "xor.yaml --data.passes 30 --trainer.max_epochs 8 --data.shuffle true"

@@ -250,19 +250,19 @@ def test_a_failure_of_one_process_ends_all_and_is_said_to_be_its(tmp_path: Path)
 
 
 class Overflows(nn.Linear):
-    """A perceptron that is beyond all numbers for XOR's last row, while it trains."""
+    """A perceptron that is beyond all numbers for AND's last row, while it trains."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         last = (x.sum(1, keepdim=True) == 2) & self.training
-        return super().forward(x).masked_fill(last, torch.inf)
+        return super().forward(x).masked_fill(last, -torch.inf)
 
 
 def test_a_loss_that_is_not_finite_in_one_process_is_said_once_for_all(tmp_path: Path) -> None:
     net = f"--model.net test_scaling.Overflows --data.passes 5 {BY_DDP} 2"
-    first, second = together(f"fit --config {CONFIGS}/xor_perceptron.yaml {net}", tmp_path)
+    first, second = together(f"fit --config {CONFIGS}/and.yaml {net}", tmp_path)
     assert re.search("the loss is not finite at update 1,", error_line(first, 1))
     assert second == Finished(1, "", "")
 
@@ -314,7 +314,7 @@ def test_under_slurm_a_script_is_one_process_and_srun_starts_more(
             monkeypatch.setenv(name, value)
     fit = "fit --config configs/and.yaml --name r --data.passes 1 --trainer.max_epochs 1"
     line = error_line(command(f"{fit} {BY_DDP} 2"), 2)
-    assert line.endswith(": trainer.devices=2: under SLURM by srun, as in srun perceptrons fit")
+    assert line.endswith(": trainer.devices=2: under SLURM, processes are started by srun")
     assert command(f"{fit} --seed_everything true").status == 0
     assert RUN.exists()
 

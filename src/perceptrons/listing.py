@@ -1,4 +1,4 @@
-"""``perceptrons runs``: which runs there are, how they ended, and in which settings they differ."""
+"""``perceptrons runs``: which runs there are, how they ended and in what they differ."""
 
 import argparse
 import csv
@@ -70,7 +70,10 @@ def main(words: list[str]) -> None:
 
 def parser() -> argparse.ArgumentParser:
     made = Parser(
-        "perceptrons runs", description=COMMANDS["runs"][1], epilog=SOURCES, allow_abbrev=False
+        "perceptrons runs",
+        description=COMMANDS["runs"][1],
+        epilog=SOURCES,
+        allow_abbrev=False,
     )
     formats = made.add_mutually_exclusive_group()
     made.add_argument("--sort", metavar="COLUMN", help="sort by a column; -COLUMN: the other way")

@@ -1,4 +1,4 @@
-"""``perceptrons plot``: the figures of a run as files, for papers; or those of several, in one."""
+"""``perceptrons plot``: the figures of a run as files, or those of several, in one."""
 
 import argparse
 import os

@@ -91,7 +91,8 @@ def check(trainer: Any, model: Classifier, verb: str | None, typed: bool) -> Non
         raise ValueError(f"devices={trainer.num_devices}: predict is {alone}")
     check_optimizer(model)
     if not typed and isinstance(strategy.cluster_environment, LightningEnvironment):
-        raise ValueError(f"devices={count}: only the command perceptrons can start other processes")
+        alone = "only the command perceptrons can start other processes"
+        raise ValueError(f"devices={count}: {alone}")
 
 
 def check_started(trainer: Any) -> None:
@@ -104,7 +105,7 @@ def check_started(trainer: Any) -> None:
     devices, nodes, count = trainer.num_devices, trainer.num_nodes, environment.world_size()
     if isinstance(environment, SLURMEnvironment) and "SLURM_STEP_ID" not in os.environ:
         if not isinstance(trainer.strategy, SingleDeviceStrategy):  # it would wait for the others
-            raise ValueError(f"devices={devices}: under SLURM by srun, as in srun perceptrons fit")
+            raise ValueError(f"devices={devices}: under SLURM, processes are started by srun")
     elif environment.creates_processes_externally and devices * nodes != count:
         fitting = f"--trainer.strategy ddp --trainer.devices {max(1, count // nodes)}"
         raise ValueError(f"devices={devices}: {count} processes were started; choose {fitting}")

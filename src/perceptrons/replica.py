@@ -1,4 +1,4 @@
-"""``perceptrons export-replica``: one replica of a study, as the checkpoint of an ordinary run."""
+"""``perceptrons export-replica``: a replica of a study, as an ordinary run has it."""
 
 import argparse
 from copy import deepcopy

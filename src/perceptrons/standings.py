@@ -86,7 +86,8 @@ class Standings:
             f" {counts[FAIL]} failed"
         )
         if ranked:
-            print(f"the best: perceptrons fit --config {Path(run_of(ranked[0]), 'config.yaml')}")
+            best = Path(run_of(ranked[0]), "config.yaml")
+            print(f"the best: perceptrons fit --config {best}")
         if len(settled) < self.total:
             left = self.total - len(settled)
             fail(f"{left} of {self.total} trials are left; the same command goes on", status=1)

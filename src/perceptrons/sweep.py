@@ -1,4 +1,4 @@
-"""``perceptrons sweep``: runs of one config with settings drawn from a space, and the best."""
+"""``perceptrons sweep``: runs of a config with settings drawn from a space."""
 
 import argparse
 from contextlib import closing
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from perceptrons.trials import Trials
 
 DESCRIPTION = """Run a config many times, each time with other settings, which Optuna draws from a
-space; a run that is worse than most at the same report is ended early. All flags of perceptrons fit
-are taken too, and are the same in all runs. The same command again goes on with a sweep that was
-stopped or killed; given while it runs, here or with --storage on other machines, it takes a share.
+space; a run that is worse than most at the same report is ended early. The flags of
+perceptrons fit are taken too, and are the same in all runs. The same command again goes on
+with a sweep that was stopped or killed; given while it runs, here or with --storage on other
+machines, it takes a share.
 """
 EPILOG = """The space file has a line for each setting, by the name of its flag, such as
 model.optimizer.lr: {low: 0.01, high: 10.0, log: true} or data.passes: {low: 100, high: 900, step:
@@ -113,7 +114,7 @@ def check_given(given: argparse.Namespace) -> None:
 
 
 def check_rest(rest: list[str], own: list[str]) -> None:
-    """Find, among the flags of ``perceptrons fit``, what is none or cannot be in a sweep."""
+    """Find, among flags of ``perceptrons fit``, what is none or cannot be in a sweep."""
     for word in rest:
         flag = word.partition("=")[0]
         if flag.removeprefix("--") in NOT_TAKEN:
