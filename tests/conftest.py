@@ -8,7 +8,8 @@ import lightning as L
 import pytest
 import torch
 
-from perceptrons.cli import ARGUMENTS, main
+from perceptrons.arguments import ARGUMENTS
+from perceptrons.cli import main
 
 ROOT = Path(__file__).parents[1]
 # without figures, unless a test asks for them: each fit would start a process that takes a second

@@ -28,7 +28,7 @@ from outcome import checkpoint, differences, outcome, points
 from sqlalchemy.exc import OperationalError
 
 from perceptrons import figures, sweep
-from perceptrons.cli import ARGUMENTS
+from perceptrons.arguments import ARGUMENTS
 from perceptrons.data import Gates
 
 XOR = f"sweep --config {CONFIGS / 'xor.yaml'} --name s"

@@ -1,10 +1,8 @@
 """The command line: one LightningCLI, which knows every room, and ``main``."""
 
 import os
-import shlex
 import shutil
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,15 @@ from typing import Any
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 
 import lightning as L
-import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from perceptrons import checkpoints, commands, processes, runs, study
-from perceptrons.board import Board, answers
+from perceptrons import checkpoints, commands, processes, provenance, runs, study
+from perceptrons.arguments import ARGUMENTS, EPILOG, SAVER_DEFAULTS, TRAINER_DEFAULTS
+from perceptrons.board import Board
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError
-from perceptrons.commands import COMMANDS
 from perceptrons.configs import as_flags
 from perceptrons.failures import line_of
 from perceptrons.figures import Figures
@@ -32,7 +29,6 @@ from perceptrons.mistakes import fail
 from perceptrons.origins import Origins
 from perceptrons.parser import Parser
 from perceptrons.precision import check_precision
-from perceptrons.predictions import Prediction, columns, numbered
 from perceptrons.preflight import (
     callbacks_of,
     check_fits,
@@ -45,61 +41,9 @@ from perceptrons.preflight import (
     told_by,
 )
 from perceptrons.raised import Maker
+from perceptrons.results import show_answers, write_predictions, write_study
 from perceptrons.resume import FREE, check_end, start, stoppable
-from perceptrons.tables import TableData
 from perceptrons.trial import try_update
-
-TRAINER_DEFAULTS = {
-    "devices": 1,  # more are slower for so small a network
-    "max_epochs": 10,
-    "log_every_n_steps": 1000,
-    "num_sanity_val_steps": -1,  # all of it: the report before any update
-    "enable_model_summary": False,
-}
-SAVER_DEFAULTS = {
-    "best.filename": "best",
-    "best.monitor": "val/loss",
-    "best.enable_version_counter": False,
-    "last.filename": "last",
-    "last.save_on_train_epoch_end": True,
-    "last.enable_version_counter": False,
-}
-EPILOG = "Further commands: " + " ".join(
-    f"{name}: {said.lower().rstrip('.')}." for name, (_, said) in COMMANDS.items()
-)
-ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
-    "seed_everything": (
-        int | bool,
-        0,
-        "Seed of the initial weights and the order of the rows. true: one drawn at random, which"
-        " config.yaml records.",
-    ),
-    "name": (
-        str | None,
-        None,
-        "The run is lightning_logs/<name>/version_<n>. null: the config file's name.",
-    ),
-    "threads": (
-        int | None,
-        None,
-        "Threads to compute with. null: 1 for a batch too small to share out, or else torch's.",
-    ),
-    "figures": (
-        bool,
-        True,
-        "fit: whether to draw figures for TensorBoard: the boundary, the neurons, the network.",
-    ),
-    "replica": (
-        str | None,
-        None,
-        "With --ckpt_path of a study: this replica alone, best or a number from 0.",
-    ),
-    "resume": (
-        str | None,
-        None,
-        "fit: go on with this run (its directory, or last) in its own directory.",
-    ),
-}
 
 
 class CLI(LightningCLI):
@@ -173,14 +117,10 @@ class CLI(LightningCLI):
         return self.config[self.subcommand]
 
     def _set_seed(self) -> None:
-        seed = self.settings.seed_everything
         try:
-            seed = processes.drawn_seed() if seed is True else seed
+            seed = processes.seed_of(self.settings.seed_everything)
         except ValueError as mistake:
             self.origins.refuse(str(mistake), mistake)
-        if seed is False or not 0 <= seed < 2**32:
-            given = "false" if seed is False else seed
-            self.origins.refuse(f"seed_everything={given}: must be from 0 to {2**32 - 1}, or true")
         self.settings.seed_everything = L.seed_everything(seed, workers=True, verbose=False)
 
     def before_instantiate_classes(self) -> None:
@@ -205,7 +145,7 @@ class CLI(LightningCLI):
             if self.subcommand == "fit":
                 try_update(self.model, self.datamodule, self.trainer)
             threads = self.settings.threads or threads_for(self.datamodule, self.model)
-            self.study = self.made_study()
+            self.study = study.follow(self.trainer, self.model, self.datamodule)
         except Exception as failure:  # a class of the user's or a library's may raise anything
             failure = maker.refused(failure)
             fail(line_of(failure, self.settings, self.origins), failure)
@@ -220,22 +160,6 @@ class CLI(LightningCLI):
         path = self.settings.get("ckpt_path")
         processes.check_left(Path(self.trainer.default_root_dir), path)
         check_precision(self.trainer, self.model, self.settings.trainer.precision)
-
-    def made_study(self) -> study.Study | None:
-        """What follows the replicas, where there are some, each of which has its own rows."""
-        if self.model.replicas is None:
-            return None
-        by_norm = self.trainer.gradient_clip_algorithm != "value"
-        if self.trainer.gradient_clip_val and by_norm:
-            clip = f"gradient_clip_val={self.trainer.gradient_clip_val}"
-            apart = "gradient_clip_algorithm: value keeps them apart"
-            raise ValueError(f"{clip}: a norm of all gradients couples the replicas; {apart}")
-        made = study.Study()
-        callbacks_of(self.trainer).insert(0, made)
-        if isinstance(self.datamodule, TableData):
-            seeds = self.model.net.seeds
-            self.datamodule.replicas, self.datamodule.copies = seeds, self.model.replicas // seeds
-        return made
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         plugins = self.settings.trainer.plugins or []
@@ -281,7 +205,7 @@ class CLI(LightningCLI):
         else:
             directory, self.directory = Path(os.devnull), None
         if self.resumed and self.directory:
-            runs.extend(directory, self.origins.all_words, self.origins.given(FREE))
+            provenance.extend(directory, self.origins.all_words, self.origins.given(FREE))
         if self.settings.trainer.logger in (None, True):
             purge = self.done + bool(file) if self.resumed else None
             self.trainer.loggers = [RunLogger(directory, purge)]
@@ -301,7 +225,10 @@ class CLI(LightningCLI):
         self.settings.name = self.origins.name() or "run"
         root = Path(self.trainer.default_root_dir, runs.ROOT)
         directory = runs.new_run(root, runs.checked(self.settings.name))
-        self.record(directory)
+        dump = self._parser(self.subcommand).dump
+        given = yaml.safe_load(dump(self.settings, skip_default=True))
+        flags, words = [str(self.subcommand), *as_flags(given)], self.origins.all_words
+        provenance.begin(directory, words, dump(self.settings), flags, self.trainer)
         return directory
 
     def save_exactly(self, directory: Path) -> None:
@@ -332,65 +259,30 @@ class CLI(LightningCLI):
             sections["trainer"] = {"precision": precision}
         return sections
 
-    def record(self, directory: Path) -> None:
-        """Write down the run's settings and where it comes from."""
-        parser = self._parser(self.subcommand)
-        runs.write_whole(directory / "config.yaml", parser.dump(self.settings).encode())
-        given = yaml.safe_load(parser.dump(self.settings, skip_default=True))
-        settings = shlex.join(["perceptrons", str(self.subcommand), *as_flags(given)])
-        device, threads = self.trainer.strategy.root_device, torch.get_num_threads()
-        gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-        record = runs.provenance(self.origins.all_words, settings, gpu, threads)
-        record["processes"] = self.trainer.world_size
-        runs.write_json(directory / "provenance.json", record)
-
     def after_fit(self) -> None:
         """Write the results, and show what was learned and where it is."""
         if self.directory is None:
             return
         updates, seconds = self.trainer.global_step, round(self.exact.seconds, 3)
-        results = {"updates": updates, "seconds": seconds, **self.model.measured}
-        if self.study:
-            results["study"] = self.studied(self.directory)
-        runs.write_json(self.directory / "metrics.json", results)
-        runs.end(self.directory)
         if updates == self.done:
             print("nothing was left to do: more by --trainer.max_epochs or --trainer.max_steps")
+        results = {"updates": updates, "seconds": seconds, **self.model.measured}
         if self.study:
-            print(f"\n{study.table(results['study'])}")
-        elif "val" in self.model.all_right:
-            solved = self.model.all_right["val"]
-            print(f"\nlearned: {int(solved.sum())} of {len(solved)} outputs")
-        elif isinstance(self.datamodule, TableData):
-            rows = len(self.datamodule.split["val"][0])
-            print(f"\n{runs.text(answers(self.model, self.datamodule), of=rows)}")
+            rows = self.study.results(self.model, self.settings.seed_everything)
+            write_study(self.directory, results, rows)
+        else:
+            show_answers(self.model, self.datamodule)
+        runs.write_json(self.directory / "metrics.json", results)
+        provenance.end(self.directory)
         print(f"\nrun:  {self.directory}")
         print(f"look: tensorboard --logdir {self.directory.parent} --host localhost")
         if self.figures and any(isinstance(logger, RunLogger) for logger in self.trainer.loggers):
             self.figures.draw(self.trainer, self.directory)
 
-    def studied(self, directory: Path) -> list[study.Row]:
-        """Write down the replicas one by one, and sum them up."""
-        assert self.study
-        results = self.study.results(self.model, self.settings.seed_everything)
-        columns = {name: [row[name] for row in results] for name in results[0]}
-        runs.write_csv(directory / "replicas.csv", columns)
-        return study.summary(results)
-
     def predict(self, model: Classifier, datamodule: L.LightningDataModule, **options: Any) -> None:
         """Predict, print the first rows and write them all to ``predictions.csv``."""
         batches = self.trainer.predict(model, datamodule=datamodule, **options) or []
-        prediction = Prediction(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
-        inputs: runs.Columns = numbered(prediction.x)
-        names: Sequence[str] = ()
-        if isinstance(datamodule, TableData):
-            inputs = datamodule.named(rows=len(prediction.x))
-            names = datamodule.class_names
-        print(runs.text(columns(prediction, runs.few(inputs), names)))
-        if self.directory:
-            table = columns(prediction, inputs, names)
-            runs.write_csv(self.directory / "predictions.csv", table)
-            print(f"\nall rows: {self.directory / 'predictions.csv'}")
+        write_predictions(batches, datamodule, self.directory)
 
 
 def main(args: list[str] | None = None) -> None:

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from perceptrons import runs
 from perceptrons.commands import COMMANDS
-from perceptrons.listing import Parser
 from perceptrons.mistakes import choose, fail
 from perceptrons.predictions import predict
+from perceptrons.verbs import Parser
 
 if TYPE_CHECKING:  # seconds, which --help does not need
     from perceptrons.classifier import Classifier

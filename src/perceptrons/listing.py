@@ -3,19 +3,19 @@
 import argparse
 import csv
 import json
-import re
 import shutil
 import sys
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 
 from perceptrons import runs
 from perceptrons.commands import COMMANDS
 from perceptrons.configs import flat
-from perceptrons.mistakes import choose, fail, nearest
+from perceptrons.mistakes import choose, fail
+from perceptrons.verbs import Parser
 
 Row = dict[str, Any]
 
@@ -32,17 +32,6 @@ SOURCES = (
     " validation rows, from metrics.json; and the settings in which the runs differ, from"
     " config.yaml, on a terminal as many as its width has room for."
 )
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse's parser, where a mistake costs one line."""
-
-    def error(self, message: str) -> NoReturn:
-        if found := re.search(r"unrecognized arguments: ([^\s=]+)", message):
-            fail(f"{found[1]}: no such argument{nearest(found[1], self._option_string_actions)}")
-        if found := re.search(r"arguments are required: (\S+)", message):
-            fail(f"{found[1]}: missing")
-        fail(re.sub("^argument ", "", message))
 
 
 def main(words: list[str]) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from perceptrons import checkpoints, runs
 from perceptrons.commands import COMMANDS
-from perceptrons.listing import Parser, check_root, found
+from perceptrons.listing import check_root, found
 from perceptrons.mistakes import fail
+from perceptrons.verbs import Parser
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -46,12 +46,19 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0)))
 
 
-def drawn_seed() -> int:
-    """A seed drawn at random; where process 0 has started this one, the seed that it has drawn.
+def seed_of(given: int | bool) -> int:
+    """A seed as the settings give it; for ``True`` one drawn at random.
+
+    Where process 0 has started this one, the seed that it has drawn.
 
     Raises:
-        ValueError: If there are processes that would draw others.
+        ValueError: If it cannot be one, or there are processes that would draw others.
     """
+    if given is False or (given is not True and not 0 <= given < 2**32):
+        said = "false" if given is False else given
+        raise ValueError(f"seed_everything={said}: must be from 0 to {2**32 - 1}, or true")
+    if given is not True:
+        return given
     count = os.environ.get("WORLD_SIZE" if "RANK" in os.environ else "SLURM_STEP_NUM_TASKS", "1")
     if count != "1":
         raise ValueError(f"seed_everything=true: must be a number, the same for all {count}")

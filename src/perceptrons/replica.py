@@ -9,9 +9,9 @@ from torch import Tensor
 
 from perceptrons import checkpoints, runs
 from perceptrons.commands import COMMANDS
-from perceptrons.listing import Parser
 from perceptrons.mistakes import fail
 from perceptrons.study import best_of
+from perceptrons.verbs import Parser
 
 Checkpoint = dict[str, Any]
 

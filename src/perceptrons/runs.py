@@ -7,17 +7,9 @@ import csv
 import io
 import json
 import os
-import platform
-import re
-import shlex
-import subprocess
-from datetime import UTC, datetime
-from importlib.metadata import requires, version
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, cast
-
-import yaml
 
 ROOT = "lightning_logs"
 SHOWN_ROWS = 16
@@ -137,76 +129,3 @@ def text(columns: Columns, of: int | None = None) -> str:
 
 def cell(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:.6g}"
-
-
-def provenance(words: list[str], settings: str, gpu: str | None, threads: int) -> dict[str, Any]:
-    """Where a run comes from.
-
-    Args:
-        words: The words of the command.
-        settings: A command line of all settings that differ from the defaults.
-        gpu: Name of the GPU, if one is used.
-        threads: Number of threads that torch computes with.
-    """
-    package = __package__ or ""
-    needed = [
-        re.split(r"[^\w-]", need)[0] for need in requires(package) or [] if "extra" not in need
-    ]
-    return {
-        "command": shlex.join([package, *words]),
-        "settings": settings,
-        "git": git_state(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in (package, *needed)},
-        "cpu": cpu(),
-        "gpu": gpu,
-        "threads": threads,
-        "start": now(),
-        "resumed": [],
-        "end": None,
-    }
-
-
-def extend(run: Path, words: list[str], settings: dict[str, Any]) -> None:
-    """Note that a run goes on, and with which settings it does so otherwise than it began."""
-    for left in run.rglob(".*"):  # half written when the run was killed
-        left.unlink()
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    for path, value in settings.items():
-        section, _, name = path.partition(".")
-        config.setdefault(section, {})[name] = value
-    write_whole(run / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
-    record = read_json(run / "provenance.json")
-    again = {"command": shlex.join([__package__ or "", *words]), "start": now()}
-    record["resumed"] = [*record.get("resumed", []), again]
-    write_json(run / "provenance.json", record)
-
-
-def end(run: Path) -> None:
-    """Note in a run's provenance that it has ended."""
-    write_json(run / "provenance.json", {**read_json(run / "provenance.json"), "end": now()})
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def git_state() -> dict[str, Any] | None:
-    """Commit that is checked out here and whether nothing is changed; ``None`` outside git."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout
-
-    try:
-        return {
-            "commit": git("rev-parse", "HEAD").strip(),
-            "clean": not git("status", "--porcelain"),
-        }
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()

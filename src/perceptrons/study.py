@@ -14,6 +14,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from perceptrons.tables import TableData
+
 QUANTILES = {"10": 0.1, "median": 0.5, "90": 0.9}
 # curves of the loss that are kept to be drawn
 CURVES = 2000
@@ -91,6 +93,24 @@ class Study(Callback):
             }
             for number, (replica, since, loss, accuracy) in enumerate(each)
         ]
+
+
+def follow(trainer: Any, model: Any, data: L.LightningDataModule) -> Study | None:
+    """What follows the replicas, where there are some, each of which has its own rows.
+
+    Raises:
+        ValueError: If something asked for would couple them.
+    """
+    if model.replicas is None:
+        return None
+    if trainer.gradient_clip_val and trainer.gradient_clip_algorithm != "value":
+        clip = f"gradient_clip_val={trainer.gradient_clip_val}"
+        apart = "gradient_clip_algorithm: value keeps them apart"
+        raise ValueError(f"{clip}: a norm of all gradients couples the replicas; {apart}")
+    trainer.callbacks.insert(0, made := Study())
+    if isinstance(data, TableData):
+        data.replicas, data.copies = model.net.seeds, model.replicas // model.net.seeds
+    return made
 
 
 def best_of(losses: Tensor, since: Tensor) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perceptrons import runs
-from perceptrons.listing import Parser
 from perceptrons.mistakes import choose, fail, nearest
+from perceptrons.verbs import Parser
 
 if TYPE_CHECKING:
     from perceptrons.origins import Origins
