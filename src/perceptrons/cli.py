@@ -3,9 +3,9 @@
 import os
 import shutil
 import sys
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 # read when jsonargparse is imported: Lightning 2.6 calls it by names that it has since deprecated
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
@@ -225,11 +225,15 @@ class CLI(LightningCLI):
         self.settings.name = self.origins.name() or "run"
         root = Path(self.trainer.default_root_dir, runs.ROOT)
         directory = runs.new_run(root, runs.checked(self.settings.name))
-        dump = self._parser(self.subcommand).dump
-        given = yaml.safe_load(dump(self.settings, skip_default=True))
-        flags, words = [str(self.subcommand), *as_flags(given)], self.origins.all_words
-        provenance.begin(directory, words, dump(self.settings), flags, self.trainer)
+        given = self._parser(self.subcommand).dump(self.settings, skip_default=True)
+        flags = [str(self.subcommand), *as_flags(yaml.safe_load(given))]
+        provenance.begin(directory, self.origins.all_words, self.dumped, flags, self.trainer)
         return directory
+
+    @cached_property
+    def dumped(self) -> str:
+        """All settings as YAML, once the run has its name; that takes a twentieth of a second."""
+        return cast(str, self._parser(self.subcommand).dump(self.settings))
 
     def save_exactly(self, directory: Path) -> None:
         """Let checkpoints hold all that a run needs to go on as if it had never stopped."""
@@ -253,7 +257,7 @@ class CLI(LightningCLI):
 
     def sections(self) -> dict[str, Any]:
         """The settings that a checkpoint needs to be taken up."""
-        settings = yaml.safe_load(self._parser(self.subcommand).dump(self.settings))
+        settings = yaml.safe_load(self.dumped)
         sections = {key: settings[key] for key in ("seed_everything", "data", "model")}
         if precision := self.settings.trainer.precision:
             sections["trainer"] = {"precision": precision}
