@@ -21,7 +21,8 @@ OURS: dict[str, set[str]] = {
     "__init__": {"notebook"},
     "__main__": {"cli", "commands"},
     "commands": set(),
-    "network": set(),
+    "memory": set(),
+    "network": {"memory"},
     "backprop": {"network"},
     "loader": {"shares"},
     "shares": set(),
@@ -94,6 +95,7 @@ OURS: dict[str, set[str]] = {
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {
+    "memory": set(),
     "network": {"torch"},
     "backprop": {"torch"},
     "data": {"torch", "sklearn", "numpy"},

@@ -247,6 +247,16 @@ def test_a_finished_study_resumed_is_the_longer_one(command: Command) -> None:
     assert rows(RUN) == rows(ONE)
 
 
+def test_a_study_keeps_to_the_memory_of_its_container(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory.max").write_text(f"{2**30}\n")
+    monkeypatch.setattr("perceptrons.memory.LIMITS", (tmp_path / "memory.max", tmp_path / "none"))
+    # 9 weights with a gradient and two numbers of the optimizer's each, in 4 bytes: 144 a replica
+    line = error_line(command(f"{STUDY} --model.net.replicas 8000000"), 2)
+    assert "8000000 replicas need 1.07 GiB, and 1 are free; 7456540 would fit" in line
+
+
 MISTAKES = {
     "--model.net.replicas 0": "model.net.replicas=0: must be at least 1",
     "--model.net.replicas -3": "model.net.replicas=-3: must be at least 1",

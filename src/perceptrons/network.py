@@ -6,15 +6,14 @@ network at once, and they are the last dimension: weights ``(inputs, outputs, re
 """
 
 import math
-import os
-import re
 from collections.abc import Sequence
 from itertools import pairwise, product
-from pathlib import Path
 from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
+
+from perceptrons.memory import free_memory
 
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "identity"]
 Init = Literal["torch", "normal", "uniform"]
@@ -234,13 +233,3 @@ def check_replicas(replicas: int | None, in_all: int | None, parameters: int) ->
     if needed > free:
         need = f"{in_all} replicas need {needed / 2**30:.3g} GiB, and {free / 2**30:.3g} are free"
         raise ValueError(f"replicas={replicas}: {need}; {free // each} would fit")
-
-
-def free_memory() -> int:
-    """Bytes of memory that can be had, or where that is not told, that there are."""
-    told = Path("/proc/meminfo")
-    if told.exists():
-        found = re.search(r"MemAvailable: +(\d+) kB", told.read_text())
-        if found:
-            return 1024 * int(found[1])
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
