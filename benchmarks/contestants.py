@@ -9,7 +9,6 @@ import json
 import os
 import re
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
@@ -25,18 +24,19 @@ if __name__ == "__main__" and sys.argv[3] == "one":  # before any library counts
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 import numpy as np
+from clock import Clock, Moment, now
 
 CONFIG = Path(__file__).parent.parent / "configs" / "xor.yaml"
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.float32)
 Y = np.array([[0], [1], [1], [0]], dtype=np.float32)
 # the first span, with whatever is compiled in it, does not count for the steady time
-SPANS, SECONDS, LEAST = 5, 0.6, 20
+SPANS, SECONDS = 4, 1.2
 
 Hidden = tuple[int, ...]
-Times = Iterator[float]  # at the start, and after each span
+Moments = Iterator[Moment]  # at the start, and after each span
 
 
-def hand_written(hidden: Hidden, replicas: int, span: int) -> Times:
+def hand_written(hidden: Hidden, replicas: int, span: int) -> Moments:
     """The loop that everyone starts with."""
     import torch
     from torch import nn
@@ -47,22 +47,22 @@ def hand_written(hidden: Hidden, replicas: int, span: int) -> Times:
         layers += [nn.Linear(fan_in, fan_out), nn.Sigmoid()]
     network, loss = nn.Sequential(*layers), nn.BCELoss()
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    yield time.time()
+    yield now()
     for _ in range(SPANS):
         for _ in range(span):
             optimizer.zero_grad()
             loss(network(x), y).backward()
             optimizer.step()
-        yield time.time()
+        yield now()
 
 
-def scikit_learn(hidden: Hidden, replicas: int, span: int) -> Times:
+def scikit_learn(hidden: Hidden, replicas: int, span: int) -> Moments:
     """Its MLPClassifier, which fits in one go: runs of one span, of two, and so on."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
     warnings.simplefilter("ignore", ConvergenceWarning)
-    zero = time.time()
+    zero = now()
     yield zero
     for length in range(span, (SPANS + 1) * span, span):
         gradient_descent = {"solver": "sgd", "alpha": 0, "momentum": 0, "learning_rate_init": 1.0}
@@ -70,12 +70,12 @@ def scikit_learn(hidden: Hidden, replicas: int, span: int) -> Times:
         network = MLPClassifier(
             hidden, activation="logistic", max_iter=length, **gradient_descent, **whole_table
         )
-        start = time.time()
+        start = now()
         network.fit(X, Y[:, 0])
-        yield zero + time.time() - start
+        yield Moment(*(a + c - b for a, b, c in zip(zero, start, now(), strict=True)))
 
 
-def lightning(hidden: Hidden, replicas: int, span: int) -> Times:
+def lightning(hidden: Hidden, replicas: int, span: int) -> Moments:
     """As the tutorials have it: an epoch is a batch, with TensorBoard and checkpoints, no bar."""
     import lightning as L
     import torch
@@ -84,7 +84,7 @@ def lightning(hidden: Hidden, replicas: int, span: int) -> Times:
     from perceptrons.network import MLP
     from perceptrons.preflight import quiet
 
-    times: list[float] = []
+    moments: list[Moment] = []
 
     class Tutorial(L.LightningModule):
         def __init__(self) -> None:
@@ -93,7 +93,7 @@ def lightning(hidden: Hidden, replicas: int, span: int) -> Times:
 
         def on_train_epoch_start(self) -> None:
             if self.current_epoch % span == 0:
-                times.append(time.time())
+                moments.append(now())
 
         def training_step(self, batch: Any, batch_idx: int) -> Any:
             x, y = batch
@@ -112,13 +112,11 @@ def lightning(hidden: Hidden, replicas: int, span: int) -> Times:
             max_epochs=SPANS * span, default_root_dir=directory, accelerator="cpu", **shown
         )
         trainer.fit(Tutorial(), DataLoader(table, batch_size=4))
-    yield from [*times, time.time()]
+    yield from [*moments, now()]
 
 
-def this_project(hidden: Hidden, replicas: int, span: int, *more: str) -> Times:
-    """``perceptrons fit`` with all its logging: when each report was, TensorBoard tells."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
+def this_project(hidden: Hidden, replicas: int, span: int, *more: str) -> Moments:
+    """``perceptrons fit`` with all its logging; a span ends with a report."""
     from perceptrons.cli import main
 
     with TemporaryDirectory() as directory:
@@ -126,19 +124,16 @@ def this_project(hidden: Hidden, replicas: int, span: int, *more: str) -> Times:
         words += [f"--model.net.replicas={replicas}", f"--model.net.hidden={[*hidden]}"]
         words += [f"--data.passes={span}", f"--trainer.max_epochs={SPANS}"]
         with redirect_stdout(StringIO()):
-            main(words)
-        run = Path(directory, "lightning_logs", "xor", "version_0")
-        yield from [
-            point.wall_time for point in EventAccumulator(str(run)).Reload().Scalars("train/loss")
-        ]
+            main([*words, "--trainer.callbacks+=clock.Clock"])
+    yield from Clock.moments
 
 
-def compiled(hidden: Hidden, replicas: int, span: int) -> Times:
+def compiled(hidden: Hidden, replicas: int, span: int) -> Moments:
     """The same with several updates in one compiled function."""
     return this_project(hidden, replicas, span, "--model.compile=true")
 
 
-def jax(hidden: Hidden, replicas: int, span: int) -> Times:
+def jax(hidden: Hidden, replicas: int, span: int) -> Moments:
     """Jit, scan over updates, and vmap over replicas, which are the last dimension."""
     import jax as j
     import jax.numpy as jnp
@@ -166,10 +161,10 @@ def jax(hidden: Hidden, replicas: int, span: int) -> Times:
         return j.tree.map(lambda weight, gradient: weight - gradient, weights, gradients), None
 
     many = j.jit(lambda weights: j.lax.scan(update, weights, length=span)[0], donate_argnums=0)
-    yield time.time()
+    yield now()
     for _ in range(SPANS):
         weights = j.block_until_ready(many(weights))
-        yield time.time()
+        yield now()
 
 
 class Way(NamedTuple):
@@ -179,20 +174,22 @@ class Way(NamedTuple):
         train: Yields the times.
         fixed: Guess of the seconds that an update takes at least.
         each: Guess of the seconds for each weight of each network.
+        least: Updates in a span at least.
     """
 
-    train: Callable[[Hidden, int, int], Times]
+    train: Callable[[Hidden, int, int], Moments]
     fixed: float
-    each: float
+    each: float = 0.0
+    least: int = 20
 
 
 WAYS = {
-    "PyTorch loop": Way(hand_written, 2e-4, 0),
-    "scikit-learn": Way(scikit_learn, 4e-4, 0),
-    "Lightning": Way(lightning, 5e-3, 0),
+    "PyTorch loop": Way(hand_written, 2e-4),
+    "scikit-learn": Way(scikit_learn, 2e-4),
+    "Lightning": Way(lightning, 5e-3),
     "eager": Way(this_project, 4e-4, 9e-9),
-    "compiled": Way(compiled, 3e-5, 2e-9),
-    "JAX": Way(jax, 2e-6, 9e-9),
+    "compiled": Way(compiled, 3e-5, 2e-9, 100),
+    "JAX": Way(jax, 2e-6, 6e-9),
 }
 
 
@@ -201,20 +198,22 @@ def span_of(way: Way, hidden: Hidden, replicas: int) -> int:
     weights = sum((i + 1) * o for i, o in pairwise((2, *hidden, 1)))
     wanted = SECONDS / (way.fixed + way.each * weights * replicas)
     rounded = (digit * 10**zeros for zeros in range(1, 6) for digit in (1, 2, 5))
-    return max(count for count in rounded if count <= max(wanted, LEAST))
+    return max(count for count in rounded if count <= max(wanted, way.least))
 
 
 def measure(way: Way, hidden: Hidden, replicas: int) -> dict[str, Any]:
     span = span_of(way, hidden, replicas)
-    before = time.time()
+    start = now()
     reset_peak()
-    times = [*way.train(hidden, replicas, span)]
-    steady = min(end - start for start, end in [*pairwise(times)][1:])
+    moments = [*way.train(hidden, replicas, span)]
+    spans = [(b.wall - a.wall, b.cpu - a.cpu) for a, b in pairwise(moments)]
+    wall, cpu = (min(each) / span / replicas * 1e9 for each in zip(*spans[1:], strict=True))
     return {
         "replicas": replicas,
         "updates": SPANS * span,
-        "steady_ns": steady / span / replicas * 1e9,
-        "seconds": time.time() - before,
+        "wall_ns": wall,
+        "cpu_ns": cpu,
+        "total_seconds": now().wall - start.wall,
         "peak_bytes": peak(),
     }
 
