@@ -7,7 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test check lint types format experiments studies bench gallery tensorboard clean
+.PHONY: help install train test check lint types format bench tensorboard clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,21 +39,15 @@ format: install ## put formatting and imports right
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-studies: install ## run the studies of many seeds, and write docs/studies.md anew
-	$(BIN)/python benchmarks/studies.py
-
-experiments: install ## run every published experiment and compare the figures
-	$(BIN)/python benchmarks/experiments.py
-
 bench: install ## time a fit against a loop written by hand
 	$(BIN)/python benchmarks/speed.py
 
-gallery: install ## train what the README and the docs show, and draw it anew
-	$(BIN)/python benchmarks/gallery.py
-
 tensorboard: install ## look at the runs, on this machine only
-	$(BIN)/tensorboard --logdir lightning_logs --host localhost $(ARGS)
+	@echo 'http://localhost:6006/?smoothing=0, unless another port is said below'
+	$(BIN)/tensorboard --logdir lightning_logs --host localhost --samples_per_plugin images=100 $(ARGS)
 
 clean: ## remove .venv and caches; runs stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+-include benchmarks/examples.mk template/new.mk

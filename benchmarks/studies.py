@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from perceptrons import drawing
 from perceptrons.cli import CLI
 from perceptrons.preflight import quiet
 from perceptrons.study import Row, table
@@ -160,7 +161,8 @@ def main() -> None:
     grids = [run("xor", f"{words} --name=xor_grid") for words in GRIDS]
     page = replaced(PAGE.read_text(), "studies", "\n".join([HEAD, *map(line, all_found)]))
     PAGE.write_text(replaced(page, "grids", "\n\n".join(map(grid, GRIDS, grids))))
-    curves(all_found).savefig(PAGE.with_suffix(".png"))
+    picture = PAGE.parent / "images" / "studies.png"
+    drawing.pixels(curves(all_found)).quantize(128).save(picture, optimize=True)
     differ = (
         again is not None and not chance(found.rows[0]["share"], again)
         for found, (_, again) in zip(all_found, PUBLISHED.values(), strict=True)

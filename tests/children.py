@@ -34,6 +34,7 @@ FORKS.set_forkserver_preload(
         "pytest",
         "perceptrons.cli",
         "perceptrons.notebook",
+        "optuna",
         "sklearn.datasets",
         "sklearn.model_selection",
         "torch.utils.tensorboard",
@@ -124,6 +125,11 @@ def await_true(condition: Callable[[], object]) -> None:
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def lacks(module: str) -> None:
+    """Have a module not be installed."""
+    sys.modules[module] = None  # type: ignore[assignment]
 
 
 def dies_at_call(report: int, call: int) -> None:

@@ -8,9 +8,11 @@ import lightning as L
 import pytest
 import torch
 
-from perceptrons.cli import main
+from perceptrons.cli import ARGUMENTS, main
 
 ROOT = Path(__file__).parents[1]
+# without figures, unless a test asks for them: each fit would start a process that takes a second
+ARGUMENTS["figures"] = (ARGUMENTS["figures"][0], False, ARGUMENTS["figures"][2])
 
 
 class Finished(NamedTuple):

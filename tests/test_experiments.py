@@ -52,6 +52,12 @@ def to_the_last_digit(name: str, shown: str) -> Figure:
     return Figure(name, shown, float(shown) - unit, float(shown) + unit)
 
 
+def test_every_config_is_in_the_table() -> None:
+    page = (experiments.CONFIGS.parent / "docs" / "experiments.md").read_text()
+    shown = re.findall(r"\]\(\.\./configs/(\w+)\.yaml\)", page)
+    assert sorted(path.stem for path in experiments.CONFIGS.glob("*.yaml")) == sorted(shown)
+
+
 def test_every_published_experiment_is_a_config() -> None:
     assert set(FIGURES) <= {path.stem for path in experiments.CONFIGS.glob("*.yaml")}
 

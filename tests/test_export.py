@@ -255,7 +255,8 @@ def test_nothing_is_written_where_what_is_exported_says_otherwise(
         command, made, f"perceptron/version_0 --format torch --out {out}", monkeypatch
     )
     assert finished.status == 1
-    assert finished.err.startswith("perceptrons: error: what was exported is off by 0.001 from the")
+    line = "perceptrons: error: what was exported is off by 0.001 from"
+    assert finished.err.startswith(line)
     assert not out.exists()
 
 
@@ -267,12 +268,12 @@ def test_nothing_is_written_where_what_is_exported_says_otherwise(
             "perceptron/version_1 --format onnx",
             "run='perceptron/version_1': no such run; choose one of ",
         ),
-        ("iris/version_0", "the following arguments are required: --format"),
-        ("--format onnx", "the following arguments are required: run"),
+        ("iris/version_0", "--format: missing"),
+        ("--format onnx", "run: missing"),
         ("iris/version_0 --format onx", "--format: invalid choice: 'onx' (choose from "),
         ("iris/version_0 --format onnx --kind x", "--kind: invalid choice: 'x' (choose from "),
         ("iris/version_0 --format onnx --out .", "--out='.': is a directory"),
-        ("iris/version_0 --fromat onnx", "the following arguments are required: --format"),
+        ("iris/version_0 --fromat onnx", "--format: missing"),
         ("iris/version_0 --format onnx --ot x", "--ot: no such argument; did you mean --out?"),
     ],
 )
@@ -306,15 +307,15 @@ def test_what_is_not_installed_is_said_with_how_to_install_it(
     made: Made, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = importlib.util.find_spec
+    lacking = "onnxscript"
     monkeypatch.setattr(
-        "perceptrons.export.find_spec", lambda name: None if name == "onnxscript" else there(name)
+        "perceptrons.export.find_spec",
+        lambda name: None if name == lacking else there(name),
     )
     finished = exported(command, made, "iris/version_0 --format onnx", monkeypatch)
     assert finished.status == 2
-    assert finished.err == (
-        "perceptrons: error: --format='onnx': needs onnxscript; pip install -e '.[export]'"
-        " installs it\n"
-    )
+    line = "--format='onnx': needs onnxscript; pip install -e '.[export]' installs it"
+    assert finished.err == f"perceptrons: error: {line}\n"
 
 
 def test_a_network_that_cannot_be_traced_is_named(in_tmp: Path, command: Command) -> None:

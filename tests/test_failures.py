@@ -265,7 +265,8 @@ def test_a_file_of_the_users_that_cannot_be_imported_is_named(
     Path("package").mkdir()
     file = Path("package", "mine.py").absolute()
     file.write_text(source)
-    monkeypatch.setattr(perceptrons, "__path__", [*perceptrons.__path__, str(file.parent)])
+    there = [*perceptrons.__path__, str(file.parent)]
+    monkeypatch.setattr(perceptrons, "__path__", there)
     finished = command(XOR)
     line = "package/mine.py: cannot be imported: " + said.format(file="package/mine.py")
     assert re.match(f"perceptrons: error: {line}", finished.err)

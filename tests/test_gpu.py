@@ -16,7 +16,7 @@ pytestmark = [
     "settings",
     [
         "configs/xor.yaml --data.passes 100",
-        "configs/xor_numpy.yaml --data.passes 100",
+        "configs/xor.yaml --model.gradients by_hand --model.loss mse --data.passes 100",
         "configs/blobs3.yaml --data.shuffle true --data.batch_size 32 --data.passes 5",
         "configs/xor.yaml --model.optimizer Adam --model.optimizer.lr 0.01 --data.passes 100",
     ],

@@ -11,6 +11,11 @@ import perceptrons
 
 FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
 
+# what another process draws with
+DRAWING = {"panels", "plots", "diagrams", "drawing"}
+
+# what only `perceptrons sweep` needs, with libraries of its own
+SWEEP = {"database", "sampling", "space", "standings", "sweep", "trials", "watched", "workers"}
 # what of the package each file may import
 OURS: dict[str, set[str]] = {
     "__init__": {"notebook"},
@@ -18,8 +23,11 @@ OURS: dict[str, set[str]] = {
     "commands": set(),
     "network": set(),
     "backprop": {"network"},
-    "loader": set(),
-    "tables": {"loader"},
+    "loader": {"shares"},
+    "shares": set(),
+    "precision": {"classifier"},
+    "processes": {"classifier", "fused", "mistakes"},
+    "tables": {"loader", "shares"},
     "data": {"loader", "tables"},
     "shapes": {"loader", "tables"},
     "columns": {"loader", "mistakes", "tables"},
@@ -36,8 +44,15 @@ OURS: dict[str, set[str]] = {
         *("compiled", "predictions"),
     },
     "fused": set(),
-    "plots": set(),
-    "callbacks": {"plots"},
+    "scene": set(),
+    "panels": {"scene"},
+    "plots": {"panels", "scene"},
+    "diagrams": {"panels", "plots", "scene"},
+    "drawing": {"diagrams", "mistakes", "plots", "scene"},
+    "survey": {"network", "scene", "study", "tables"},
+    "figures": {"runs", "scene", "study", "survey"},
+    "callbacks": set(),
+    "board": {"loader", "network", "predictions", "runs", "tables"},
     "runs": set(),
     "checkpoints": {"runs"},
     "mistakes": {"commands"},
@@ -48,7 +63,7 @@ OURS: dict[str, set[str]] = {
     "raised": {"mistakes"},
     "failures": {"configs", "mistakes", "origins", "parser", "raised"},
     "study": set(),
-    "replica": {"checkpoints", "commands", "listing", "mistakes", "runs"},
+    "replica": {"checkpoints", "commands", "listing", "mistakes", "runs", "study"},
     "resume": {"checkpoints", "configs", "runs", "mistakes", "origins", "replica"},
     "trial": {"classifier", "tables"},
     "preflight": {
@@ -61,7 +76,17 @@ OURS: dict[str, set[str]] = {
         "tables",
     },
     "notebook": {"checkpoints", "classifier", "cli", "preflight", "tables"},
-    "cli": set(FILES) - {"__main__", "export", "notebook"},
+    "cli": set(FILES) - {"__main__", "export", "notebook", "plotting"} - DRAWING - SWEEP,
+    "plotting": {"checkpoints", "commands", "drawing", "figures", "listing", "mistakes"}
+    | {"notebook", "plots", "resume", "runs", "scene", "survey"},
+    "space": {"configs", "mistakes"},
+    "sampling": {"space"},
+    "database": set(),
+    "trials": {"database", "sampling", "space"},
+    "watched": {"classifier", "cli", "measures", "mistakes", "preflight", "trials"},
+    "standings": {"listing", "mistakes", "trials"},
+    "workers": {"runs", "space", "standings", "trials", "watched"},
+    "sweep": set(FILES) - {"__main__", "notebook"},
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {
@@ -82,7 +107,12 @@ LIBRARIES = {
     "rules": {"torch"},
     "compiled": {"torch"},
     "fused": {"torch", "lightning"},
+    "scene": {"numpy"},
+    "panels": {"numpy", "matplotlib"},
     "plots": {"numpy", "matplotlib"},
+    "diagrams": {"numpy", "matplotlib", "contourpy"},
+    # not torch: it takes longer to be imported than the figures to be drawn
+    "drawing": {"numpy", "matplotlib", "PIL", "tensorboard"},
 }
 
 
@@ -127,11 +157,11 @@ def test_a_file_imports_only_what_it_may(room: str) -> None:
         ("classifier", "from .data import Gates", {"data"}),
         ("classifier", "from . import network, data", {"data"}),
         ("classifier", "import perceptrons.data", {"data"}),
-        ("data", "def tables():\n    from perceptrons.classifier import Batch", {"classifier"}),
+        ("data", "def f():\n    from perceptrons.classifier import Batch", {"classifier"}),
         ("data", "if TYPE_CHECKING:\n    import pandas", {"pandas"}),
         ("runs", "from perceptrons.cli import main", {"cli"}),
         ("plots", "import torch", {"torch"}),
-        ("cli", "import perceptrons\nfrom perceptrons import data, classifier", set()),
+        ("cli", "import perceptrons\nfrom perceptrons import data, runs", set()),
     ],
 )
 def test_the_guard_sees_a_forbidden_import(room: str, source: str, found: set[str]) -> None:

@@ -142,9 +142,9 @@ def test_no_perceptron_exceeds_three_quarters_on_xor() -> None:
     # a weighted sum of (0,0) and of (1,1) add up to what those of (0,1) and (1,0) add up to, so
     # the first two cannot both be at most 0 while the last two are both above
     grid = torch.tensor(list(product(torch.arange(-4.0, 4.5, 0.5).tolist(), repeat=3)))
-    perceptrons = Perceptron(2, outputs=len(grid))
-    perceptrons.load_state_dict({"layers.0.weight": grid[:, :2], "layers.0.bias": grid[:, 2]})
-    answers = perceptrons(ROWS) > 0  # (rows, perceptrons)
+    many = Perceptron(2, outputs=len(grid))
+    many.load_state_dict({"layers.0.weight": grid[:, :2], "layers.0.bias": grid[:, 2]})
+    answers = many(ROWS) > 0  # (rows, outputs)
     accuracies = (answers == XOR[:, None]).float().mean(0)
     assert accuracies.max() == 0.75
 

@@ -6,10 +6,8 @@ import math
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
-import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from conftest import ROOT
+from PIL import Image
 from test_your_own import write_tables
 
 from perceptrons.__main__ import main
@@ -27,12 +26,6 @@ PACKAGE = ROOT / "src" / "perceptrons"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 # what keeps a command of the README's short
 SHORTER = ["--data.passes=10", "--trainer.max_epochs=2"]
-# each class of the recipes alone, with the project's own for the rest
-ALONE = {
-    "data": "--data Quadrants --model.net MLP --model.net.hidden [8] --model.net.activation tanh",
-    "network": "--data Gates --model.net Normed",
-    "loss": "--data Gates --data.gate and --model.net Perceptron --model.loss Hinge",
-}
 
 
 def blocks(language: str) -> list[str]:
@@ -110,10 +103,12 @@ def test_every_line_to_type_is_a_verb_of_make_or_a_command() -> None:
 
 
 def test_every_verb_of_make_is_a_target_of_the_makefile() -> None:
-    targets = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.M)
+    files = [ROOT / "Makefile", *ROOT.glob("*/*.mk")]
+    rules = "\n".join(path.read_text() for path in files)
+    targets = re.findall(r"^([a-z]+):.*##", rules, re.M)
     named = {words[1] for words in COMMANDS if words[0] == "make"}
     named |= set(re.findall(r"^make ([a-z]+)", "\n".join(SPANS), re.M))
-    assert {"train", "test", "tensorboard", "experiments"} <= named
+    assert {"train", "test"} <= named
     assert named <= set(targets)
 
 
@@ -126,7 +121,7 @@ def test_make_train_is_the_command_that_the_readme_says() -> None:
 
 
 def test_every_command_succeeds(tour: Tour) -> None:
-    assert len(tour.statuses) > 8
+    assert len(tour.statuses) >= 4
     assert set(tour.statuses.values()) == {0}, tour.statuses
 
 
@@ -170,7 +165,7 @@ def test_every_path_exists_in_the_repository_or_in_a_run(tour: Tour) -> None:
     paths = [word for word in words if re.fullmatch(r"[\w./<>*-]*(/|\.[a-z]+)[\w./<>*-]*", word)]
     paths += [link for link in LINKS if "://" not in link]
     paths = [path for path in paths if not named_otherwise(path, tour)]
-    assert len(paths) > 20
+    assert len(paths) >= 10
     assert [path for path in paths if not exists(path, tour)] == []
 
 
@@ -204,6 +199,16 @@ def test_every_link_of_the_docs_leads_somewhere(page: str) -> None:
     assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
 
 
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs").rglob("*.png")), ids=lambda at: at.stem)
+def test_a_picture_is_small_opaque_and_shown_with_its_description(picture: Path) -> None:
+    assert picture.stat().st_size < 150_000
+    with Image.open(picture) as opened:
+        assert "transparency" not in opened.info
+        assert opened.mode in ("P", "RGB")  # dark pages shine through no other
+    described = rf"!\[[^\]]{{20,}}\]\((docs/)?images/{picture.name}\)"
+    assert any(re.search(described, page) for page in (README, *PAGES.values()))
+
+
 def test_the_map_has_each_file_after_those_that_it_imports() -> None:
     for number, name in enumerate(MAP):
         assert imported(PACKAGE / f"{name}.py") & set(MAP) <= set(MAP[:number]), name
@@ -213,27 +218,14 @@ def imported(path: Path) -> set[str]:
     """Names of the files of the package that a file imports."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "perceptrons":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("perceptrons."):
-            found.add(str(node.module).partition(".")[2])
+        package, _, name = str(getattr(node, "module", "")).partition(".")
+        if isinstance(node, ast.ImportFrom) and package == "perceptrons":
+            found |= {name} if name else {alias.name for alias in node.names}
     return found
-
-
-def test_the_size_of_the_package_is_right_to_a_tenth() -> None:
-    found = re.search(r"about ([\d,]+) lines", README)
-    assert found
-    lines = sum(len(path.read_text().splitlines()) for path in PACKAGE.glob("*.py"))
-    assert int(found[1].replace(",", "")) == pytest.approx(lines, rel=0.1)
 
 
 def test_the_readme_has_at_most_130_lines() -> None:
     assert len(README.splitlines()) <= 130
-
-
-def test_every_config_is_in_the_table() -> None:
-    shown = re.findall(r"\]\(\.\./configs/(\w+)\.yaml\)", PAGES["experiments"])
-    assert [path.stem for path in CONFIGS] == sorted(shown)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
@@ -243,55 +235,3 @@ def test_a_config_is_short_and_opens_with_its_command_and_the_result(config: Pat
     command = rf"#\s+perceptrons fit --config configs/{config.name}\s+-> \S"
     assert all(line.startswith("#") for line in lines[:2])
     assert re.match(command, lines[1])
-
-
-class Recipe(NamedTuple):
-    """What the recipes made, in a repository of their own.
-
-    Attributes:
-        directory: The repository.
-        expected: The accuracy that the config shown says to expect.
-    """
-
-    directory: Path
-    expected: float
-
-    def accuracy(self, name: str) -> float:
-        run = self.directory / "lightning_logs" / name / "version_0"
-        return float(json.loads((run / "metrics.json").read_text())["train/accuracy"])
-
-
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
-    directory = tmp_path_factory.mktemp("recipes")
-    shutil.copytree(PACKAGE, directory / "src" / "perceptrons")
-    (directory / "configs").mkdir()
-    (program,), (settings,) = blocks("python"), blocks("yaml")
-    file = re.match(r"# (src/perceptrons/\w+\.py)$", program, re.M)
-    opening = re.search(r"perceptrons (fit --config (\S+)) +-> accuracy ([\d.]+)", settings)
-    assert file
-    assert opening
-    (directory / file[1]).write_text(program)
-    (directory / opening[2]).write_text(settings)
-    alone = [f"fit {flags} --data.passes 100 --name {name}" for name, flags in ALONE.items()]
-    again = "lightning_logs/mine/version_0/checkpoints/best.ckpt"
-    test = f"test --config configs/mine.yaml --ckpt_path {again}"
-    # in a process of its own, whose perceptrons is the copy
-    run = "import sys; from perceptrons.cli import main; lines = sys.argv.pop().split('\\n')\n"
-    run += "for line in lines: main(line.split())"
-    subprocess.run(
-        [sys.executable, "-c", run, "\n".join([opening[1], *alone, test])],
-        cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(directory / "src"), "OMP_NUM_THREADS": "1"},
-        check=True,
-    )
-    return Recipe(directory, float(opening[3]))
-
-
-def test_the_recipes_train_to_the_accuracy_that_is_shown(recipe: Recipe) -> None:
-    assert recipe.accuracy("mine") == recipe.expected
-
-
-@pytest.mark.parametrize(("name", "at_least"), [("data", 0.8), ("network", 1.0), ("loss", 1.0)])
-def test_each_recipe_trains_without_the_others(recipe: Recipe, name: str, at_least: float) -> None:
-    assert recipe.accuracy(name) >= at_least

@@ -15,7 +15,8 @@ RUNS = {
     "xor": "--config configs/xor.yaml --data.passes 20",
     "xor_shuffled": "--config configs/xor.yaml --data.passes 20 --data.batch_size 3"
     " --data.shuffle true --name xor_shuffled",
-    "xor_online_mse": "--config configs/xor_online_mse.yaml --data.passes 10",
+    "xor_online": "--config configs/xor.yaml --data.passes 10 --data.batch_size 1"
+    " --model.gradients by_hand --model.loss mse --name xor_online",
     "blobs3": "--config configs/blobs3.yaml --data.passes 5 --data.batch_size 32"
     " --data.shuffle true --model.optimizer Adam --model.optimizer.lr 0.1",
 }

@@ -121,7 +121,8 @@ def run(made: Path, in_tmp: Path) -> Path:
 
 CASES = {
     "full batch": "xor.yaml --data.passes 60 --trainer.max_epochs 8",
-    "by hand": "xor_numpy.yaml --data.passes 60 --trainer.max_epochs 8",
+    "by hand": "xor.yaml --data.passes 60 --trainer.max_epochs 8 --model.gradients by_hand"
+    " --model.loss mse --model.bias_lr_factor 0.25",
     "shuffled, momentum": "blobs.yaml --data.passes 4 --trainer.max_epochs 8 --data.shuffle true"
     " --data.batch_size 7 --model.optimizer.momentum 0.9",
     "Adam, StepLR": "xor.yaml --data.passes 30 --trainer.max_epochs 8 --data.shuffle true"
@@ -137,6 +138,7 @@ CASES = {
     "EarlyStopping": "and.yaml --data.passes 20 --trainer.max_epochs 40"
     " --trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor val/loss"
     " --trainer.callbacks.min_delta 0.01 --trainer.callbacks.patience 2",
+    "figures": "xor.yaml --data.passes 10 --trainer.max_epochs 8 --figures true",
     "dropout, saved inside epochs": "xor.yaml --data.passes 60 --trainer.max_epochs 8"
     " --model.net test_resume.Forgetful --last.every_n_train_steps 37",
 }
@@ -309,18 +311,7 @@ perceptrons.__main__.main()
 """
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "torch",
-        pytest.param(
-            "numpy.dtypes",
-            marks=pytest.mark.xfail(
-                strict=True, reason="SystemExit raised inside numpy's import is lost: a traceback"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("module", ["torch", "numpy.dtypes", "lightning"])
 def test_ctrl_c_during_the_imports_ends_with_its_status(module: str) -> None:
     words = [sys.executable, "-c", INTERRUPTED, module]
     ended = subprocess.run(words, capture_output=True, text=True, check=False)

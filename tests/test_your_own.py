@@ -63,7 +63,8 @@ def environment(directory: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Followed:
     directory = tmp_path_factory.mktemp("your_own")
-    shutil.copytree(ROOT / "src" / "perceptrons", directory / "src" / "perceptrons")
+    package = Path("src", "perceptrons")
+    shutil.copytree(ROOT / package, directory / package)
     shutil.copytree(ROOT / "configs", directory / "configs")
     for language, block in BLOCKS:
         named = r"\A# (\S+\.py)$" if language == "python" else r"--config (\S+)"
@@ -132,8 +133,9 @@ def test_data_trains_without_the_rest_and_the_network_is_worth_it(followed: Foll
 
 
 def test_the_help_is_the_docstring(followed: Followed) -> None:
-    assert "A pulse somewhere in noise" in followed.said["perceptrons fit --data.help Pulses"]
-    assert "--data.length" in followed.said["perceptrons fit --data.help Pulses"]
+    said = followed.said["perceptrons fit --data.help Pulses"]
+    assert "A pulse somewhere in noise" in said
+    assert "--data.length" in said
 
 
 def test_what_is_exported_is_used_as_shown(followed: Followed) -> None:

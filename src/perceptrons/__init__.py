@@ -1,4 +1,4 @@
-"""Perceptrons and multi-layer perceptrons on Lightning; ``load_run`` is for notebooks."""
+"""The perceptron, and what has grown from it, on Lightning; ``load_run`` is for notebooks."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ __all__ = ["load_run"]
 
 
 def __getattr__(name: str) -> Any:
-    # only then: it takes Lightning seconds to be imported, which `perceptrons runs` does not need
+    # only then: Lightning takes seconds to be imported, and the list of runs does not need it
     if name == "load_run":
         from perceptrons.notebook import load_run
 

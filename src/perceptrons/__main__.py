@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from importlib.metadata import version
+from typing import Any
 
 from perceptrons import commands
 
@@ -24,11 +25,29 @@ def run() -> None:
         if sys.argv[1:] == ["--version"]:
             print(f"perceptrons {version('perceptrons')}")
         elif not commands.run(sys.argv[1:]):
+            leave_out_matplotlib()
             from perceptrons import cli
 
             cli.main()
     finally:
         sys.stdout.flush()
+
+
+def leave_out_matplotlib() -> None:
+    """Have torchmetrics do without it, for plots that nobody asks it for: that takes 0.7 s."""
+    from lightning_utilities.core.imports import RequirementCache
+
+    def check(self: Any) -> None:
+        found(self)
+        if self.requirement == "matplotlib":
+            self.available, self.message = False, "matplotlib is left out"
+
+    found = RequirementCache._check_requirement
+    RequirementCache._check_requirement = check  # type: ignore[method-assign]
+    try:
+        import torchmetrics  # noqa: F401
+    finally:
+        RequirementCache._check_requirement = found  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

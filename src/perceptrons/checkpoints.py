@@ -132,6 +132,9 @@ class ExactResume(Callback):
         """Seconds of fitting, those before an interruption included."""
         return self.earlier + time.monotonic() - self.start
 
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        self.start = time.monotonic()  # by now all processes are there
+
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:

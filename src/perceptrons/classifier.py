@@ -66,6 +66,7 @@ class Classifier(L.LightningModule):
     # this hook looks at all the updates since it was called last, so they may be fused
     once_per_look = ("on_train_batch_end",)
     monitors: tuple[str, ...] = ()  # measures that the scheduler waits for
+    processes = 1  # that train it
 
     def __init__(
         self,
@@ -128,7 +129,7 @@ class Classifier(L.LightningModule):
 
     def backward(self, loss: Tensor) -> None:
         if self.replicas is None and self.gradients == "autograd":
-            return super().backward(loss)
+            return super().backward(loss * self.weight if self.processes > 1 else loss)
         batches = self.trainer.accumulate_grad_batches
         given = [gradient / batches if batches > 1 else gradient for gradient in self.derivatives]
         pieces = [gradient.chunk(len(self.owners), -1) for gradient in given]
@@ -136,6 +137,14 @@ class Classifier(L.LightningModule):
             for weight, piece in zip(owners.values(), pieces, strict=True):
                 weight.grad = piece[at] if weight.grad is None else weight.grad + piece[at]
         return None
+
+    def on_fit_start(self) -> None:
+        self.processes = self.trainer.world_size
+
+    @property
+    def weight(self) -> float:
+        """What the loss of the rows here counts for in the mean over the processes."""
+        return cast(float, getattr(self.trainer.train_dataloader, "weight", 1.0))
 
     def blocks(self, rows: int) -> Blocks:
         """The network's weights in blocks, for batches of some number of rows."""
@@ -159,6 +168,8 @@ class Classifier(L.LightningModule):
         if not self.steps:
             return
         losses = torch.stack([loss for loss, _, _ in self.steps])
+        if self.processes > 1:  # then all of them learn together that one is not finite
+            losses = self.trainer.strategy.reduce(losses * self.weight, reduce_op="mean")
         finite = losses.isfinite()
         if not finite.all():
             _, rate, number = self.steps[int(finite.int().argmin())]
@@ -229,12 +240,17 @@ class Classifier(L.LightningModule):
     def measure(self, stage: str, batch: Batch) -> None:
         """Take a batch into a stage's loss and accuracy."""
         x, y = batch
-        logits, right = self.logits(x), self.answers(y)
+        # half as many bits would be too few for a report's digits
+        kind = torch.promote_types(x.dtype, torch.float32)
+        logits, y, right = self.logits(x).to(kind), y.to(kind), self.answers(y)
         given = predict(x, logits, self.classes).classes
         if self.replicas is not None or right.shape[1] > 1:
             self.fresh_right.setdefault(stage, []).append(all_right(given, right))
         measures = cast(dict[str, Metric], self.measures)
-        loss = loss_of_each(self.measured_loss, logits, y)
+        loss = logits.new_zeros(())
+        if len(x):  # of several processes one may have no row
+            with torch.autocast(x.device.type, enabled=False):
+                loss = loss_of_each(self.measured_loss, logits, y)
         measures[f"{stage}/loss"].update(loss, weight=len(x))
         if self.replicas is None:
             measures[f"{stage}/accuracy"].update(given, right)
@@ -249,7 +265,7 @@ class Classifier(L.LightningModule):
         shape = () if self.replicas is None else (-1,)
         self.of_each = {name: measure.compute().reshape(shape) for name, measure in fresh.items()}
         self.measured = {name: mean(of_each) for name, of_each in self.of_each.items()}
-        self.all_right = {name: torch.stack(rows).all(0) for name, rows in self.fresh_right.items()}
+        self.all_right = {name: self.everywhere(rows) for name, rows in self.fresh_right.items()}
         self.fresh_right.clear()
         for stage, solved in self.all_right.items():
             self.measured[f"{stage}/solved"] = solved.double().mean().item()
@@ -264,6 +280,11 @@ class Classifier(L.LightningModule):
             # not by log_dict, which would be an update early: Lightning counts it only after this
             logger.log_metrics(self.measured, self.global_step)
             logger.save()
+
+    def everywhere(self, right: list[Tensor]) -> Tensor:
+        """Whether all is right in each batch of each process."""
+        here = torch.stack(right).all(0).int()
+        return cast(Tensor, self.trainer.strategy.reduce(here, reduce_op="min")).bool()
 
     def answers(self, y: Tensor) -> Tensor:
         """Right classes: 0 or 1 for each output ``(rows, outputs)``, or a number ``(rows, 1)``."""

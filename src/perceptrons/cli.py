@@ -1,7 +1,6 @@
 """The command line: one LightningCLI, which knows every room, and ``main``."""
 
 import os
-import secrets
 import shlex
 import shutil
 import sys
@@ -19,16 +18,20 @@ import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from perceptrons import checkpoints, commands, runs, study
+from perceptrons import checkpoints, commands, processes, runs, study
+from perceptrons.board import Board, answers
 from perceptrons.callbacks import Report, RunLogger
 from perceptrons.classifier import Classifier, NonFiniteLossError
 from perceptrons.commands import COMMANDS
 from perceptrons.configs import as_flags
 from perceptrons.failures import line_of
+from perceptrons.figures import Figures
 from perceptrons.fused import Stopped, fuse
+from perceptrons.listing import settings_of
 from perceptrons.mistakes import fail
 from perceptrons.origins import Origins
 from perceptrons.parser import Parser
+from perceptrons.precision import check_precision
 from perceptrons.predictions import Prediction, columns, numbered
 from perceptrons.preflight import (
     callbacks_of,
@@ -47,6 +50,7 @@ from perceptrons.tables import TableData
 from perceptrons.trial import try_update
 
 TRAINER_DEFAULTS = {
+    "devices": 1,  # more are slower for so small a network
     "max_epochs": 10,
     "log_every_n_steps": 1000,
     "num_sanity_val_steps": -1,  # all of it: the report before any update
@@ -80,6 +84,11 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
         None,
         "Threads to compute with. null: 1 for a batch too small to share out, or else torch's.",
     ),
+    "figures": (
+        bool,
+        True,
+        "fit: whether to draw figures for TensorBoard: the boundary, the neurons, the network.",
+    ),
     "replica": (
         str | None,
         None,
@@ -101,9 +110,10 @@ class CLI(LightningCLI):
     """
 
     exact: checkpoints.ExactResume
+    figures: Figures | None = None
 
     def __init__(self, args: list[str] | None = None) -> None:
-        words = list(sys.argv[1:] if args is None else args)
+        self.words = words = list(sys.argv[1:] if args is None else args)
         self.verb = next((word for word in words if word in self.subcommands()), None)
         self.origins = Origins(words)
         import_files()
@@ -164,7 +174,10 @@ class CLI(LightningCLI):
 
     def _set_seed(self) -> None:
         seed = self.settings.seed_everything
-        seed = secrets.randbelow(2**32) if seed is True else seed
+        try:
+            seed = processes.drawn_seed() if seed is True else seed
+        except ValueError as mistake:
+            self.origins.refuse(str(mistake), mistake)
         if seed is False or not 0 <= seed < 2**32:
             given = "false" if seed is False else seed
             self.origins.refuse(f"seed_everything={given}: must be from 0 to {2**32 - 1}, or true")
@@ -186,6 +199,7 @@ class CLI(LightningCLI):
         try:
             self.parser.add_instantiator(maker, object)
             super().instantiate_classes()
+            self.check_processes()
             check_monitors(self.trainer, self.model)
             check_fits(self.settings.get("ckpt_path"), self.model)
             if self.subcommand == "fit":
@@ -197,7 +211,15 @@ class CLI(LightningCLI):
             fail(line_of(failure, self.settings, self.origins), failure)
         fuse(self.trainer)
         if threads:
-            torch.set_num_threads(threads)
+            processes.use_threads(threads, self.trainer)
+
+    def check_processes(self) -> None:
+        """Find what the number of processes or their precision does not go with."""
+        typed = self.words == sys.argv[1:]
+        processes.check(self.trainer, self.model, self.subcommand, typed)
+        path = self.settings.get("ckpt_path")
+        processes.check_left(Path(self.trainer.default_root_dir), path)
+        check_precision(self.trainer, self.model, self.settings.trainer.precision)
 
     def made_study(self) -> study.Study | None:
         """What follows the replicas, where there are some, each of which has its own rows."""
@@ -230,7 +252,7 @@ class CLI(LightningCLI):
         try:
             if not self.settings.trainer.fast_dev_run:
                 self.open_run()
-            with stoppable(self.trainer):
+            with processes.together(self.trainer), stoppable(self.trainer):
                 super()._run_subcommand(subcommand)
         except Stopped:
             print(f"\nstopped after update {self.trainer.global_step}; to go on:")
@@ -245,7 +267,7 @@ class CLI(LightningCLI):
             if self.directory and not (there_before or running):  # the run never started
                 shutil.rmtree(self.directory)
             line = line_of(failure, self.settings, self.origins)
-            fail(line, failure, status=1 if running else 2)
+            fail(processes.by(self.trainer) + line, failure, status=1 if running else 2)
 
     def open_run(self) -> None:
         """Lead what is written to the run's directory, which is made where it is not there yet."""
@@ -254,8 +276,11 @@ class CLI(LightningCLI):
         self.done = checkpoint.get("global_step", 0)
         if checkpoint and self.subcommand == "fit":
             check_end(self.settings.trainer, checkpoint)
-        directory = self.directory = self.directory or self.new_run()
-        if self.resumed:
+        if self.trainer.is_global_zero:
+            directory = self.directory = self.directory or self.new_run()
+        else:
+            directory, self.directory = Path(os.devnull), None
+        if self.resumed and self.directory:
             runs.extend(directory, self.origins.all_words, self.origins.given(FREE))
         if self.settings.trainer.logger in (None, True):
             purge = self.done + bool(file) if self.resumed else None
@@ -264,6 +289,8 @@ class CLI(LightningCLI):
             if isinstance(saver, ModelCheckpoint) and saver.dirpath is None:
                 saver.dirpath = str(directory / "checkpoints")
         if self.subcommand == "fit":
+            if self.directory:
+                self.add_figures(directory)
             self.save_exactly(directory)
         else:
             # where to log it
@@ -288,10 +315,22 @@ class CLI(LightningCLI):
         if self.resumed and self.settings.ckpt_path:
             self.trainer.num_sanity_val_steps = 0  # that report is there already
 
+    def add_figures(self, directory: Path) -> None:
+        """Have written to TensorBoard, and noted for the figures, what there is to see."""
+        begun = self.resumed and bool(self.settings.ckpt_path)
+        board = Board(settings_of(directory), (directory / "config.yaml").read_text(), begun)
+        callbacks_of(self.trainer).insert(0, board)
+        if self.settings.figures:
+            self.figures = Figures(begun)
+            callbacks_of(self.trainer).insert(0, self.figures)
+
     def sections(self) -> dict[str, Any]:
         """The settings that a checkpoint needs to be taken up."""
         settings = yaml.safe_load(self._parser(self.subcommand).dump(self.settings))
-        return {key: settings[key] for key in ("seed_everything", "data", "model")}
+        sections = {key: settings[key] for key in ("seed_everything", "data", "model")}
+        if precision := self.settings.trainer.precision:
+            sections["trainer"] = {"precision": precision}
+        return sections
 
     def record(self, directory: Path) -> None:
         """Write down the run's settings and where it comes from."""
@@ -302,6 +341,7 @@ class CLI(LightningCLI):
         device, threads = self.trainer.strategy.root_device, torch.get_num_threads()
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
         record = runs.provenance(self.origins.all_words, settings, gpu, threads)
+        record["processes"] = self.trainer.world_size
         runs.write_json(directory / "provenance.json", record)
 
     def after_fit(self) -> None:
@@ -322,9 +362,12 @@ class CLI(LightningCLI):
             solved = self.model.all_right["val"]
             print(f"\nlearned: {int(solved.sum())} of {len(solved)} outputs")
         elif isinstance(self.datamodule, TableData):
-            print(f"\n{self.answers(self.datamodule)}")
+            rows = len(self.datamodule.split["val"][0])
+            print(f"\n{runs.text(answers(self.model, self.datamodule), of=rows)}")
         print(f"\nrun:  {self.directory}")
         print(f"look: tensorboard --logdir {self.directory.parent} --host localhost")
+        if self.figures and any(isinstance(logger, RunLogger) for logger in self.trainer.loggers):
+            self.figures.draw(self.trainer, self.directory)
 
     def studied(self, directory: Path) -> list[study.Row]:
         """Write down the replicas one by one, and sum them up."""
@@ -333,17 +376,6 @@ class CLI(LightningCLI):
         columns = {name: [row[name] for row in results] for name in results[0]}
         runs.write_csv(directory / "replicas.csv", columns)
         return study.summary(results)
-
-    @torch.inference_mode()
-    def answers(self, data: TableData) -> str:
-        """What the network says of the rows to validate on, beside what is right."""
-        x, y = data.split["val"]
-        first = x[: runs.SHOWN_ROWS].to(next(self.model.parameters()))  # its device and precision
-        prediction = self.model.eval().predict_step((first,))
-        right = self.model.answers(y[: runs.SHOWN_ROWS])
-        inputs = runs.few(data.named("val", len(first)))
-        table = columns(prediction, inputs, data.class_names, target=right)
-        return runs.text(table, of=len(x))
 
     def predict(self, model: Classifier, datamodule: L.LightningDataModule, **options: Any) -> None:
         """Predict, print the first rows and write them all to ``predictions.csv``."""
@@ -371,4 +403,5 @@ def main(args: list[str] | None = None) -> None:
     words = sys.argv[1:] if args is None else args
     if not commands.run(words):
         quiet()
+        processes.hush()
         CLI(words)

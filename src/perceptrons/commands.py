@@ -5,6 +5,8 @@ import importlib
 # file, and what `perceptrons --help` says of it
 COMMANDS = {
     "runs": ("listing", "List the runs, or compare two."),
+    "plot": ("plotting", "Draw a run's figures into files, or compare runs."),
+    "sweep": ("sweep", "Run a config with many settings, and find the best."),
     "export": ("export", "Write a run's network for other programs."),
     "export-replica": ("replica", "Write one replica of a study as an ordinary checkpoint."),
 }

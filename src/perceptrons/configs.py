@@ -12,21 +12,21 @@ from perceptrons.mistakes import PACKAGE, fail, nearest, parameters, shown
 GROUPS = ("model", "trainer", "best", "last", "init_args")
 
 
-def read_config(path: str) -> Any:
-    """The settings of a config file.
+def read_yaml(path: str, argument: str) -> Any:
+    """What the YAML file holds that an argument names.
 
     Raises:
-        SystemExit: If it cannot be read, or has not the outline of one.
+        SystemExit: If it cannot be read.
     """
     file = Path(path)
-    start = f"config={path!r}"
+    start = f"{argument}={path!r}"
     if path and file.is_dir():
         fail(f"{start}: is a directory")
     if not file.is_file():
         asked = str(file.with_suffix(".yaml")) if path else ""
         fail(f"{start}: no such file{nearest(asked, map(str, file.parent.glob('*.yaml')))}")
     try:
-        settings = yaml.safe_load(file.read_text())
+        return yaml.safe_load(file.read_text())
     except UnicodeDecodeError as mistake:
         fail(f"{start}: is not text", mistake)
     except yaml.YAMLError as mistake:
@@ -34,8 +34,17 @@ def read_config(path: str) -> Any:
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = str(getattr(mistake, "problem", mistake)).removeprefix("but ")
         fail(f"{start}: is not YAML{where}: {problem}", mistake)
+
+
+def read_config(path: str) -> Any:
+    """The settings of a config file.
+
+    Raises:
+        SystemExit: If it cannot be read, or has not the outline of one.
+    """
+    settings = read_yaml(path, "config")
     if not isinstance(settings, dict):
-        fail(f"{start}: holds no settings, such as 'seed_everything: 777'")
+        fail(f"config={path!r}: holds no settings, such as 'seed_everything: 777'")
     if found := misplaced(settings) or misshapen(settings):
         fail(f"{found} (in {path})")
     return settings

@@ -1,4 +1,4 @@
-"""``perceptrons export``: a run's network for other programs, with all that is done to its inputs.
+"""``perceptrons export``: a run's network for others, with all that is done to its inputs.
 
 What is written takes rows of points ``x (rows, columns)`` as the user knows them, in double
 precision as files have them, and gives ``logits`` and ``probabilities (rows, outputs)``.
@@ -95,7 +95,8 @@ def main(words: list[str]) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = Parser("perceptrons export", description=COMMANDS["export"][1], allow_abbrev=False)
+    said = COMMANDS["export"][1]
+    made = Parser("perceptrons export", description=said, allow_abbrev=False)
     made.add_argument("run", help="a run: its directory, or <name>/version_<n>")
     made.add_argument(
         "--format",

@@ -103,9 +103,9 @@ class FusedEpochLoop(_TrainingEpochLoop):
 
     def advance(self, data_fetcher: Any) -> None:
         # asked since the last epoch's last update: of this one nothing is done
-        if self.stop and not self.batch_progress.current.ready:
+        if not self.batch_progress.current.ready and (status := self.asked()):
             self.batch_progress.is_last_batch = False
-            raise Stopped(self.stop)
+            raise Stopped(status)
         if self.fusible and not self.restarting:
             self.run_unseen(data_fetcher, self.updates_to_look() - 1)
         super().advance(data_fetcher)
@@ -115,8 +115,20 @@ class FusedEpochLoop(_TrainingEpochLoop):
         # Lightning counts one too many where it takes up a run inside an epoch
         self._batches_that_stepped = self.global_step
         # an epoch's end has its report first, and gradients that are gathered their update
-        if self.stop and not self._is_training_done and not self._should_accumulate():
-            raise Stopped(self.stop)
+        between = not self._is_training_done and not self._should_accumulate()
+        if between and (status := self.asked()):
+            raise Stopped(status)
+
+    def asked(self) -> int:
+        """``stop`` of any of the processes, so that all stop at the same update."""
+        if self.trainer.world_size == 1:
+            return self.stop
+        strategy = self.trainer.strategy
+        stop = torch.tensor(self.stop, device=strategy.root_device)
+        return int(strategy.reduce(stop, reduce_op="max"))
+
+    def _broadcast_sigterm_tensor(self) -> None:
+        """What Lightning does here, ``asked`` does: it hears the others than process 0 too."""
 
     def updates_to_look(self) -> int:
         """Updates until, and with, the next at which Lightning logs, validates, saves or ends."""

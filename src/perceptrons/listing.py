@@ -1,4 +1,4 @@
-"""``perceptrons runs``: which runs there are, how they ended, and in which settings they differ."""
+"""``perceptrons runs``: which runs there are, how they ended and in what they differ."""
 
 import argparse
 import csv
@@ -40,6 +40,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if found := re.search(r"unrecognized arguments: ([^\s=]+)", message):
             fail(f"{found[1]}: no such argument{nearest(found[1], self._option_string_actions)}")
+        if found := re.search(r"arguments are required: (\S+)", message):
+            fail(f"{found[1]}: missing")
         fail(re.sub("^argument ", "", message))
 
 
@@ -50,12 +52,11 @@ def main(words: list[str]) -> None:
         SystemExit: With status 2 if the command is mistaken.
     """
     given = parser().parse_args(joined(words))
-    if given.root != Path(runs.ROOT) and not given.root.is_dir():
-        fail(f"--root={str(given.root)!r}: no such directory")
+    check_root(given.root)
     if given.diff and given.sort:
         fail(f"--sort={given.sort!r}: not with --diff, whose rows are settings")
     if given.diff:
-        first, second = (found(name, given.root) for name in given.diff)
+        first, second = (found(name, given.root, "--diff") for name in given.diff)
         show(differences(first, second), given)
         return
     rows = listed(given.root)
@@ -69,7 +70,10 @@ def main(words: list[str]) -> None:
 
 def parser() -> argparse.ArgumentParser:
     made = Parser(
-        "perceptrons runs", description=COMMANDS["runs"][1], epilog=SOURCES, allow_abbrev=False
+        "perceptrons runs",
+        description=COMMANDS["runs"][1],
+        epilog=SOURCES,
+        allow_abbrev=False,
     )
     formats = made.add_mutually_exclusive_group()
     made.add_argument("--sort", metavar="COLUMN", help="sort by a column; -COLUMN: the other way")
@@ -78,6 +82,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--diff", nargs=2, metavar="RUN", help="what differs between two runs")
     made.add_argument("--root", type=Path, default=Path(runs.ROOT), help="where the runs are")
     return made
+
+
+def check_root(root: Path) -> None:
+    if root != Path(runs.ROOT) and not root.is_dir():
+        fail(f"--root={str(root)!r}: no such directory")
 
 
 def joined(words: list[str]) -> list[str]:
@@ -123,14 +132,14 @@ def settings_of(run: Path) -> Row:
     return {name: value for name, value in every.items() if name not in NO_SETTINGS}
 
 
-def found(name: str, root: Path) -> Path:
-    """A run by its directory, or by ``<name>/version_<n>``."""
+def found(name: str, root: Path, argument: str) -> Path:
+    """A run by its directory, or by ``<name>/version_<n>``, as an argument gives it."""
     for path in (Path(name), root / name):
         if (path / "config.yaml").exists():
             return path
     known = [f"{run.parent.name}/{run.name}" for run in runs.newest(root, None)]
     near = choose(name, known) if known else f"there is none in {root}"
-    return fail(f"--diff={name!r}: no such run; {near}")
+    return fail(f"{argument}={name!r}: no such run; {near}")
 
 
 def differences(first: Path, second: Path) -> list[Row]:

@@ -1,6 +1,7 @@
 """What reports measure: loss and accuracy, of one network or of each of many replicas."""
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,14 +39,24 @@ class MeanOfEach(Metric):
         return self.total / self.weight
 
 
-def metrics(classes: int, replicas: int | None) -> nn.ModuleDict:
+class Measures(nn.ModuleDict):
+    """Metrics that keep their 32 bits in a network of half as many: sums of many rows need them."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        def keep(tensor: Tensor) -> Tensor:
+            return fn(tensor).to(tensor.dtype)
+
+        return super()._apply(keep, recurse)  # type: ignore[no-untyped-call]
+
+
+def metrics(classes: int, replicas: int | None) -> Measures:
     """A metric for each stage and measure, by names such as ``val/loss``."""
     made: dict[str, Metric] = {}
     for stage in STAGES:
         one = replicas is None
         made[f"{stage}/loss"] = MeanMetric() if one else MeanOfEach(replicas or 1)
         made[f"{stage}/accuracy"] = accuracy(classes) if one else MeanOfEach(replicas or 1)
-    return nn.ModuleDict(cast(dict[str, nn.Module], made))
+    return Measures(cast(dict[str, nn.Module], made))
 
 
 def accuracy(classes: int) -> Metric:

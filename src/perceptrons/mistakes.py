@@ -45,7 +45,7 @@ KINDS = {
 
 
 def fail(line: str, cause: BaseException | None = None, status: int = 2) -> NoReturn:
-    """End with one line and an exit status; with ``PERCEPTRONS_DEBUG=1``, raise the cause."""
+    """End with one line and a status; with ``PERCEPTRONS_DEBUG=1``, raise the cause."""
     if os.environ.get("PERCEPTRONS_DEBUG") and cause is not None:
         raise cause
     print(f"perceptrons: error: {' '.join(line.split())}", file=sys.stderr)

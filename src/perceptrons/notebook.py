@@ -28,8 +28,17 @@ def load_run(directory: str | Path, kind: str = "last") -> tuple[Classifier, Tab
     saved = checkpoints.saved(Path(directory), kind)
     if not saved:
         raise checkpoints.CheckpointError(f"{str(directory)!r}: has no checkpoint {kind}")
-    loaded = made_ready(["validate", "--ckpt_path", str(saved[0])])
-    checkpoint, data = checkpoints.read(saved[0]), loaded.datamodule
+    return load(saved[0])
+
+
+def load(file: Path) -> tuple[Classifier, TableData]:
+    """The classifier that a checkpoint file holds, and the data it was trained on.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    loaded = made_ready(["validate", "--ckpt_path", str(file)])
+    checkpoint, data = checkpoints.read(file), loaded.datamodule
     loaded.model.load_state_dict(checkpoint["state_dict"])
     data.setup("predict")
     if kept := checkpoint.get(type(data).__qualname__):

@@ -41,7 +41,11 @@ SAVER_STATE = ("monitor", "mode", "every_n_train_steps", "every_n_epochs", "trai
 # numbers in an operation from which on torch shares it out to threads (its GRAIN_SIZE)
 SHARED_OUT = 32_768
 # files that are imported where they are needed: one runs the program, the others are slow
-LATER = ("__main__", "plots", "compiled")
+LATER = (
+    *("__main__", "compiled"),
+    *("panels", "plots", "diagrams", "drawing"),  # of a plot
+    *("database", "sampling", "space", "standings", "trials", "watched", "workers"),  # of a sweep
+)
 # warnings of Lightning's that a user of this program can do nothing about
 NO_NEWS = (
     r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
@@ -53,11 +57,15 @@ NO_NEWS = (
     r".*does not have many workers",  # a table in memory needs none
     r"LightningCLI's args parameter",  # a run is taken up by the words of its own command
     r"\s*Unable to serialize instance",  # a callback's default that is no setting
+    r".*self\.log\('\w+/(loss|accuracy|solved)', \.\.\., sync_dist=True",  # they are that already
+    r"The `srun` command is available",  # a machine of a cluster need not be for many processes
+    r".*AMP with fp16 is not supported on CPU",  # which is refused
 )
 
 # its advertisements, what the reports say better, and that a signal has come
 NO_NEWS_FROM = (
     "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.distributed",
     "lightning.fabric.utilities.seed",
     "lightning.pytorch.trainer.connectors.signal_connector",
 )

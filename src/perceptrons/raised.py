@@ -15,7 +15,7 @@ from perceptrons.mistakes import reason
 # errors whose message says enough without their name
 PLAIN = (ValueError, TypeError, RuntimeError, OSError, MisconfigurationException)
 # files of the package that only call what is at fault
-CALLERS = {"cli", "fused", "preflight", "raised", "trial"}
+CALLERS = {"cli", "fused", "preflight", "raised", "trial", "watched"}
 TRACEBACK = "PERCEPTRONS_DEBUG=1 shows the traceback"
 PACKAGE = Path(__file__).parent
 # where libraries are installed

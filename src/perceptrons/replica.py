@@ -1,17 +1,17 @@
-"""``perceptrons export-replica``: one replica of a study, as the checkpoint of an ordinary run."""
+"""``perceptrons export-replica``: a replica of a study, as an ordinary run has it."""
 
 import argparse
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from perceptrons import checkpoints, runs
 from perceptrons.commands import COMMANDS
 from perceptrons.listing import Parser
 from perceptrons.mistakes import fail
+from perceptrons.study import best_of
 
 Checkpoint = dict[str, Any]
 
@@ -72,9 +72,7 @@ def which(checkpoint: Checkpoint, asked: str, file: Path) -> int:
         raise ValueError(f"replica={asked!r}: {str(file)!r} has no replicas")
     losses = study["losses"]
     if asked == "best":
-        # among those that are solved, as far as there are any
-        worse = (study["since"] < 0) & (study["since"] >= 0).any()
-        return int(losses.nan_to_num(torch.inf).masked_fill(worse, torch.inf).argmin())
+        return best_of(losses, study["since"])
     if not asked.isdecimal() or int(asked) >= len(losses):
         raise ValueError(f"replica={asked!r}: best, or a number from 0 to {len(losses) - 1}")
     return int(asked)
@@ -92,9 +90,8 @@ def single(checkpoint: Checkpoint, number: int) -> Checkpoint:
     if rates:
         model["optimizer"]["init_args"]["lr"] = rates[segment]
     of = segment, max(1, len(rates))
-    kept = {"Study", "Figures"}
     return {
-        **checkpoint,
+        **{name: part for name, part in checkpoint.items() if name != "figures"},
         "settings": settings,
         "hyper_parameters": {},
         "state_dict": {name: alone(w, number) for name, w in checkpoint["state_dict"].items()},
@@ -103,7 +100,7 @@ def single(checkpoint: Checkpoint, number: int) -> Checkpoint:
         ],
         "lr_schedulers": [scheduler(each, *of) for each in checkpoint["lr_schedulers"]],
         "measured": {},
-        "callbacks": {k: v for k, v in checkpoint["callbacks"].items() if k not in kept},
+        "callbacks": {k: v for k, v in checkpoint["callbacks"].items() if k != "Study"},
     }
 
 

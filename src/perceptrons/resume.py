@@ -133,20 +133,23 @@ def announced(file: Path, passed_over: list[str], asked: str) -> Path:
 def stoppable(trainer: Any) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end what a trainer does: training after its next update, and saved.
 
-    The exit status is the shell's for the signal, 130 or 143. A second signal does not wait.
+    So does SIGUSR1, by which SLURM can tell that the time is nearly up. The exit status is the
+    shell's for the signal: 130, 143 or 138. A second signal does not wait.
     """
     loop = trainer.fit_loop.epoch_loop
 
+    # not by Lightning's own handlers: they would end with status 0, let processes wait for each
+    # other that are not at the same update, and under SLURM start the job anew in another run
+    trainer._signal_connector.register_signal_handlers = lambda: None
+
     def stop(number: int, _: Any) -> None:
-        # Lightning's own handler has seen the signal before; it would end with status 0
-        trainer._signal_connector.received_sigterm = False
         status = 128 + number
         if not loop.running or loop.stop:
             raise SystemExit(status)
         loop.stop = status
 
     in_main_thread = threading.current_thread() is threading.main_thread()
-    signals = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) if in_main_thread else ()
     before = [signal.signal(number, stop) for number in signals]
     try:
         yield

@@ -93,6 +93,12 @@ class Study(Callback):
         ]
 
 
+def best_of(losses: Tensor, since: Tensor) -> int:
+    """Number of the replica with the lowest loss, of those that are solved where some are."""
+    worse = (since < 0) & (since >= 0).any()
+    return int(losses.nan_to_num(torch.inf).masked_fill(worse, torch.inf).argmin())
+
+
 def replicas_of(model: Any, seed: int) -> list[Replica]:
     """The replicas of a classifier, in their order."""
     net = model.net

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from perceptrons.loader import Rows, TableLoader
+from perceptrons.shares import Share
 
 # rows that are evaluated in one piece; a larger table goes in several, always the same
 EVALUATION_ROWS = 65_536
@@ -83,19 +84,29 @@ class TableData(L.LightningDataModule, ABC):
         table = self.on_device("train")
         # the seed of the run, as seed_everything set it
         seed = torch.initial_seed()
-        replicas = self.replicas, self.copies
-        return TableLoader(table, self.batch_size, self.passes, self.shuffle, seed, *replicas)
+        replicas, share = (self.replicas, self.copies), self.share(at_least=1)
+        return TableLoader(
+            table, self.batch_size, self.passes, self.shuffle, seed, *replicas, share
+        )
 
     def val_dataloader(self) -> dict[str, TableLoader]:
         """The training rows too: they are measured like the others, after the same update."""
         names = ("train", "val")
-        return {name: TableLoader(self.on_device(name), EVALUATION_ROWS) for name in names}
+        return {name: self.evaluated(name) for name in names}
 
     def test_dataloader(self) -> TableLoader:
-        return TableLoader(self.on_device("test"), EVALUATION_ROWS)
+        return self.evaluated("test")
 
     def predict_dataloader(self) -> TableLoader:
         return TableLoader((self.predicted,), EVALUATION_ROWS)
+
+    def evaluated(self, name: str) -> TableLoader:
+        return TableLoader(self.on_device(name), EVALUATION_ROWS, share=self.share())
+
+    def share(self, at_least: int = 0) -> Share:
+        """What of each batch is this process's."""
+        trainer = self.trainer
+        return Share(trainer.global_rank, trainer.world_size, at_least) if trainer else Share()
 
     @property
     def predicted(self) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from perceptrons.classifier import Batch, Classifier
 from perceptrons.tables import TableData
@@ -31,6 +32,8 @@ def try_update(model: Classifier, data: L.LightningDataModule, trainer: Any) -> 
     if y.shape[1:] != (data.outputs,):
         shape = f"has the shape {tuple(y.shape)}, not (rows, {data.outputs})"
         raise ValueError(f"data: y {shape}")
+    if any(map(is_lazy, model.parameters())):  # they take their sizes from the first rows they see
+        model(data.split["train"][0][:ROWS])
     # they know the whole command line, which is not to be copied
     shared = {id(make): make for make in (model.make_optimizer, model.make_scheduler)}
     try:
