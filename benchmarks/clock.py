@@ -1,25 +1,9 @@
-"""When the reports of a run were, by the clock and by the processor."""
+"""When the reports of a run were."""
 
-import time
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import lightning as L
-
-
-class Moment(NamedTuple):
-    """A moment, in seconds.
-
-    Attributes:
-        wall: By the clock.
-        cpu: That this process has computed: what others take of the processor is not in it.
-    """
-
-    wall: float
-    cpu: float
-
-
-def now() -> Moment:
-    return Moment(time.perf_counter(), time.process_time())
+from moments import Moment, now
 
 
 class Clock(L.Callback):

@@ -24,7 +24,7 @@ if __name__ == "__main__" and sys.argv[3] == "one":  # before any library counts
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 import numpy as np
-from clock import Clock, Moment, now
+from moments import Moment, now
 
 CONFIG = Path(__file__).parent.parent / "configs" / "xor.yaml"
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.float32)
@@ -107,9 +107,12 @@ def lightning(hidden: Hidden, replicas: int, span: int) -> Moments:
     quiet()
     table = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
     with TemporaryDirectory() as directory:
-        shown = {"enable_progress_bar": False, "enable_model_summary": False}
         trainer = L.Trainer(
-            max_epochs=SPANS * span, default_root_dir=directory, accelerator="cpu", **shown
+            accelerator="cpu",
+            max_epochs=SPANS * span,
+            default_root_dir=directory,
+            enable_progress_bar=False,
+            enable_model_summary=False,
         )
         trainer.fit(Tutorial(), DataLoader(table, batch_size=4))
     yield from [*moments, now()]
@@ -117,14 +120,18 @@ def lightning(hidden: Hidden, replicas: int, span: int) -> Moments:
 
 def this_project(hidden: Hidden, replicas: int, span: int, *more: str) -> Moments:
     """``perceptrons fit`` with all its logging; a span ends with a report."""
-    from perceptrons.cli import main
+    from perceptrons.__main__ import main
 
     with TemporaryDirectory() as directory:
-        words = ["fit", f"--config={CONFIG}", f"--trainer.default_root_dir={directory}", *more]
+        words = ["perceptrons", "fit", f"--config={CONFIG}", *more]
+        words += [f"--trainer.default_root_dir={directory}"]
         words += [f"--model.net.replicas={replicas}", f"--model.net.hidden={[*hidden]}"]
         words += [f"--data.passes={span}", f"--trainer.max_epochs={SPANS}"]
+        sys.argv = [*words, "--trainer.callbacks+=clock.Clock"]
         with redirect_stdout(StringIO()):
-            main([*words, "--trainer.callbacks+=clock.Clock"])
+            main()
+    from clock import Clock  # only now: Lightning would have loaded torch before it is set up
+
     yield from Clock.moments
 
 
@@ -197,7 +204,7 @@ def span_of(way: Way, hidden: Hidden, replicas: int) -> int:
     """Updates that take about ``SECONDS``: a one, two or five with zeros after it."""
     weights = sum((i + 1) * o for i, o in pairwise((2, *hidden, 1)))
     wanted = SECONDS / (way.fixed + way.each * weights * replicas)
-    rounded = (digit * 10**zeros for zeros in range(1, 6) for digit in (1, 2, 5))
+    rounded = [digit * int(10**zeros) for zeros in range(1, 6) for digit in (1, 2, 5)]
     return max(count for count in rounded if count <= max(wanted, way.least))
 
 
@@ -206,13 +213,15 @@ def measure(way: Way, hidden: Hidden, replicas: int) -> dict[str, Any]:
     start = now()
     reset_peak()
     moments = [*way.train(hidden, replicas, span)]
-    spans = [(b.wall - a.wall, b.cpu - a.cpu) for a, b in pairwise(moments)]
-    wall, cpu = (min(each) / span / replicas * 1e9 for each in zip(*spans[1:], strict=True))
+    spans = [Moment(*(b - a for a, b in zip(*ends, strict=True))) for ends in pairwise(moments)]
+    ran = [(each.wall, each.cpu, each.wall - each.waited) for each in spans[1:]]
+    wall, cpu, alone = (min(each) / span / replicas * 1e9 for each in zip(*ran, strict=True))
     return {
         "replicas": replicas,
         "updates": SPANS * span,
         "wall_ns": wall,
         "cpu_ns": cpu,
+        "alone_ns": alone,
         "total_seconds": now().wall - start.wall,
         "peak_bytes": peak(),
     }

@@ -2,9 +2,10 @@
 
 Every way trains XOR by full-batch gradient descent (``contestants.py``), in a process of its own,
 once on one thread and once on as many as it takes by itself. The steady time is the least over
-spans of updates, without the first, and without start-up and compiling, which the total has: on one
-thread what the processor spent, since other programs may take some of it, else by the clock. This
-project's runs have all their logging on, JAX has none. Memory is what more replicas add to it.
+spans of updates, without the first, and without start-up and compiling, which the total has. Other
+programs may take some of the processor, so it is what the processor spent for one thread, and for
+all threads what the clock says, less what the main thread waited for a processor. This project's
+runs have all their logging on, JAX has none. Memory is what more replicas add to it.
 """
 
 import json
@@ -25,8 +26,7 @@ NETS = {"2-2-1": [2], "2-10-10-10-1": [10, 10, 10]}
 SIZES = (1, 64, 1024, 8192, 65536)
 SINGLE = ("PyTorch loop", "scikit-learn", "Lightning")
 COLUMNS = "{:<13} {:>7}  {:<13} {:>9} {:>16} {:>8} {:>8} {:>9} {:>8} {:>12}"
-HEADS = ("network", "threads", "way", "replicas", "ns/model/update", "to JAX", "to loop")
-HEADS += ("updates", "total s", "bytes/model")
+HEADS = "network|threads|way|replicas|ns/model/update|to JAX|to loop|updates|total s|bytes/model"
 
 Result = dict[str, Any]
 
@@ -67,7 +67,7 @@ def measured(net: str, threads: str, way: str) -> Iterator[Result]:
         print(f"{net} {way}: {process.stderr.strip().splitlines()[-1]}", file=sys.stderr)
     found = [json.loads(line) for line in process.stdout.splitlines()]
     for number, each in enumerate(found):
-        ns = each["cpu_ns" if threads == "one" else "wall_ns"]
+        ns = each["cpu_ns" if threads == "one" else "alone_ns"]
         memory = added(found[number - 1], each) if each["replicas"] == max(SIZES) else None
         yield {"network": net, "threads": threads, "way": way, **each, "ns": ns, "bytes": memory}
 
@@ -76,8 +76,8 @@ def added(few: Result, many: Result) -> int | None:
     """Bytes for each replica more."""
     if many["peak_bytes"] is None:
         return None
-    more = many["replicas"] - few["replicas"]
-    return round((many["peak_bytes"] - few["peak_bytes"]) / more)
+    grown, more = (many[name] - few[name] for name in ("peak_bytes", "replicas"))
+    return int(grown / more)
 
 
 def find(
@@ -135,7 +135,7 @@ def machine() -> Result:
     """What it was measured on and with."""
     told = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.+)", told.read_text()) if told.exists() else None
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in ("torch", "lightning", "scikit-learn", "jax"):
         try:
             versions[name] = version(name)
@@ -153,7 +153,7 @@ def machine() -> Result:
 def main() -> None:
     here = machine()
     print(", ".join(f"{name} {value}" for name, value in here.items()))
-    print(COLUMNS.format(*HEADS))
+    print(COLUMNS.format(*HEADS.split("|")))
     results: list[Result] = []
     # JAX before what is compared with it
     ways = [*SINGLE, *(["JAX"] if here["jax"] else []), "eager", "compiled"]

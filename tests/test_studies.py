@@ -140,5 +140,5 @@ def test_a_study_is_run_and_shown(in_tmp: Path, monkeypatch: pytest.MonkeyPatch)
     figure = studies.curves([found] * len(studies.LINES))
     figure.savefig("curves.png")
     (axes,) = figure.axes
-    assert [line.get_ydata().tolist() for line in axes.lines] == [found.shares] * 6
+    assert [np.asarray(line.get_ydata()).tolist() for line in axes.lines] == [found.shares] * 6
     assert figure.get_facecolor() == (1, 1, 1, 1)

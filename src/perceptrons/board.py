@@ -26,12 +26,21 @@ LAYOUT = {
         "loss": ["Multiline", ["^(train|val)/loss$"]],
         "accuracy": ["Multiline", ["^(train|val)/accuracy$"]],
     },
+    "study": {
+        "share solved": ["Multiline", ["^train/solved$"]],
+        "loss, median and 10 to 90 %": [
+            "Margin",
+            ["study/loss_median", "study/loss_10", "study/loss_90"],
+        ],
+    },
     "steps": {
         "learning rate": ["Multiline", ["^learning_rate$"]],
         "gradient norm": ["Multiline", ["^gradient_norm$"]],
         "weight norms": ["Multiline", ["^weight_norm/"]],
     },
 }
+# replicas at most whose weights a histogram has
+BINNED = 2000
 # sections of a config that the experiment is in, and settings that HPARAMS shows
 OWN = ("seed_everything", "data", "model")
 TOLD = (*OWN, "trainer.max_")
@@ -69,6 +78,7 @@ class Board(Callback):
             scalars["gradient_norm"] = gradient_norm(pl_module, trainer.datamodule)
         for writer in writers(trainer):
             for name, weight in weights.items():
+                weight = few(weight, pl_module.replicas)
                 if weight.isfinite().all():  # or else the report ends the training
                     writer.add_histogram(f"weights/{name}", weight, update, bins=30)
         for logger in trainer.loggers:
@@ -95,6 +105,11 @@ def layers(net: nn.Module) -> dict[str, Tensor]:
     """The weights of each layer, without its biases, by ``layer_1``, ``layer_2``, ..."""
     weights = [value for name, value in net.named_parameters() if not name.endswith("bias")]
     return {f"layer_{number}": value.detach() for number, value in enumerate(weights, 1)}
+
+
+def few(weight: Tensor, replicas: int | None) -> Tensor:
+    """A layer's weights of evenly chosen replicas, for a histogram that is as good."""
+    return weight if replicas is None else weight[..., :: -(-replicas // BINNED)]
 
 
 def norms(weights: dict[str, Tensor], replicas: int | None) -> dict[str, float]:
