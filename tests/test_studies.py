@@ -133,7 +133,8 @@ def test_a_study_is_run_and_shown(in_tmp: Path, monkeypatch: pytest.MonkeyPatch)
     words = "--model.net.replicas 20 --data.passes 300 --trainer.max_epochs 3"
     found = studies.run("xor", words)
     assert found.updates == [0, 300, 600, 900]
-    assert found.shares[0] == 0 < found.shares[-1] == found.rows[0]["share"]
+    assert found.shares[0] == 0 < found.shares[-1]
+    assert found.shares[-1] == pytest.approx(found.rows[0]["share"])  # TensorBoard has 32 bits
     assert f"| 20 | {found.shares[-1]:.1%}".replace("%", " %") in studies.line(found)
     grid = studies.grid("--model.lr_grid '[1, 2]'", found)
     assert "--config configs/studies/xor.yaml --model.lr_grid '[1, 2]'\n" in grid

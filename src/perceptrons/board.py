@@ -26,18 +26,21 @@ LAYOUT = {
         "loss": ["Multiline", ["^(train|val)/loss$"]],
         "accuracy": ["Multiline", ["^(train|val)/accuracy$"]],
     },
-    "study": {
-        "share solved": ["Multiline", ["^train/solved$"]],
-        "loss, median and 10 to 90 %": [
-            "Margin",
-            ["study/loss_median", "study/loss_10", "study/loss_90"],
-        ],
-    },
     "steps": {
         "learning rate": ["Multiline", ["^learning_rate$"]],
         "gradient norm": ["Multiline", ["^gradient_norm$"]],
         "weight norms": ["Multiline", ["^weight_norm/"]],
     },
+}
+# of a study too
+LAYOUT_OF_STUDY = {
+    "study": {
+        "share solved": ["Multiline", ["^train/solved$"]],
+        "loss: median, 10 to 90 %": [
+            "Margin",
+            [f"study/loss_{name}" for name in ("median", "10", "90")],
+        ],
+    }
 }
 # replicas at most whose weights a histogram has
 BINNED = 2000
@@ -64,7 +67,8 @@ class Board(Callback):
             # for those of all, but without any it takes those that each run has
             _, start, _ = hparams(told(self.settings, pl_module.net), {})  # type: ignore[no-untyped-call]
             writer._get_file_writer().add_summary(start)
-            writer.add_custom_scalars(LAYOUT)
+            several = pl_module.replicas is not None
+            writer.add_custom_scalars(LAYOUT | LAYOUT_OF_STUDY if several else LAYOUT)
             writer.add_text("config", fenced(ordered(self.config), "yaml"))
             writer.add_text("network", described(pl_module.net))
 
