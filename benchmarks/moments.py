@@ -1,10 +1,7 @@
-"""Moments of a run: by the clock, by the processor, and without what other programs took of it."""
+"""Moments of a run: by the clock and by the processor."""
 
 import time
-from pathlib import Path
 from typing import NamedTuple
-
-QUEUE = Path("/proc/self/schedstat")
 
 
 class Moment(NamedTuple):
@@ -12,15 +9,12 @@ class Moment(NamedTuple):
 
     Attributes:
         wall: By the clock.
-        cpu: That this process has computed, in all its threads.
-        waited: That its main thread was ready to compute and had no processor, where Linux tells.
+        cpu: That this process has computed: what others take of the processor is not in it.
     """
 
     wall: float
     cpu: float
-    waited: float
 
 
 def now() -> Moment:
-    waited = int(QUEUE.read_text().split()[1]) / 1e9 if QUEUE.exists() else 0.0
-    return Moment(time.perf_counter(), time.process_time(), waited)
+    return Moment(time.perf_counter(), time.process_time())

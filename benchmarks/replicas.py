@@ -2,10 +2,10 @@
 
 Every way trains XOR by full-batch gradient descent (``contestants.py``), in a process of its own,
 once on one thread and once on as many as it takes by itself. The steady time is the least over
-spans of updates, without the first, and without start-up and compiling, which the total has. Other
-programs may take some of the processor, so it is what the processor spent for one thread, and for
-all threads what the clock says, less what the main thread waited for a processor. This project's
-runs have all their logging on, JAX has none. Memory is what more replicas add to it.
+spans of updates, without the first, and without start-up and compiling, which the total has. On one
+thread it is what the processor spent, since other programs may take some of it, else by the clock:
+then little else should run. This project's runs have all their logging on, JAX has none. Memory is
+what more replicas add to it.
 """
 
 import json
@@ -67,7 +67,7 @@ def measured(net: str, threads: str, way: str) -> Iterator[Result]:
         print(f"{net} {way}: {process.stderr.strip().splitlines()[-1]}", file=sys.stderr)
     found = [json.loads(line) for line in process.stdout.splitlines()]
     for number, each in enumerate(found):
-        ns = each["cpu_ns" if threads == "one" else "alone_ns"]
+        ns = each["cpu_ns" if threads == "one" else "wall_ns"]
         memory = added(found[number - 1], each) if each["replicas"] == max(SIZES) else None
         yield {"network": net, "threads": threads, "way": way, **each, "ns": ns, "bytes": memory}
 
