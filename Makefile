@@ -39,8 +39,9 @@ format: install ## put formatting and imports right
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: install ## time a fit against a loop written by hand
+bench: install ## time it against loops by hand, scikit-learn, Lightning and JAX: ten minutes
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/replicas.py
 
 tensorboard: install ## look at the runs, on this machine only
 	@echo 'http://localhost:6006/?smoothing=0, unless another port is said below'

@@ -12,6 +12,8 @@ from children import error_line
 from conftest import Command
 from outcome import differences, outcome
 from scipy.stats import binomtest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 from torch import Tensor, nn
 
 from perceptrons import backprop, blocks, load_run, network, study
@@ -196,6 +198,25 @@ def test_the_quantiles_are_numpys_nearest_and_leave_out_what_is_not_finite() -> 
     found = study.quantiles(torch.tensor([*values, float("nan"), float("inf")]))
     wanted = np.quantile(values, [0.1, 0.5, 0.9], method="nearest")
     assert [*found.values()] == pytest.approx(wanted)
+
+
+def test_tensorboard_shows_the_loss_as_a_median_with_a_band(command: Command) -> None:
+    assert command(STUDY).status == 0
+    events = EventAccumulator(str(RUN), {"tensors": 0}).Reload()
+    (record,) = events.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(record.tensor_proto.string_val[0])
+    (band,) = (
+        chart.margin.series[0]
+        for category in layout.category
+        for chart in category.chart
+        if chart.margin.series
+    )
+    losses = [float(row["loss"]) for row in rows()]
+    for tag, share in ((band.lower, 0.1), (band.value, 0.5), (band.upper, 0.9)):
+        points = events.Scalars(tag)
+        assert [point.step for point in points] == [0, 100, 200, 300]
+        wanted = np.quantile(losses, share, method="nearest")
+        assert points[-1].value == pytest.approx(wanted)
 
 
 def test_a_replica_that_diverges_leaves_the_others_alone(command: Command) -> None:

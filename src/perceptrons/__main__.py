@@ -25,6 +25,9 @@ def run() -> None:
         if sys.argv[1:] == ["--version"]:
             print(f"perceptrons {version('perceptrons')}")
         elif not commands.run(sys.argv[1:]):
+            # or threads that wait keep the processor that other work needs, and with other work an
+            # update of thousands of replicas takes up to ten times as long
+            os.environ.setdefault("OMP_WAIT_POLICY", "passive")
             leave_out_matplotlib()
             from perceptrons import cli
 

@@ -32,6 +32,18 @@ LAYOUT = {
         "weight norms": ["Multiline", ["^weight_norm/"]],
     },
 }
+# of a study too
+LAYOUT_OF_STUDY = {
+    "study": {
+        "share solved": ["Multiline", ["^train/solved$"]],
+        "loss: median, 10 to 90 %": [
+            "Margin",
+            [f"study/loss_{name}" for name in ("median", "10", "90")],
+        ],
+    }
+}
+# replicas at most whose weights a histogram has
+BINNED = 2000
 # sections of a config that the experiment is in, and settings that HPARAMS shows
 OWN = ("seed_everything", "data", "model")
 TOLD = (*OWN, "trainer.max_")
@@ -55,7 +67,8 @@ class Board(Callback):
             # for those of all, but without any it takes those that each run has
             _, start, _ = hparams(told(self.settings, pl_module.net), {})  # type: ignore[no-untyped-call]
             writer._get_file_writer().add_summary(start)
-            writer.add_custom_scalars(LAYOUT)
+            several = pl_module.replicas is not None
+            writer.add_custom_scalars(LAYOUT | LAYOUT_OF_STUDY if several else LAYOUT)
             writer.add_text("config", fenced(ordered(self.config), "yaml"))
             writer.add_text("network", described(pl_module.net))
 
@@ -69,6 +82,7 @@ class Board(Callback):
             scalars["gradient_norm"] = gradient_norm(pl_module, trainer.datamodule)
         for writer in writers(trainer):
             for name, weight in weights.items():
+                weight = few(weight, pl_module.replicas)
                 if weight.isfinite().all():  # or else the report ends the training
                     writer.add_histogram(f"weights/{name}", weight, update, bins=30)
         for logger in trainer.loggers:
@@ -95,6 +109,11 @@ def layers(net: nn.Module) -> dict[str, Tensor]:
     """The weights of each layer, without its biases, by ``layer_1``, ``layer_2``, ..."""
     weights = [value for name, value in net.named_parameters() if not name.endswith("bias")]
     return {f"layer_{number}": value.detach() for number, value in enumerate(weights, 1)}
+
+
+def few(weight: Tensor, replicas: int | None) -> Tensor:
+    """A layer's weights of evenly chosen replicas, for a histogram that is as good."""
+    return weight if replicas is None else weight[..., :: -(-replicas // BINNED)]
 
 
 def norms(weights: dict[str, Tensor], replicas: int | None) -> dict[str, float]:

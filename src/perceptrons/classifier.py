@@ -261,7 +261,9 @@ class Classifier(L.LightningModule):
         """Note all that was measured since the last report, in one place for all who read it."""
         measures = {name: cast(Metric, measure) for name, measure in self.measures.items()}
         fresh = {name: measure for name, measure in measures.items() if measure.update_called}
-        self.of_each = {name: measure.compute() for name, measure in fresh.items()}
+        # torchmetrics makes one number of the only replica's
+        shape = () if self.replicas is None else (-1,)
+        self.of_each = {name: measure.compute().reshape(shape) for name, measure in fresh.items()}
         self.measured = {name: mean(of_each) for name, of_each in self.of_each.items()}
         self.all_right = {name: self.everywhere(rows) for name, rows in self.fresh_right.items()}
         self.fresh_right.clear()

@@ -15,8 +15,11 @@ from perceptrons.rules import State, rule_of, sgd
 
 # updates in one function: fewer where there are so many weights that it takes long to compile
 UPDATES, UPDATES_OF_LARGE, LARGE = 4, 2, 64
+# calls of it for a block in a row, with its weights still in the cache
+CALLS = 8
 
 Batch = tuple[Tensor, ...]
+Call = tuple[Weights, list[State], list[Batch], list[Tensor]]
 
 
 class Piece(NamedTuple):
@@ -101,22 +104,30 @@ class Compiled:
         """Make at most ``count`` updates; how many it were, and batches taken and not used."""
         made, pieces = 0, [*self.pieces()]
         counts = [state["step"] for state in self.optimizer.state.values() if "step" in state]
-        calls: list[tuple[Any, ...]] = []
+        calls: list[Call] = []
         last: list[Batch] = []
         while made + self.at_once <= count and not asked() and not self.failed:
-            some = [*islice(batches, self.at_once)]
-            if not self.compiled and not self.compile(pieces[0], some, self.numbers()):
-                return made, some
-            # the same tensors again take half as long to check as new ones
-            if schedulers or counts or not same(some, last):
-                rates, numbers, last = self.rates(schedulers), self.numbers(), some
-                calls = [(*of(each, some), [rates[:, each.segment], numbers]) for each in pieces]
-            for call in calls:
-                self.call(*call)
-            for done in counts:
-                done += self.at_once
-            made += self.at_once
+            coming = []
+            for _ in range(min(CALLS, (count - made) // self.at_once)):
+                some = [*islice(batches, self.at_once)]
+                if not self.compiled and not self.compile(pieces[0], some, self.numbers()):
+                    return made, some
+                # the same tensors again take half as long to check as new ones
+                if schedulers or counts or not same(some, last):
+                    calls, last = self.calls(pieces, some, schedulers), some
+                coming.append(calls)
+                for done in counts:
+                    done += self.at_once
+            for of_block in zip(*coming, strict=True):
+                for call in of_block:
+                    self.call(*call)
+            made += self.at_once * len(coming)
         return made, []
+
+    def calls(self, pieces: list[Piece], batches: list[Batch], schedulers: list[Any]) -> list[Call]:
+        """What the compiled function takes for each block."""
+        rates, numbers = self.rates(schedulers), self.numbers()
+        return [(*of(each, batches), [rates[:, each.segment], numbers]) for each in pieces]
 
     def pieces(self) -> Iterator[Piece]:
         for part in self.blocks.parts:
