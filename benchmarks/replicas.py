@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,25 +151,34 @@ def machine() -> Result:
     }
 
 
+def results_of(ways: Sequence[str]) -> Iterator[Result]:
+    """Results as they come, each with its ratios to those before it."""
+    results: list[Result] = []
+    for net, threads, way in product(NETS, ("one", "all"), ways):
+        for result in measured(net, threads, way):
+            results.append(compare(results, result))
+            yield results[-1]
+
+
 def main() -> None:
     here = machine()
-    print(", ".join(f"{name} {value}" for name, value in here.items()))
-    print(COLUMNS.format(*HEADS.split("|")))
-    results: list[Result] = []
+    lines = [", ".join(f"{name} {value}" for name, value in here.items())]
+    lines += ["", COLUMNS.format(*HEADS.split("|"))]
+    print("\n".join(lines))
+    results = []
     # JAX before what is compared with it
-    ways = [*SINGLE, *(["JAX"] if here["jax"] else []), "eager", "compiled"]
-    for net in NETS:
-        for threads in ("one", "all"):
-            for way in ways:
-                for result in measured(net, threads, way):
-                    results.append(result)
-                    print(line(compare(results, result)), flush=True)
+    for result in results_of([*SINGLE, *(["JAX"] if here["jax"] else []), "eager", "compiled"]):
+        results.append(result)
+        lines.append(line(result))
+        print(lines[-1], flush=True)
     found = [*verdicts(results)]
-    print("\n".join(map(said, found)))
+    print("\n".join(["", *map(said, found)]))
     RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"{re.sub('[^A-Za-z0-9]+', '_', here['cpu']).strip('_')}.json"
-    file.write_text(json.dumps({"machine": here, "targets": found, "results": results}, indent=1))
-    print(f"\n{file}")
+    name = re.sub("[^A-Za-z0-9]+", "_", here["cpu"]).strip("_")
+    whole = {"machine": here, "targets": found, "results": results}
+    (RESULTS / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n")
+    (RESULTS / f"{name}.txt").write_text("\n".join([*lines, "", *map(said, found), ""]))
+    print(f"\n{RESULTS / name}.txt and .json")
 
 
 if __name__ == "__main__":
