@@ -15,8 +15,9 @@ from perceptrons import backprop
 from perceptrons.losses import LEAN, LossFunction
 from perceptrons.network import MLP
 
-# bytes of weights and activations that a block has at most: about what a core's own cache holds
-CACHE = 2**21
+# bytes of weights and activations that a block has at most: about what a core's own cache holds; a
+# GPU has work for all of its cores, and time to start it, only with far more at once
+CACHE, OF_GPU = 2**21, 2**30
 
 Weights = dict[str, Tensor]
 # loss, summed over replicas, and its gradient for each of the weights
@@ -95,7 +96,9 @@ class Blocks:
         self.parts: list[slice | None] = [None]
         if replicas is not None:
             each = sum(w.shape[:-1].numel() + rows * w.shape[-2] for w in self.weights.values())
-            self.parts = [*parts(replicas, segment or replicas, max(1, CACHE // (4 * each)))]
+            on_cpu = all(weight.device.type == "cpu" for weight in self.weights.values())
+            size = max(1, (CACHE if on_cpu else OF_GPU) // (4 * each))
+            self.parts = [*parts(replicas, segment or replicas, size)]
 
     def views(self, part: slice | None) -> Weights:
         return {name: cut(weight, part) for name, weight in self.weights.items()}

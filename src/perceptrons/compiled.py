@@ -62,6 +62,7 @@ class Compiled:
         self.at_once = UPDATES if weights <= LARGE else UPDATES_OF_LARGE
         self.call: Any = torch.compile(self.updates, fullgraph=True, dynamic=False)
         self.compiled = self.failed = False
+        self.device = next(iter(blocks.weights.values())).device
 
     @property
     def ready(self) -> bool:
@@ -156,7 +157,8 @@ class Compiled:
         """How many updates there will have been, with each of the next."""
         state: Any = next(iter(self.optimizer.state.values()), {})
         done = int(state.get("step", 0))
-        return torch.arange(done + 1, done + 1 + self.at_once, dtype=torch.float64)
+        numbers = torch.arange(done + 1, done + 1 + self.at_once, dtype=torch.float64)
+        return numbers.to(self.device)
 
     def rates(self, schedulers: list[Any]) -> Tensor:
         """Learning rates of the next updates ``(updates, segments, weights)``."""
@@ -165,7 +167,7 @@ class Compiled:
             rates.append([[group["lr"] for group in groups] for groups in self.groups])
             for scheduler in schedulers:
                 scheduler.step()
-        return torch.tensor(rates, dtype=torch.float64)
+        return torch.tensor(rates, dtype=torch.float64, device=self.device)
 
     def compile(self, piece: Piece, batches: list[Batch], numbers: Tensor) -> bool:
         """Compile the function by a call that is taken back; whether that could be done."""
@@ -174,7 +176,7 @@ class Compiled:
         weights, states, tables = of(piece, batches)
         changed = [*weights.values(), *(value for state in states for value in state.values())]
         before = [each.clone() for each in changed]
-        rates = torch.zeros(self.at_once, len(weights), dtype=torch.float64)
+        rates = torch.zeros(self.at_once, len(weights), dtype=torch.float64, device=self.device)
         try:
             self.call(weights, states, tables, [rates, numbers])
         except TorchDynamoException as failure:
