@@ -75,8 +75,12 @@ OURS: dict[str, set[str]] = {
         *("classifier", "commands", "listing", "mistakes", "notebook", "predictions", "runs"),
         "tables",
     },
+    "completion": {"cli", "commands", "data", "listing", "mistakes", "parser"},
     "notebook": {"checkpoints", "classifier", "cli", "preflight", "tables"},
-    "cli": set(FILES) - {"__main__", "export", "notebook", "plotting"} - DRAWING - SWEEP,
+    "cli": set(FILES)
+    - {"__main__", "completion", "export", "notebook", "plotting"}
+    - DRAWING
+    - SWEEP,
     "plotting": {"checkpoints", "commands", "drawing", "figures", "listing", "mistakes"}
     | {"notebook", "plots", "resume", "runs", "scene", "survey"},
     "space": {"configs", "mistakes"},
