@@ -1,13 +1,16 @@
-# Everything happens in .venv, which the first target that needs it makes.
+# Everything but the canary happens in .venv, which the first target that needs it makes.
 #   make train CONFIG=configs/and.yaml ARGS='--trainer.max_epochs 3'
 
 PYTHON ?= python3
 CONFIG ?= configs/xor.yaml
 ARGS ?=
+WHICH ?= oldest newest
+HOLD ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test check lint types format bench tensorboard clean
+.PHONY: help install train test check lint types format bench canary tensorboard clean
+.PHONY: canary-oldest canary-newest
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +45,25 @@ format: install ## put formatting and imports right
 bench: install ## time it against loops by hand, scikit-learn, Lightning and JAX: ten minutes
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/replicas.py
+
+# HOLD='torch==2.13.0' holds a version; WHICH=oldest tries one of the two. Types are checked
+# with the versions of constraints.txt alone: libraries' own change with every release.
+canary: $(WHICH:%=canary-%) ## run the tests with the oldest versions allowed, and with the newest
+
+RESOLUTION_oldest := lowest-direct
+RESOLUTION_newest := highest
+BUT_oldest := -k 'not types'
+
+canary-oldest canary-newest: canary-%:
+	$(PYTHON) -m venv --clear build/$@
+	build/$@/bin/pip install --quiet --disable-pip-version-check uv
+	printf '%s\n' $(HOLD) > build/$@/held.txt
+	build/$@/bin/uv pip compile --quiet --extra dev --resolution $(RESOLUTION_$*) \
+		--python build/$@/bin/python --constraint build/$@/held.txt \
+		--output-file build/$@/versions.txt pyproject.toml
+	build/$@/bin/pip install --quiet --disable-pip-version-check -c build/$@/versions.txt -e '.[dev]'
+	build/$@/bin/pip freeze --exclude-editable
+	build/$@/bin/pytest -n auto --dist loadfile $(BUT_$*) $(ARGS)
 
 tensorboard: install ## look at the runs, on this machine only
 	@echo 'http://localhost:6006/?smoothing=0, unless another port is said below'

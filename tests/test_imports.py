@@ -80,8 +80,12 @@ OURS: dict[str, set[str]] = {
         *("classifier", "commands", "mistakes", "notebook", "predictions", "runs"),
         *("tables", "verbs"),
     },
+    "completion": {"cli", "commands", "data", "mistakes", "parser", "verbs"},
     "notebook": {"checkpoints", "classifier", "cli", "preflight", "tables"},
-    "cli": set(FILES) - {"__main__", "export", "notebook", "plotting"} - DRAWING - SWEEP,
+    "cli": set(FILES)
+    - {"__main__", "completion", "export", "notebook", "plotting"}
+    - DRAWING
+    - SWEEP,
     "plotting": {"checkpoints", "commands", "drawing", "figures", "listing", "mistakes"}
     | {"notebook", "plots", "resume", "runs", "scene", "survey", "verbs"},
     "space": {"configs", "mistakes"},

@@ -2,17 +2,25 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import lightning
 import pytest
+import torch
 from conftest import Command
 
+from perceptrons.__main__ import run
+from perceptrons.commands import COMMANDS
 from perceptrons.listing import RESULTS, aligned
 
 SHORT = "--config configs/xor.yaml --data.passes 1 --trainer.max_epochs 1"
 ROW = dict.fromkeys(RESULTS, 1) | {"data.gate": "xor", "data.passes": 1000, "threads": 1}
+# commands whose help needs nothing that takes seconds
+LIGHT = set(COMMANDS) - {"export", "export-replica"}
 WHOLE = len(aligned([ROW]).splitlines()[0])
 
 
@@ -75,3 +83,33 @@ def test_a_reader_who_has_read_enough_ends_the_command_silently(
     ended = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (status, b"")
+
+
+# what every command says of itself
+
+
+def test_the_version_is_said_with_those_of_what_it_runs_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["perceptrons", "--version"])
+    run()
+    below = f"lightning {lightning.__version__}, torch {torch.__version__}"
+    own = f"perceptrons {version('perceptrons')}"
+    line = f"{own} ({below}, Python {platform.python_version()})"
+    assert capsys.readouterr().out == f"{line}\n"
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_a_command_that_trains_nothing_has_a_help(command: Command, verb: str) -> None:
+    status, out, err = command(f"{verb} --help")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"usage: perceptrons {verb} [-h]")
+
+
+@pytest.mark.parametrize("words", ["--version", *(f"{verb} --help" for verb in sorted(LIGHT))])
+def test_what_takes_seconds_to_import_is_left_out_where_it_is_not_needed(words: str) -> None:
+    start = "import sys; from perceptrons.__main__ import main"
+    show = "print({'torch', 'lightning', 'matplotlib', 'pandas', 'optuna'} & set(sys.modules))"
+    program = f"{start}\ntry: main()\nexcept SystemExit: pass\n{show}"
+    line = [sys.executable, "-c", program, *words.split()]
+    assert subprocess.run(line, capture_output=True, text=True).stdout.endswith("\nset()\n")

@@ -40,7 +40,9 @@ def commands(block: str) -> list[list[str]]:
 PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S)
 SPANS = re.findall(r"`([^`]+)`", PROSE)
 LINES = [words for block in blocks("sh") for words in commands(block)]
-COMMANDS = LINES + [span.split() for span in SPANS if span.startswith("perceptrons ")]
+# what is written to a file is run without that
+TYPED = [span.partition(" >> ")[0] for span in SPANS if span.startswith("perceptrons ")]
+COMMANDS = LINES + [line.split() for line in TYPED]
 LINKS = re.findall(r"\]\(([^)]+)\)", PROSE)
 PAGES = {page.stem: page.read_text() for page in (ROOT / "docs").glob("*.md")}
 MAP = re.findall(r"\]\(\.\./src/perceptrons/(\w+)\.py\)", PAGES["code"])

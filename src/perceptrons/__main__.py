@@ -4,9 +4,12 @@ import os
 import signal
 import sys
 from importlib.metadata import version
+from platform import python_version
 from typing import Any
 
 from perceptrons import commands
+
+VERSIONS = ("perceptrons", "lightning", "torch")
 
 
 def main() -> None:
@@ -23,7 +26,8 @@ def main() -> None:
 def run() -> None:
     try:
         if sys.argv[1:] == ["--version"]:
-            print(f"perceptrons {version('perceptrons')}")
+            own, *below = (f"{name} {version(name)}" for name in VERSIONS)
+            print(f"{own} ({', '.join(below)}, Python {python_version()})")
         elif not commands.run(sys.argv[1:]):
             # or threads that wait keep the processor that other work needs, and with other work an
             # update of thousands of replicas takes up to ten times as long

@@ -9,6 +9,7 @@ COMMANDS = {
     "sweep": ("sweep", "Run a config with many settings, and find the best."),
     "export": ("export", "Write a run's network for other programs."),
     "export-replica": ("replica", "Write one replica of a study as an ordinary checkpoint."),
+    "completion": ("completion", "Print what has a shell complete these commands."),
 }
 
 

@@ -157,18 +157,24 @@ def is_base(path: str, base: type) -> str:
 
 
 def choose_class(path: str, given: str, base: type) -> str:
-    """The classes to choose from: the package's own, and the library's where they are few."""
+    """The classes to choose from, by their names."""
+    names = sorted({class_.__name__ for class_ in classes(path, base)})
+    more = ", or another by its full name"
+    return choose(given.strip("[]'").rpartition(".")[2], names, more)
+
+
+def classes(path: str, base: type) -> list[type]:
+    """The classes at a path: the package's own, and the library's where they are few."""
     library = base.__module__.rpartition(".")[0]
     few = library != "torch.nn.modules"
-    names = [
-        class_.__name__
+    return [
+        class_
         for class_ in below(base)
         if class_.__module__.startswith((PACKAGE, library) if few else PACKAGE)
         and not (inspect.isabstract(class_) or class_.__name__.startswith("_"))
         and (not path.startswith("model.net") or is_network(class_))
+        and (not path.startswith("model.loss") or is_loss(class_))
     ]
-    more = ", or another by its full name"
-    return choose(given.strip("[]'").rpartition(".")[2], sorted(dict.fromkeys(names)), more)
 
 
 def is_network(class_: type) -> bool:
@@ -176,6 +182,13 @@ def is_network(class_: type) -> bool:
     given = parameters(f"{class_.__module__}.{class_.__qualname__}")
     needed = {name for name, each in given.items() if each.default is each.empty}
     return "inputs" in given and needed <= {"inputs", "outputs"}
+
+
+def is_loss(class_: Any) -> bool:
+    """Whether a class takes logits and targets, and needs to be told nothing before."""
+    given = parameters(f"{class_.__module__}.{class_.__qualname__}").values()
+    free = all(each.default is not each.empty for each in given)
+    return free and len(inspect.signature(class_.forward).parameters) == 3
 
 
 def reason(message: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perceptrons import checkpoints, runs
+from perceptrons import runs
 from perceptrons.commands import COMMANDS
 from perceptrons.listing import check_root, found
 from perceptrons.mistakes import fail
@@ -79,6 +79,7 @@ def one(name: str, root: Path) -> Path:
 def scene_of(run: Path, root: Path) -> "Scene":
     """What there is to see of a run, as its last checkpoint that can be read has it."""
     # imports that take seconds, and only once the command is known to be right
+    from perceptrons import checkpoints
     from perceptrons.figures import notes_of, shares_of, title_of
     from perceptrons.notebook import load
     from perceptrons.resume import announced

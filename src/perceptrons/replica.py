@@ -7,10 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from perceptrons import checkpoints, runs
+from perceptrons import runs
 from perceptrons.commands import COMMANDS
 from perceptrons.mistakes import fail
-from perceptrons.study import best_of
 from perceptrons.verbs import Parser
 
 Checkpoint = dict[str, Any]
@@ -23,6 +22,8 @@ def main(words: list[str]) -> None:
         SystemExit: With status 2 if the command is mistaken.
     """
     given = parser().parse_args(words)
+    from perceptrons import checkpoints  # seconds, which --help does not need
+
     try:
         file, _ = checkpoints.find(given.run, Path(runs.ROOT), None)
         made = write(file, given.replica, given.out)
@@ -52,6 +53,8 @@ def write(file: Path, asked: str, out: Path | None = None) -> Path:
     Raises:
         ValueError: If it is no study, or has no such replica.
     """
+    from perceptrons import checkpoints
+
     checkpoint = checkpoints.read(file)
     number = which(checkpoint, asked, file)
     path = out or file.parent.parent / "replicas" / f"{number}.ckpt"
@@ -67,6 +70,8 @@ def study_of(checkpoint: Checkpoint) -> dict[str, Any] | None:
 
 def which(checkpoint: Checkpoint, asked: str, file: Path) -> int:
     """Number of the replica that is asked for."""
+    from perceptrons.study import best_of
+
     study = study_of(checkpoint)
     if study is None:
         raise ValueError(f"replica={asked!r}: {str(file)!r} has no replicas")
