@@ -50,6 +50,15 @@ def test_a_number_of_updates_alone_is_the_number_made(command: Command) -> None:
     assert updates() == 25
 
 
+def test_the_training_loss_of_a_late_first_report_is_that_of_the_weights_as_they_are(
+    command: Command,
+) -> None:
+    late = "--trainer.num_sanity_val_steps 0 --trainer.check_val_every_n_epoch 2"
+    assert command(f"fit {XOR} --data.passes 30 --trainer.max_epochs 2 {late}").status == 0
+    reported = json.loads((RUN / "metrics.json").read_text())
+    assert reported["train/loss"] == reported["val/loss"]  # of a gate, the same rows
+
+
 def test_a_run_that_is_done_says_that_nothing_is_left(command: Command) -> None:
     assert command(SHORT).status == 0
     assert "nothing was left to do" in command(f"fit --resume {RUN}").out

@@ -56,8 +56,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     (directory / file[1]).write_text(program)
     (directory / opening[2]).write_text(settings)
     alone = [f"fit {flags} --data.passes 100 --name {name}" for name, flags in ALONE.items()]
-    again = "lightning_logs/mine/version_0/checkpoints/best.ckpt"
-    test = f"test --config configs/mine.yaml --ckpt_path {again}"
+    again = "lightning_logs/quadrants/version_0/checkpoints/best.ckpt"
+    test = f"test --config configs/quadrants.yaml --ckpt_path {again}"
     # in a process of its own, whose perceptrons is the copy
     run = "import sys; from perceptrons.cli import main; lines = sys.argv.pop().split('\\n')\n"
     run += "for line in lines: main(line.split())"
@@ -71,7 +71,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
 
 
 def test_the_recipes_train_to_the_accuracy_that_is_shown(recipe: Recipe) -> None:
-    assert recipe.accuracy("mine") == recipe.expected
+    assert recipe.accuracy("quadrants") == recipe.expected
 
 
 @pytest.mark.parametrize(("name", "at_least"), [("data", 0.8), ("network", 1.0), ("loss", 1.0)])

@@ -72,8 +72,29 @@ def test_a_run_that_trains_nothing_has_its_command_as_status(command: Command) -
     assert statuses(command) == ["predict"]
 
 
+def test_what_is_no_run_is_passed_over(command: Command) -> None:
+    command(f"fit {SHORT}")
+    runs = Path("lightning_logs", "odd")
+    for number, config in enumerate(("", "a", "{", "a: 1")):
+        (runs / f"version_{number}").mkdir(parents=True)
+        (runs / f"version_{number}" / "config.yaml").write_text(config)
+    (runs / "version_3" / "metrics.json").write_text("[1]")
+    (runs / "version_3" / "provenance.json").touch()
+    (runs / "version_4").symlink_to("nowhere")
+    (runs / "version_5").mkdir()
+    listed = command("runs --json")
+    names = {(row["name"], row["version"]) for row in json.loads(listed.out)}
+    assert names == {("xor", 0), ("odd", 3)}
+    said = [line.partition(":")[0] for line in listed.err.splitlines()]
+    assert sorted(said) == [f"passed over {runs / f'version_{number}'}" for number in range(3)]
+    assert command("test --ckpt_path last").status == 0
+
+
 # argparse itself stops when nobody reads its help
-@pytest.mark.parametrize(("words", "status"), [("runs", 141), ("--version", 141), ("runs -h", 0)])
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("runs", 141), ("--version", 141), ("runs -h", 0), ("fit --config configs/and.yaml", 141)],
+)
 def test_a_reader_who_has_read_enough_ends_the_command_silently(
     in_tmp: Path, words: str, status: int
 ) -> None:
@@ -83,6 +104,12 @@ def test_a_reader_who_has_read_enough_ends_the_command_silently(
     ended = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (status, b"")
+
+
+def test_where_nothing_can_be_said_a_run_is_made_all_the_same(in_tmp: Path) -> None:
+    line = f"{sys.executable} -m perceptrons fit --config configs/and.yaml --figures false >&- 2>&-"
+    assert subprocess.run(line, shell=True, check=False).returncode == 0
+    assert Path("lightning_logs/and/version_0/metrics.json").exists()
 
 
 # what every command says of itself

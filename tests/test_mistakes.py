@@ -662,6 +662,26 @@ SETTINGS = wrong(
         "resume: no such key; a run is gone on with by the flag, fit --resume",
     ),
     ("hidden: [2]", "inputs: 2", "model.net.inputs: comes from the data; leave it out"),
+    ("loss: bce", "classes: 2", "model.classes: comes from the data; leave it out"),
+    ("loss: bce", "loss: ", 'model.loss=null: must have a value; left out, it is "bce"'),
+    ("lr: 1.0", "lr: 1.0, momentum: .nan", "model.optimizer.momentum=nan: must be a number"),
+    ("seed_everything: 1", "seed_everything: ", f"seed_everything=null: {SEEDS}, or true"),
+    ("seed_everything: 1", 'name: "a\\nb"', re.compile("name='a\\\\nb': must be the name of .*")),
+    (
+        "seed_everything: 1",
+        f"name: {'a' * 300}",
+        "name='aaaaaaaaaaaaaaaaaaaa...': must have at most 255 letters",
+    ),
+    (
+        "seed_everything: 1",
+        "modle: {net: {hidden: 2}}",
+        "modle.net.hidden: no such key; did you mean model.net.hidden?",
+    ),
+    (
+        "max_epochs: 1",
+        "accelerator: gpuu",
+        re.compile(r"trainer.accelerator='gpuu': choose one of auto, gpu, .*mean gpu\?.*"),
+    ),
 )
 
 NO_SETTINGS = "holds no settings, such as 'seed_everything: 777'"
@@ -681,6 +701,8 @@ CONTENTS = wrong(
         "is not YAML in line 1, column 1: found character '\\t' that cannot start any token",
     ),
     (b"data: 1\n---\ndata: 2", "is not YAML in line 2, column 1: found another document"),
+    (b"a: 1\nb: {c: 1, c: 2}", "is not clear: c is there twice, again in line 2"),
+    (b"a: &x {b: *x}", "refers to itself"),
     (b"\x89PNG\r\n\x1a\n\x00\xff", "is not text"),
 )
 

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from platform import python_version
 from typing import Any
 
@@ -14,6 +15,9 @@ VERSIONS = ("perceptrons", "lightning", "torch")
 
 def main() -> None:
     """Run the command line; imports that it does not need are left out."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # where the shell has closed it
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     for number in (signal.SIGINT, signal.SIGTERM):  # until the training has its own way to stop
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:

@@ -14,6 +14,14 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from perceptrons import runs
 
+# what every checkpoint of this program has, and of which kind it is
+OUTLINE: dict[str, type] = {
+    **dict.fromkeys(("state_dict", "settings", "loops", "random", "measured"), dict),
+    "optimizer_states": list,
+    "global_step": int,
+    "pytorch-lightning_version": str,
+}
+
 
 class CheckpointError(ValueError):
     """A checkpoint that is not there or cannot be read."""
@@ -46,8 +54,9 @@ def read(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as mistake:  # torch raises nearly anything here
-        kind = "empty" if path.stat().st_size == 0 else "cut short, or no checkpoint"
-        raise CheckpointError(f"{str(path)!r}: is {kind}, or would run code") from mistake
+        wrong = "cut short, or no checkpoint, or would run code"
+        kind = "empty" if path.stat().st_size == 0 else wrong
+        raise CheckpointError(f"{str(path)!r}: is {kind}") from mistake
     if not ours(checkpoint):
         raise CheckpointError(f"{str(path)!r}: is a checkpoint of another program")
     return cast(dict[str, Any], checkpoint)
@@ -56,9 +65,15 @@ def read(path: Path) -> dict[str, Any]:
 def ours(checkpoint: Any) -> bool:
     """Whether a checkpoint's content has the outline of this program's."""
     content = checkpoint if isinstance(checkpoint, dict) else {}
-    kinds = {"state_dict": dict, "settings": dict, "global_step": int}
-    shaped = all(isinstance(content.get(name), kind) for name, kind in kinds.items())
-    return shaped and any(str(name).startswith("net.") for name in content["state_dict"])
+    if not all(isinstance(content.get(name), kind) for name, kind in OUTLINE.items()):
+        return False
+    weights = content["state_dict"]
+    return (
+        content["settings"].keys() >= {"data", "model", "seed_everything"}
+        and content["global_step"] >= 0
+        and all(isinstance(value, torch.Tensor) for value in weights.values())
+        and any(str(name).startswith("net.") for name in weights)
+    )
 
 
 def find(asked: str, root: Path, name: str | None) -> tuple[Path, list[str]]:

@@ -164,6 +164,12 @@ class Classifier(L.LightningModule):
             self._compiled = Compiled(self.blocks(rows), self.trainer.optimizers[0], self.owners)
         return self._compiled
 
+    def on_train_start(self) -> None:
+        # what is validated on is to be known from the first update on, also where the first report
+        # comes later than the first epoch's end
+        if self.trainer.enable_validation:
+            self.trainer.fit_loop.epoch_loop.val_loop.setup_data()
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if not self.steps:
             return

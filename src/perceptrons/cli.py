@@ -5,6 +5,7 @@ import shutil
 import sys
 from functools import cached_property, partial
 from pathlib import Path
+from shlex import quote
 from typing import Any, cast
 
 # read when jsonargparse is imported: Lightning 2.6 calls it by names that it has since deprecated
@@ -180,10 +181,12 @@ class CLI(LightningCLI):
                 super()._run_subcommand(subcommand)
         except Stopped:
             print(f"\nstopped after update {self.trainer.global_step}; to go on:")
-            print(f"perceptrons fit --resume {self.directory}")
+            print(f"perceptrons fit --resume {quote(str(self.directory))}")
             raise
         except NonFiniteLossError as failure:
             fail(str(failure), failure, status=1)
+        except BrokenPipeError:  # who reads what is printed has read enough
+            raise
         except OSError as failure:
             fail(f"{failure.strerror or failure}: {failure.filename or self.directory}", failure, 1)
         except Exception as failure:
@@ -279,7 +282,7 @@ class CLI(LightningCLI):
         runs.write_json(self.directory / "metrics.json", results)
         provenance.end(self.directory)
         print(f"\nrun:  {self.directory}")
-        print(f"look: tensorboard --logdir {self.directory.parent} --host localhost")
+        print(f"look: tensorboard --logdir {quote(str(self.directory.parent))} --host localhost")
         if self.figures and any(isinstance(logger, RunLogger) for logger in self.trainer.loggers):
             self.figures.draw(self.trainer, self.directory)
 

@@ -26,14 +26,33 @@ def read_yaml(path: str, argument: str) -> Any:
         asked = str(file.with_suffix(".yaml")) if path else ""
         fail(f"{start}: no such file{nearest(asked, map(str, file.parent.glob('*.yaml')))}")
     try:
-        return yaml.safe_load(file.read_text())
+        text = file.read_text()
+        if again := repeated(yaml.compose(text, yaml.SafeLoader)):
+            fail(f"{start}: is not clear: {again}")
+        return yaml.safe_load(text)
     except UnicodeDecodeError as mistake:
         fail(f"{start}: is not text", mistake)
+    except RecursionError as mistake:
+        fail(f"{start}: refers to itself", mistake)
     except yaml.YAMLError as mistake:
         mark = getattr(mistake, "problem_mark", None)
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = str(getattr(mistake, "problem", mistake)).removeprefix("but ")
         fail(f"{start}: is not YAML{where}: {problem}", mistake)
+
+
+def repeated(node: yaml.Node | None) -> str:
+    """Which key a YAML mapping has twice, of which the last would count; empty where none."""
+    if not isinstance(node, yaml.CollectionNode):
+        return ""
+    inner = node.value
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, value in node.value:
+            if keys.count(key.value) > 1:
+                return f"{key.value} is there twice, again in line {value.start_mark.line + 1}"
+        inner = [value for _, value in node.value]
+    return next(filter(None, map(repeated, inner)), "")
 
 
 def read_config(path: str) -> Any:
@@ -122,7 +141,7 @@ def flat(settings: dict[str, Any], start: str = "", whole: bool = False) -> dict
             differing = {
                 name: each
                 for name, each in value.get("init_args", {}).items()
-                if name not in defaults or each != defaults[name].default
+                if name not in defaults or each != written(defaults[name].default)
             }
             flags |= flat(differing, f"{start}{key}.", whole)
         elif isinstance(value, dict):
@@ -130,6 +149,11 @@ def flat(settings: dict[str, Any], start: str = "", whole: bool = False) -> dict
         else:
             flags[start + key] = value
     return flags
+
+
+def written(default: Any) -> Any:
+    """A default as YAML has it."""
+    return [*default] if isinstance(default, tuple) else default
 
 
 def as_flags(settings: dict[str, Any]) -> list[str]:

@@ -88,8 +88,16 @@ def joined(words: list[str]) -> list[str]:
 
 def listed(root: Path) -> list[Row]:
     """A row for each run, the newest first, with the settings in which they differ."""
-    paths = [run for run in runs.newest(root, None) if (run / "config.yaml").exists()]
-    settings = [settings_of(run) for run in paths]
+    paths, settings = [], []
+    for run in runs.newest(root, None):
+        try:
+            settings.append(settings_of(run))
+        except FileNotFoundError:  # its config is the first that a run writes
+            continue
+        except (AttributeError, ValueError, yaml.YAMLError):
+            print(f"passed over {run}: its config.yaml holds no settings", file=sys.stderr)
+            continue
+        paths.append(run)
     names = dict.fromkeys(name for each in settings for name in each)
     differing = [name for name in names if len({str(each.get(name)) for each in settings}) > 1]
     return [

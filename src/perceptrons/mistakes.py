@@ -62,6 +62,18 @@ def nearest(given: str, names: Iterable[str]) -> str:
     return f"; did you mean {near}?" if likeness[0] >= NEAR else ""
 
 
+def nearest_path(given: str, names: Iterable[str]) -> str:
+    """The same for a path such as ``modle.net.hidden``, whose start may be all that is wrong."""
+    names = [*names]
+    start, dot, rest = given.partition(".")
+    starts = {name.partition(".")[0] for name in names}
+    hint = nearest(given, names)
+    if hint or not dot or start in starts:
+        return hint
+    hint = nearest(start, starts)
+    return f"{hint.removesuffix('?')}.{rest}?" if hint else ""
+
+
 def likenesses(one: str, other: str) -> tuple[float, float]:
     """How alike two names are: in that part between dots which differs most, and as a whole."""
     first, second = (name.strip("-").lower() for name in (one, other))
@@ -87,11 +99,11 @@ def explain(message: str, flags: Iterable[str], bases: Mapping[str, type]) -> st
         if path:
             return explain_option(path, found[1].lstrip("-"), message, bases.get(path))
         flag = found[1].startswith("-")
-        hint = nearest(found[1], flags) if flag else "; a file goes after --config"
+        hint = nearest_path(found[1], flags) if flag else "; a file goes after --config"
         return f"{found[1]}: no such argument{hint}"
     if found := re.search(r"does not accept option '([^']+)'|Key \"(.+?)\" is not exp", message):
         key = found[1] or found[2]
-        return f"{key}: no such key{nearest(key, [flag.lstrip('-') for flag in flags])}"
+        return f"{key}: no such key{nearest_path(key, [flag.lstrip('-') for flag in flags])}"
     if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
         return f"{found[1]}: no such command; {choose(found[1], [*words(found[2]), *COMMANDS])}"
     if found := re.search(r"\{(.*)\}, but it was not provided", message):

@@ -25,7 +25,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
     "identity": nn.Identity,
 }
-# numbers kept for each weight of a study: itself, its gradient, two of the optimizer's
+# numbers kept for each weight that is trained: itself, its gradient, two of the optimizer's
 KEPT = 4
 
 
@@ -74,7 +74,7 @@ class MLP(nn.Module):
         grid = replicas is not None or init_scale_grid
         self.replicas = self.seeds * len(self.scales) if grid else None
         widths = [*pairwise([inputs, *hidden, outputs])]
-        check_replicas(replicas, self.replicas, sum((i + bias) * o for i, o in widths))
+        check_memory(replicas, self.replicas, sum((i + bias) * o for i, o in widths))
         layers: list[nn.Module] = []
         for fan_in, fan_out in widths:
             layers += [self.linear(fan_in, fan_out, bias), ACTIVATIONS[activation]()]
@@ -224,12 +224,15 @@ def check_scales(init_scale: float, grid: Sequence[float]) -> None:
         raise ValueError(f"init_scale_grid={[*grid]}: every scale must be above 0 and finite")
 
 
-def check_replicas(replicas: int | None, in_all: int | None, parameters: int) -> None:
+def check_memory(replicas: int | None, in_all: int | None, parameters: int) -> None:
     """Find out that there are none, or more than there is memory for, before any is made."""
     if replicas is not None and replicas < 1:
         raise ValueError(f"replicas={replicas}: must be at least 1")
     each = parameters * KEPT * torch.finfo(torch.get_default_dtype()).bits // 8
-    needed, free = each * (in_all or 0), free_memory()
+    needed, free = each * (in_all or 1), free_memory()
+    there = f"{needed / 2**30:.3g} GiB, and {free / 2**30:.3g} are free"
+    if needed > free and in_all is None:
+        raise ValueError(f"hidden: to train {parameters} weights needs {there}")
     if needed > free:
-        need = f"{in_all} replicas need {needed / 2**30:.3g} GiB, and {free / 2**30:.3g} are free"
-        raise ValueError(f"replicas={replicas}: {need}; {free // each} would fit")
+        fitting = f"{free // each} would fit"
+        raise ValueError(f"replicas={replicas}: {in_all} replicas need {there}; {fitting}")

@@ -56,6 +56,9 @@ def optimizer_of(
     for group in optimizer.param_groups:
         if not 0 < group["lr"] < math.inf:
             raise ValueError(f"lr={group['lr']}: a learning rate is above 0 and finite")
+        for name, value in group.items():
+            if isinstance(value, float) and math.isnan(value):
+                raise ValueError(f"{name}={value}: must be a number")
     return optimizer
 
 

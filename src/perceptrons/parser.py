@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from perceptrons.mistakes import explain, fail, parameters
+from perceptrons.mistakes import PACKAGE, explain, fail, parameters
 from perceptrons.origins import Origins
 
 # what the short class names of a key are names of
@@ -30,6 +30,9 @@ BASES: dict[str, type] = {
     "trainer.callbacks": L.Callback,
     "trainer.logger": Logger,
 }
+
+# the class whose arguments the settings of the model are
+OF_MODEL = f"{PACKAGE}classifier.Classifier"
 
 # or else a default of this kind, such as that of Lightning's Timer, could not be written down
 yaml.SafeDumper.add_multi_representer(
@@ -73,10 +76,13 @@ def check_nulls(settings: Any, origins: Origins) -> None:
     """Find what is given as ``null`` and may not be: jsonargparse lets it pass in a class."""
     for path, value in origins.every().items():
         parent, _, name = path.rpartition(".")
-        class_ = settings.get(f"{parent}.class_path") if parent else None
+        class_ = settings.get(f"{parent}.class_path", OF_MODEL) if parent else None
+        if class_ is OF_MODEL and parent != "model":
+            continue
         parameter = parameters(class_).get(name) if class_ and value is None else None
         if parameter is None or parameter.default in (None, parameter.empty):
             continue
         if not re.search("None|Optional", str(parameter.annotation)):
-            default = json.dumps(parameter.default)
+            known = not callable(parameter.default)
+            default = json.dumps(parameter.default) if known else "one of the optimizers"
             origins.refuse(f"{path}=null: must have a value; left out, it is {default}")

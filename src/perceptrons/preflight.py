@@ -84,9 +84,9 @@ def callbacks_of(trainer: Any) -> list[L.Callback]:
 
 def check_settings(settings: Any, origins: Origins) -> None:
     """Find what the types of the settings let pass."""
-    for name in ("inputs", "outputs"):
-        if origins.give(f"model.net.{name}"):
-            origins.refuse(f"model.net.{name}: comes from the data; leave it out")
+    for path in ("model.net.inputs", "model.net.outputs", "model.classes"):
+        if origins.give(path):
+            origins.refuse(f"{path}: comes from the data; leave it out")
     for path, (least, most) in RANGES.items():
         value = settings.get(path)
         if value is not None and not least <= value <= most:
@@ -118,6 +118,9 @@ def renew_defaults(settings: Any, origins: Origins) -> None:
 
 def check_accelerator(name: Any, origins: Origins) -> None:
     """Find a device that is not here."""
+    names = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
+    if isinstance(name, str) and name not in names:
+        origins.refuse(f"trainer.accelerator={name!r}: {choose(name, names)}")
     wanted = ("cuda", "mps") if name == "gpu" else (name,)
     known = [AcceleratorRegistry[each] for each in wanted if each in AcceleratorRegistry]
     if known and not any(each["accelerator"].is_available() for each in known):

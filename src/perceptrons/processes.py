@@ -3,6 +3,7 @@
 Process 0 speaks and writes for all; the others only compute.
 """
 
+import json
 import os
 import secrets
 import sys
@@ -46,7 +47,7 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0)))
 
 
-def seed_of(given: int | bool) -> int:
+def seed_of(given: int | bool | None) -> int:
     """A seed as the settings give it; for ``True`` one drawn at random.
 
     Where process 0 has started this one, the seed that it has drawn.
@@ -54,8 +55,8 @@ def seed_of(given: int | bool) -> int:
     Raises:
         ValueError: If it cannot be one, or there are processes that would draw others.
     """
-    if given is False or (given is not True and not 0 <= given < 2**32):
-        said = "false" if given is False else given
+    if given is None or given is False or (given is not True and not 0 <= given < 2**32):
+        said = json.dumps(given)
         raise ValueError(f"seed_everything={said}: must be from 0 to {2**32 - 1}, or true")
     if given is not True:
         return given

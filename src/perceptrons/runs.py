@@ -7,11 +7,13 @@ import csv
 import io
 import json
 import os
+from contextlib import suppress
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 ROOT = "lightning_logs"
+LONGEST = 255  # bytes that the name of a directory may have
 SHOWN_ROWS = 16
 SHOWN_COLUMNS = 6
 
@@ -38,8 +40,10 @@ def checked(name: str) -> str:
     Raises:
         ValueError: If it cannot.
     """
-    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+    if name in ("", ".", "..") or set(name) & set("/\\") or not name.isprintable():
         raise ValueError(f"name={name!r}: must be the name of a directory, without slashes")
+    if len(os.fsencode(name)) > LONGEST:
+        raise ValueError(f"name={name[:20] + '...'!r}: must have at most {LONGEST} letters")
     return name
 
 
@@ -50,7 +54,9 @@ def number(run: Path) -> int:
 def runs_of(directory: Path) -> list[Path]:
     """Run directories of one name, in no order."""
     found = directory.glob("version_*")
-    return [path for path in found if path.name.removeprefix("version_").isdecimal()]
+    return [
+        path for path in found if path.name.removeprefix("version_").isdecimal() and path.is_dir()
+    ]
 
 
 def newest(root: Path, name: str | None) -> list[Path]:
@@ -63,8 +69,10 @@ def newest(root: Path, name: str | None) -> list[Path]:
 
 def begun(run: Path) -> float:
     """When a run began or was gone on with: its directory changes when it is evaluated too."""
-    config = run / "config.yaml"
-    return (config if config.exists() else run).stat().st_mtime
+    for path in (run / "config.yaml", run):
+        with suppress(FileNotFoundError):  # a run that never started removes itself
+            return path.stat().st_mtime
+    return 0.0
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
@@ -92,8 +100,12 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What a JSON file holds; nothing, where a run was killed before it was written."""
-    return cast(dict[str, Any], json.loads(path.read_text())) if path.exists() else {}
+    """What a JSON file holds; nothing, where it is missing or holds something else."""
+    try:
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def write_csv(path: Path, columns: Columns) -> None:
