@@ -42,7 +42,7 @@ from perceptrons.preflight import (
     told_by,
 )
 from perceptrons.raised import Maker
-from perceptrons.results import show_answers, write_predictions, write_study
+from perceptrons.results import show_answers, show_measures, write_predictions, write_study
 from perceptrons.resume import FREE, check_end, start, stoppable
 from perceptrons.trial import try_update
 
@@ -285,6 +285,16 @@ class CLI(LightningCLI):
         print(f"look: tensorboard --logdir {quote(str(self.directory.parent))} --host localhost")
         if self.figures and any(isinstance(logger, RunLogger) for logger in self.trainer.loggers):
             self.figures.draw(self.trainer, self.directory)
+
+    def validate(self, verbose: bool = True, **options: Any) -> None:
+        self.trainer.validate(verbose=False, **options)
+        if verbose:
+            show_measures(self.trainer)
+
+    def test(self, verbose: bool = True, **options: Any) -> None:
+        self.trainer.test(verbose=False, **options)
+        if verbose:
+            show_measures(self.trainer)
 
     def predict(self, model: Classifier, datamodule: L.LightningDataModule, **options: Any) -> None:
         """Predict, print the first rows and write them all to ``predictions.csv``."""

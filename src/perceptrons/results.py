@@ -31,6 +31,13 @@ def show_answers(model: Classifier, data: L.LightningDataModule) -> None:
         print(f"\n{runs.text(answers(model, data), of=len(data.split['val'][0]))}")
 
 
+def show_measures(trainer: L.Trainer) -> None:
+    """Show what was measured, each once: Lightning has them once for each of several tables."""
+    found = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    if trainer.is_global_zero:
+        print(runs.text({"measure": [*found], "value": [*found.values()]}))
+
+
 def write_predictions(
     batches: Sequence[Any], data: L.LightningDataModule, directory: Path | None
 ) -> None:
