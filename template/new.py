@@ -129,7 +129,8 @@ def main() -> None:
         write_answers(destination, answers, given.examples == "yes")
     except OSError as failure:
         fail(f"DEST='{destination}': {failure.strerror}: {failure.filename}")
-    print(f"{destination}: next, in there: git init && git add --all && git commit && make check")
+    print(f"{destination}: next, in there:")
+    print("git init && git add --all && git commit -m 'From the template' && make check")
 
 
 if __name__ == "__main__":

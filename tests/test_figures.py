@@ -141,8 +141,8 @@ def test_a_network_that_is_not_sure_is_pale() -> None:
     strong, pale = plots.boundary(scene), plots.boundary(xor_scene(doubtful))
     assert color_at(strong, 0, 1).min() < 0.6
     assert color_at(pale, 0, 1).min() > 0.85
-    assert "a coin toss" in pale.get_suptitle()
-    assert "a coin toss" not in strong.get_suptitle()
+    assert "unsure of all" in pale.get_suptitle()
+    assert "unsure of all" not in strong.get_suptitle()
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])

@@ -19,7 +19,7 @@ SWEEP = {"database", "sampling", "space", "standings", "sweep", "trials", "watch
 # what of the package each file may import
 OURS: dict[str, set[str]] = {
     "__init__": {"notebook"},
-    "__main__": {"cli", "commands"},
+    "__main__": {"cli", "commands", "mistakes"},
     "commands": set(),
     "memory": set(),
     "network": {"memory"},

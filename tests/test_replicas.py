@@ -10,7 +10,7 @@ import pytest
 import torch
 from children import error_line
 from conftest import Command
-from outcome import differences, outcome
+from outcome import differences, outcome, points
 from scipy.stats import binomtest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -236,7 +236,7 @@ def test_an_exported_replica_is_tested_and_goes_on_as_its_own_run(
     way: str, command: Command
 ) -> None:
     assert command(f"{STUDY} {WAYS[way]}").status == 0
-    exported = command(f"export-replica {RUN} --replica 3")
+    exported = command(f"export-replica {RUN.relative_to('lightning_logs')} --replica 3")
     assert exported.status == 0
     file = exported.out.split()[0]
     assert command(f"{FIT} {WAYS[way]} --seed_everything 780").status == 0
@@ -255,9 +255,13 @@ def test_the_best_replica_is_predicted_with(command: Command) -> None:
     predicted = command(f"predict --ckpt_path {RUN} --replica best")
     assert f"replica: {best['replica']} of" in predicted.out
     assert predicted.out == command(f"predict --ckpt_path {RUN}").out
-    table = (RUN / "predictions.csv").read_text().splitlines()[1:]
+    directory = RUN / "replicas" / best["replica"]
+    table = (directory / "predictions.csv").read_text().splitlines()[1:]
     assert [int(line.rpartition(",")[2]) for line in table] == [0, 1, 1, 0]
     assert command(f"test --ckpt_path {RUN} --replica {best['replica']}").status == 0
+    # what is said of one replica is not of the study
+    assert "test/loss" in points(directory)
+    assert "test/loss" not in points(RUN)
 
 
 def test_a_finished_study_resumed_is_the_longer_one(command: Command) -> None:
@@ -291,6 +295,9 @@ MISTAKES = {
     " --model.scheduler.monitor val/loss": "couples the replicas",
     "--model.compile true --model.optimizer torch.optim.Adagrad": "SGD, Adam, AdamW, RMSprop",
     "--data.gate all --data.inputs 5": "at most 4",
+    "--model.net.replicas 2 --model.lr_grid [1,1]": "model.lr_grid=[1.0, 1.0]: the same",
+    "--model.net.replicas 2 --model.net.init_scale_grid [2,2]": "the same scale is there twice",
+    "--model.net.replicas 20 --seed_everything 4294967290": "the last would have 4294967309",
 }
 
 

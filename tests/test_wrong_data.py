@@ -106,6 +106,10 @@ CONTENTS = wrong(
     ('a,saved\n1,"u\n', f"path='mine.csv': {UNREAD}: EOF inside string starting at row 1"),
     ("a,a,saved\n1,2,u\n", f"path='mine.csv': {UNREAD}: several columns are called a"),
     (
+        "a,b,saved\n1e300,1,u\n-1e300,2,v\n3e299,3,u\n1e300,4,v\n",
+        "features: too large or too small to compute with: a; bring them nearer to 1",
+    ),
+    (
         "a,b,c,saved\n1,1,x,u\n1,2,x,v\n1,3,x,u\n1,4,x,v\n",
         "features: the same in all 4 rows to train on: a, c; leave what is constant out by exclude",
     ),
@@ -172,6 +176,14 @@ def made(in_tmp: Path) -> None:
 @pytest.mark.parametrize(("flags", "line"), FLAGS)
 def test_a_wrong_flag_of_a_table_costs_one_line(command: Command, flags: str, line: str) -> None:
     check(command, f"{TABLE} {flags}", line)
+
+
+def test_a_class_with_one_row_is_named(command: Command, in_tmp: Path) -> None:
+    Path("mine.csv").write_text("a,saved\n" + "1,u\n2,v\n" * 20 + "3,rare\n")
+    Path("mine.yaml").write_text(CONFIG.replace("ship.csv", "mine.csv"))
+    line = "data.test_fraction=0.2: the class rare has one row only; 0 for both fractions lets"
+    finished = command("fit --config mine.yaml --data.test_fraction 0.2 --model.loss cross_entropy")
+    assert finished.err == f"perceptrons: error: {line} all rows serve\n"
 
 
 @pytest.mark.parametrize(("content", "line"), CONTENTS)

@@ -3,12 +3,13 @@
 import os
 import signal
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 from typing import Any
 
 from perceptrons import commands
+from perceptrons.mistakes import fail
 
 VERSIONS = ("perceptrons", "lightning", "torch")
 
@@ -28,6 +29,10 @@ def main() -> None:
 
 
 def run() -> None:
+    try:
+        version("perceptrons")
+    except PackageNotFoundError:
+        fail("the package is here, but is not installed; make install does it")
     try:
         if sys.argv[1:] == ["--version"]:
             own, *below = (f"{name} {version(name)}" for name in VERSIONS)

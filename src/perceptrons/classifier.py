@@ -312,6 +312,8 @@ def mean(of_each: Tensor) -> float:
 def check_grid(net: nn.Module, rates: Sequence[float]) -> None:
     if not all(0 < rate < math.inf for rate in rates):
         raise ValueError(f"lr_grid={[*rates]}: every learning rate must be above 0 and finite")
+    if len({*rates}) < len(rates):
+        raise ValueError(f"lr_grid={[*rates]}: the same learning rate is there twice")
     if not isinstance(net, MLP) or net.replicas is None:
         raise ValueError(f"lr_grid={[*rates]}: needs a Perceptron or MLP with replicas")
 

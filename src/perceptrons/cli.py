@@ -146,7 +146,9 @@ class CLI(LightningCLI):
             if self.subcommand == "fit":
                 try_update(self.model, self.datamodule, self.trainer)
             threads = self.settings.threads or threads_for(self.datamodule, self.model)
-            self.study = study.follow(self.trainer, self.model, self.datamodule)
+            self.study = study.follow(
+                self.trainer, self.model, self.datamodule, self.settings.seed_everything
+            )
         except Exception as failure:  # a class of the user's or a library's may raise anything
             failure = maker.refused(failure)
             fail(line_of(failure, self.settings, self.origins), failure)

@@ -83,6 +83,7 @@ class ColumnData(TableData):
         self.class_names = self.target.texts
         self.inputs, self.classes = len(self.point_names), len(self.target.texts)
         self.outputs = 1 if self.classes == 2 else self.classes
+        self.check_shares()
         self.chosen = choose_rows(self.target.values, *self.fractions, self.random_state)
         self.mean, self.std = self.scales(self.chosen["train"])
 
@@ -106,13 +107,22 @@ class ColumnData(TableData):
         y = codes[:, None] if self.classes == 2 else one_hot
         return parted((torch.from_numpy(x), y.float()), self.chosen)
 
+    def check_shares(self) -> None:
+        """Find a class that has too few rows for each part of the table to have one."""
+        counts = np.bincount(self.target.values, minlength=len(self.class_names))
+        for name, fraction in zip(("val_fraction", "test_fraction"), self.fractions, strict=True):
+            if fraction and counts.min() == 1:
+                rare = self.class_names[int(counts.argmin())]
+                all_ = "0 for both fractions lets all rows serve"
+                raise ValueError(f"{name}={fraction}: the class {rare} has one row only; {all_}")
+
     def scales(self, rows: Any) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each input in some rows ``(inputs,)``; a text's: 0 and 1.
 
         Raises:
-            ValueError: If a column is constant.
+            ValueError: If a column is constant, or too large or too small to compute with.
         """
-        scales, constant = [], []
+        scales, constant, beyond = [], [], []
         inputs = inputs_of(self.columns, self.texts)
         for name, values in zip(self.point_names, inputs, strict=True):
             if values.dtype == bool:  # one of a text's
@@ -120,12 +130,18 @@ class ColumnData(TableData):
             elif (some := values[rows]).min() == some.max():
                 constant.append(name)
             else:
-                scales.append((some.mean(), some.std()))
+                with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                    scales.append((some.mean(), some.std()))
+                if not 0 < scales[-1][1] < np.inf:
+                    beyond.append(name)
         constant += [name for name, texts in self.texts.items() if len(texts) == 1]
         if constant:
             count = len(self.target.values[rows])
             same = f"the same in all {count} rows to train on: {enumerated(constant)}"
             raise ValueError(f"features: {same}; leave what is constant out by exclude")
+        if beyond:
+            what = f"too large or too small to compute with: {enumerated(beyond)}"
+            raise ValueError(f"features: {what}; bring them nearer to 1")
         mean, std = torch.tensor(scales, dtype=torch.float64).T
         return mean, std
 

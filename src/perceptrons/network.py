@@ -222,10 +222,15 @@ def check_scales(init_scale: float, grid: Sequence[float]) -> None:
         raise ValueError(f"init_scale={init_scale}: must be above 0 and finite")
     if not all(0 < scale < math.inf for scale in grid):
         raise ValueError(f"init_scale_grid={[*grid]}: every scale must be above 0 and finite")
+    if len({*grid}) < len(grid):
+        raise ValueError(f"init_scale_grid={[*grid]}: the same scale is there twice")
 
 
 def check_memory(replicas: int | None, in_all: int | None, parameters: int) -> None:
-    """Find out that there are none, or more than there is memory for, before any is made."""
+    """Find out that there are none, or more than there is memory for, before any is made.
+
+    What the rows need beside the weights is not known here: it comes block by block.
+    """
     if replicas is not None and replicas < 1:
         raise ValueError(f"replicas={replicas}: must be at least 1")
     each = parameters * KEPT * torch.finfo(torch.get_default_dtype()).bits // 8

@@ -139,7 +139,7 @@ def caption(scene: Scene, frame: int) -> str:
     rows = len(scene.right)
     words += f" · {hits} of {rows} right" if rows <= 16 else f" · {hits / rows:.0%} right"
     sure = np.abs(chances(scene.at_rows[frame], scene.classes) - 1 / scene.classes)
-    return words + (" · a coin toss" if sure.max() < 0.01 else "")
+    return words + (" · unsure of all" if sure.max() < 0.01 else "")
 
 
 def blend(shares: Array) -> Array:

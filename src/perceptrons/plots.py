@@ -89,11 +89,10 @@ def replicas(scene: Scene) -> Figure:
         values = np.nanpercentile(losses, share, axis=1)
         axes.plot(scene.reports, values, style, color=CURVES["val"][0], label=label)
     draw_toss(axes, scene)
-    axes.set_title(
-        f"{scene.title.rpartition(',')[0]}: losses of {count} replicas", fontsize=FONT + 1
-    )
+    axes.set_title(f"{study_of(scene)}: losses of {count} replicas", fontsize=FONT + 1)
     axes.set(xlabel="updates", ylabel="loss", ylim=(0, 1.08 * highest([scene])))
-    axes.legend(frameon=False, fontsize=FONT - 1)
+    # matplotlib's search for the best place takes seconds with so many curves
+    axes.legend(loc="upper right", framealpha=0.8, edgecolor="none", fontsize=FONT - 1)
     return figure
 
 
@@ -133,7 +132,7 @@ def shares(scene: Scene) -> Figure:
     values = sorted({row[along] for row in scene.shares})
     axes.set_xticks(values, [f"{value:g}" for value in values], minor=False)
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_title(scene.title.rpartition(",")[0], fontsize=FONT + 1)
+    axes.set_title(study_of(scene), fontsize=FONT + 1)
     if len({row[other] for row in scene.shares}) > 1:
         axes.legend(frameon=False, fontsize=FONT - 1)
     return figure
@@ -150,12 +149,16 @@ def comparison(scenes: Sequence[Scene]) -> Figure:
     styles = [(color, style) for style in ("-", "--", "-.", ":") for color in TOLD_APART]
     for scene, (color, style) in zip(scenes, cycle(styles), strict=False):
         values = scene.measured.get("val/loss", scene.measured.get("train/loss"))
+        label = scene.title
         if scene.losses.size:
             values = np.nanmedian(scene.losses, axis=1)
+            label = f"{study_of(scene)}: median of {scene.losses.shape[1]} replicas"
         if values is not None:
-            axes.plot(scene.reports, values, style, color=color, label=scene.title)
-    draw_toss(axes, scenes[0])
-    axes.set(xlabel="updates", ylabel="loss", ylim=(0, 1.08 * highest(scenes)))
+            axes.plot(scene.reports, values, style, color=color, label=label)
+    if len({(scene.classes, scene.toss) for scene in scenes}) == 1:
+        draw_toss(axes, scenes[0])
+    stage = "validation rows" if "val/loss" in scenes[0].measured else "training rows"
+    axes.set(xlabel="updates", ylabel=f"loss, {stage}", ylim=(0, 1.08 * highest(scenes)))
     axes.legend(frameon=False, fontsize=FONT - 1)
     titles = [f"{scene.title}\n{caption(scene, -1)}" for scene in scenes]
     draw_panels(bottom, scenes, titles, columns)
@@ -196,8 +199,21 @@ def draw_toss(axes: Axes, scene: Scene) -> None:
         axes.axhline(scene.toss, color="#6b6b6b", linestyle=":", label=label)
 
 
+def study_of(scene: Scene) -> str:
+    """What the study is called, one of whose replicas a scene shows."""
+    return scene.title.rpartition(",")[0]
+
+
 def highest(scenes: Sequence[Scene]) -> float:
-    """The highest loss, a coin toss's included."""
-    curves = [each for scene in scenes for name, each in scene.measured.items() if "loss" in name]
-    curves += [np.nanpercentile(scene.losses, 99, axis=1) for scene in scenes if scene.losses.size]
+    """The highest loss, a coin toss's included.
+
+    Of a study, of nearly all as they begin, and the median: those that go beyond all measure would
+    leave nothing to be seen of the others.
+    """
+    single = [scene for scene in scenes if not scene.losses.size]
+    curves = [each for scene in single for name, each in scene.measured.items() if "loss" in name]
+    for scene in scenes:
+        if scene.losses.size:
+            start = [np.nanpercentile(scene.losses[0], 99)]
+            curves += [np.nanmedian(scene.losses, axis=1), np.array(start)]
     return float(np.nanmax(np.concatenate([*curves, [scene.toss for scene in scenes], [1e-9]])))

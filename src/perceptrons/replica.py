@@ -14,6 +14,8 @@ from perceptrons.verbs import Parser
 
 Checkpoint = dict[str, Any]
 
+DIRECTORY = "replicas"
+
 
 def main(words: list[str]) -> None:
     """Write one replica of a study as an ordinary checkpoint.
@@ -25,7 +27,9 @@ def main(words: list[str]) -> None:
     from perceptrons import checkpoints  # seconds, which --help does not need
 
     try:
-        file, _ = checkpoints.find(given.run, Path(runs.ROOT), None)
+        run = Path(runs.ROOT, given.run)
+        asked = str(run) if (run / "config.yaml").is_file() else given.run
+        file, _ = checkpoints.find(asked, Path(runs.ROOT), None)
         made = write(file, given.replica, given.out)
     except ValueError as mistake:
         fail(str(mistake), mistake)
@@ -57,7 +61,7 @@ def write(file: Path, asked: str, out: Path | None = None) -> Path:
 
     checkpoint = checkpoints.read(file)
     number = which(checkpoint, asked, file)
-    path = out or file.parent.parent / "replicas" / f"{number}.ckpt"
+    path = out or file.parent.parent / DIRECTORY / f"{number}.ckpt"
     checkpoints.WholeCheckpointIO().save_checkpoint(single(checkpoint, number), path)
     return path
 

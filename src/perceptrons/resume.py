@@ -63,7 +63,8 @@ def from_run(asked: str, root: Path, origins: Origins) -> Start:
     named = str(origins.value("name")) if origins.give("name") else None
     found = runs.newest(root, named)[:1] if asked == "last" else [Path(asked)]
     if not found or not (found[0] / "config.yaml").is_file():
-        fail(f"resume={asked!r}: there is no run, such as {root}/xor/version_0")
+        instead = "; a checkpoint is started from by --ckpt_path" if asked.endswith(".ckpt") else ""
+        fail(f"resume={asked!r}: there is no run, such as {root}/xor/version_0{instead}")
     directory = found[0].resolve()
     words = ["fit", "--config", str(directory / "config.yaml")]
     words += [f"--{key}={origins.flags[key]}" for key in FREE if key in origins.flags]
@@ -89,6 +90,8 @@ def from_checkpoint(asked: str, root: Path, origins: Origins) -> Start:
     words = [verb, "--config", json.dumps(settings), *rest, "--ckpt_path", str(file)]
     run = file.resolve().parent.parent
     evaluated = verb != "fit" and (run / "config.yaml").is_file()
+    if file.resolve().parent.name == replica.DIRECTORY:  # what is said of one is not of the study
+        run = file.resolve().with_suffix("")
     return Start(words, run if evaluated else None)
 
 

@@ -95,14 +95,17 @@ class Study(Callback):
         ]
 
 
-def follow(trainer: Any, model: Any, data: L.LightningDataModule) -> Study | None:
+def follow(trainer: Any, model: Any, data: L.LightningDataModule, seed: int) -> Study | None:
     """What follows the replicas, where there are some, each of which has its own rows.
 
     Raises:
-        ValueError: If something asked for would couple them.
+        ValueError: If something asked for would couple them, or there are not so many seeds.
     """
     if model.replicas is None:
         return None
+    if seed + model.net.seeds > 2**32:
+        last = f"the last would have {seed + model.net.seeds - 1}, above {2**32 - 1}"
+        raise ValueError(f"seed_everything={seed}: each replica has a seed more, and {last}")
     if trainer.gradient_clip_val and trainer.gradient_clip_algorithm != "value":
         clip = f"gradient_clip_val={trainer.gradient_clip_val}"
         apart = "gradient_clip_algorithm: value keeps them apart"
