@@ -1,8 +1,9 @@
 """A million 2-2-1 networks trained at once for 10,000 updates, on the CPU and on a GPU.
 
-Time and memory of a whole ``perceptrons fit`` with ``--model.compile true`` and all its logging, on
-each device that there is; the results are kept in ``benchmarks/results/``, by the device's name.
-``python benchmarks/devices.py 1000 100`` has a thousand networks, and a hundred updates.
+Time and memory of a whole ``perceptrons fit`` with ``--model.compile true`` and all its
+logging, on each device that there is; the results are kept in ``benchmarks/results/``, by the
+device's name. ``python benchmarks/devices.py 1000 100`` has a thousand networks, and a hundred
+updates.
 """
 
 import json

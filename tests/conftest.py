@@ -1,5 +1,6 @@
 """What the tests share: one thread, a directory of their own, and the command line in-process."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,11 @@ from perceptrons.cli import main
 ROOT = Path(__file__).parents[1]
 # without figures, unless a test asks for them: each fit would start a process that takes a second
 ARGUMENTS["figures"] = (ARGUMENTS["figures"][0], False, ARGUMENTS["figures"][2])
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are processors: many tests wait, for processes and for disks."""
+    return min(12, (os.cpu_count() or 1) * 3 // 2)
 
 
 class Finished(NamedTuple):

@@ -44,7 +44,9 @@ LOSSES = "choose one of bce, mse, cross_entropy, or a class by its full name"
 ACTIVATIONS = "choose one of sigmoid, tanh, relu, leaky_relu, identity"
 MEASURES = "choose one of train/loss, train/accuracy, val/loss, val/accuracy"
 COMMANDS = "choose one of " + ", ".join(["fit", "validate", "test", "predict", *FURTHER])
-EXCEPT = "trainer.max_epochs, trainer.max_steps, trainer.max_time, trainer.enable_progress_bar"
+EXCEPT = (
+    "trainer.max_epochs, trainer.max_steps, trainer.max_time, trainer.enable_progress_bar, figures"
+)
 MISSING = "missing; a config has them, such as --config configs/xor.yaml"
 POSITIVE = "must be above 0 and finite"
 SEEDS = "must be from 0 to 4294967295"

@@ -485,7 +485,8 @@ def test_the_first_report_says_how_many_passes_the_checkpoint_had(command: Comma
 def printed(table: str) -> dict[str, float]:
     """The numbers that an evaluation printed, by name."""
     return {
-        name: float(number) for name, number in re.findall(r"^ +(\S+/\S+) +([\d.e-]+)", table, re.M)
+        name: float(number)
+        for name, number in re.findall(r"^ *(\w+/\w+) +([\d.e-]+)$", table, re.M)
     }
 
 

@@ -33,7 +33,8 @@ def show_answers(model: Classifier, data: L.LightningDataModule) -> None:
 
 def show_measures(trainer: L.Trainer) -> None:
     """Show what was measured, each once: Lightning has them once for each of several tables."""
-    found = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    # with all of their digits: they are compared with what fit has written
+    found = {name: str(value.item()) for name, value in trainer.callback_metrics.items()}
     if trainer.is_global_zero:
         print(runs.text({"measure": [*found], "value": [*found.values()]}))
 

@@ -19,6 +19,7 @@ FREE = (
     "trainer.max_steps",
     "trainer.max_time",
     "trainer.enable_progress_bar",
+    "figures",
 )
 
 
