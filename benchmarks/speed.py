@@ -46,6 +46,16 @@ def fit(directory: str, *more: str) -> Callable[[], None]:
     return run
 
 
+def drawn(work: Callable[[], None]) -> Callable[[], None]:
+    """Work, and the wait for the figures that it has another process draw."""
+
+    def run() -> None:
+        work()
+        figures.wait()
+
+    return run
+
+
 def seconds(work: Callable[[], None]) -> float:
     start = time.perf_counter()
     work()
@@ -61,6 +71,8 @@ def main() -> None:
         contestants = {
             "the loop by hand": by_hand,
             "perceptrons fit": fit(directory),
+            "perceptrons fit, no figures": fit(directory, "--figures=false"),
+            "perceptrons fit, figures drawn": drawn(fit(directory)),
             "perceptrons fit, by hand": fit(directory, "--model.gradients=by_hand"),
         }
         fit(directory, "--data.passes=1")()  # imports of the first run
