@@ -26,10 +26,11 @@ install: .venv/installed ## make .venv with the package and what its development
 train: install ## train CONFIG (configs/xor.yaml), with any further flags in ARGS
 	$(BIN)/perceptrons fit --config $(CONFIG) $(ARGS)
 
-test: install ## run the tests
+test: install ## run the tests, but for some slow ones
 	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
-check: lint types test ## all that must pass before a commit lands
+check: ARGS := -m 'slow or not slow' $(ARGS)
+check: lint types test ## all that must pass before a commit lands, slow tests too
 
 lint: install ## look for mistakes and for formatting that is off
 	$(BIN)/ruff check

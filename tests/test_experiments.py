@@ -10,8 +10,15 @@ from experiments import FIGURES, Figure, off_by
 from perceptrons.preflight import quiet
 
 
-# census4 takes half a minute: `make experiments` has it
-@pytest.mark.parametrize("name", sorted(FIGURES.keys() - {"census4"}))
+# census4 takes half a minute: `make experiments` has it, as it has all
+LONG = ("first_input_delta", "xor_delta", "xor_mse", "xor_numpy", "xor_online_bce", "xor_wide")
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow if name in LONG else ())
+    for name in sorted(FIGURES.keys() - {"census4"})
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_gives_what_was_published_and_what_its_config_says(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,7 +236,7 @@ def installed(projects: dict[bool, Path], tmp_path: Path) -> Callable[[bool], Pa
     return install
 
 
-@both_kinds
+@pytest.mark.parametrize("examples", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_its_tests_pass(
     projects: dict[bool, Path], installed: Callable[[bool], Path], examples: bool
 ) -> None:

@@ -86,7 +86,7 @@ def delta_rule(seed: int, rate: float, passes: int) -> list[Array]:
     return [first, second]
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_each_of_forty_replicas_is_what_a_numpy_program_gets_from_its_seed(
     compiled: bool, command: Command
 ) -> None:

@@ -157,6 +157,7 @@ def test_the_best_is_named_by_a_command_that_makes_it_again(
     assert not differences(checkpoint(again)["state_dict"], checkpoint(by_loss[0])["state_dict"])
 
 
+@pytest.mark.slow
 def test_the_same_sweep_again_gives_the_same_runs(
     made: tuple[Path, Finished], swept: Swept
 ) -> None:
@@ -222,7 +223,9 @@ def test_a_progress_bar_is_for_a_terminal(swept: Swept, monkeypatch: pytest.Monk
     assert "1/1" in swept(RATE, f"--trials 1 {TINY}").err
 
 
-@pytest.mark.parametrize(("flags", "drawn"), [("", 0), ("--figures true", 1)])
+@pytest.mark.parametrize(
+    ("flags", "drawn"), [("", 0), pytest.param("--figures true", 1, marks=pytest.mark.slow)]
+)
 def test_figures_are_drawn_where_they_are_asked_for(
     flags: str, drawn: int, swept: Swept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -469,6 +472,7 @@ def test_a_killed_workers_trial_is_gone_on_with_by_another(
     assert not differences(outcome(run), outcome(*runs_of(in_tmp, "alone")))
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_suspended_too_long_gives_its_trial_up(in_tmp: Path) -> None:
     (in_tmp / "space.yaml").write_text(RATE)
     line = f"{XOR} --space space.yaml --trials 2 --data.passes 300 --trainer.max_epochs 4"
@@ -484,6 +488,7 @@ def test_a_worker_that_was_suspended_too_long_gives_its_trial_up(in_tmp: Path) -
     assert not (left / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_goes_on_with_what_it_was_at(in_tmp: Path, command: Command) -> None:
     (in_tmp / "space.yaml").write_text(RATE)
     line = f"{XOR} --space space.yaml --trials 1 --data.passes 2000 --trainer.max_epochs 4"
