@@ -9,7 +9,6 @@ from experiments import FIGURES, Figure, off_by
 
 from perceptrons.preflight import quiet
 
-
 # census4 takes half a minute: `make experiments` has it, as it has all
 LONG = ("first_input_delta", "xor_delta", "xor_mse", "xor_numpy", "xor_online_bce", "xor_wide")
 NAMES = [
