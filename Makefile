@@ -27,7 +27,7 @@ train: install ## train CONFIG (configs/xor.yaml), with any further flags in ARG
 	$(BIN)/perceptrons fit --config $(CONFIG) $(ARGS)
 
 test: install ## run the tests, but for some slow ones
-	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: ARGS := -m 'slow or not slow' $(ARGS)
 check: lint types test ## all that must pass before a commit lands, slow tests too

@@ -22,6 +22,16 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(12, (os.cpu_count() or 1) * 3 // 2)
 
 
+# these files start with what takes long, so that none of them is the last that a worker waits for
+FIRST = ("sweep", "new_project", "experiments", "resume", "scaling", "export", "figures", "browser")
+FIRST += ("board", "your_own", "readme", "front_page", "reproducible", "replicas", "plot")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {f"test_{name}.py": place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 class Finished(NamedTuple):
     """How a command ended, and what it said."""
 

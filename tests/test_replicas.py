@@ -276,7 +276,8 @@ def test_a_study_keeps_to_the_memory_of_its_container(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "memory.max").write_text(f"{2**30}\n")
-    monkeypatch.setattr("perceptrons.memory.LIMITS", (tmp_path / "memory.max", tmp_path / "none"))
+    limits = (tmp_path / "memory.max", tmp_path / "none")
+    monkeypatch.setattr("perceptrons.memory.LIMITS", limits)
     # 9 weights with a gradient and two numbers of the optimizer's each, in 4 bytes: 144 a replica
     line = error_line(command(f"{STUDY} --model.net.replicas 8000000"), 2)
     assert "8000000 replicas need 1.07 GiB, and 1 are free; 7456540 would fit" in line
