@@ -23,8 +23,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 # these files start with what takes long, so that none of them is the last that a worker waits for
-FIRST = ("sweep", "new_project", "experiments", "resume", "scaling", "export", "figures", "browser")
-FIRST += ("board", "your_own", "readme", "front_page", "reproducible", "replicas", "plot")
+FIRST = [
+    *("sweep", "new_project", "experiments", "resume", "scaling", "export", "figures", "browser"),
+    *("board", "your_own", "readme", "front_page", "reproducible", "replicas", "plot"),
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

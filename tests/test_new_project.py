@@ -117,7 +117,9 @@ def projects(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[b
 
 
 both_kinds = pytest.mark.parametrize("examples", [True, False], ids=["examples", "small"])
-both_ways = pytest.mark.parametrize("make", [by_copier, by_make])
+both_ways = pytest.mark.parametrize(
+    "make", [by_copier, pytest.param(by_make, marks=pytest.mark.slow)]
+)
 
 
 # what is asked, and what is made

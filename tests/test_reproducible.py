@@ -79,6 +79,7 @@ def test_a_seed_drawn_at_random_is_saved(command: Command) -> None:
     assert same(ended("xor", 0), ended("xor", 2))
 
 
+@pytest.mark.slow
 def test_another_process_ends_with_the_same_bits(command: Command) -> None:
     words = f"fit {RUNS['blobs3']} {SHORT}".split()
     environment = os.environ | {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"}

@@ -437,7 +437,7 @@ def database() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.slow), "postgresql"])
 def shared(request: pytest.FixtureRequest, in_tmp: Path) -> tuple[str, str]:
     """Where two workers keep their trials: the address, and the flag for it."""
     if request.param == "sqlite":
@@ -516,6 +516,7 @@ def gone(process: int) -> bool:
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+@pytest.mark.slow
 def test_jobs_are_processes_that_end_with_the_one_that_started_them(in_tmp: Path) -> None:
     (in_tmp / "space.yaml").write_text(RATE)
     line = f"{XOR} --space space.yaml --trials 1000 --jobs 2 --data.passes 400"
