@@ -1,17 +1,25 @@
-"""The perceptron, and what has grown from it, on Lightning; ``load_run`` is for notebooks."""
+"""The perceptron, and what has grown from it, on Lightning.
 
-from typing import TYPE_CHECKING, Any
+The subject is in the files here; ``lab`` is what works for any network.
+"""
 
-if TYPE_CHECKING:
-    from perceptrons.notebook import load_run
+from importlib import import_module
+from typing import Any
 
-__all__ = ["load_run"]
+PLACES = {
+    "MLP": "network",
+    "Perceptron": "network",
+    "Gates": "data",
+    "Blobs": "data",
+    "Classifier": "classifier",
+    "load_run": "lab.cli.load",
+    "main": "__main__",
+}
+__all__ = ["MLP", "Blobs", "Classifier", "Gates", "Perceptron", "load_run", "main"]
 
 
 def __getattr__(name: str) -> Any:
     # only then: Lightning takes seconds to be imported, and the list of runs does not need it
-    if name == "load_run":
-        from perceptrons.notebook import load_run
-
-        return load_run
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{PLACES[name]}"), name)

@@ -18,17 +18,17 @@ and each layer gives it to the one before, by the chain rule through z = a W^T +
     dL/dW = delta^T a      dL/db = sum of delta over the rows      delta_before = (delta W) f'(z)
 
 Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``; a delta is shaped as its z, a gradient as its
-parameter. Replicas are a last dimension of all of them, and each has the gradient it would have
-alone.
+parameter.
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from perceptrons.network import MLP, ReplicaLinear, beside_outputs
+from perceptrons.losses import LOSSES
+from perceptrons.network import MLP
 
 # f'(z) from a = f(z): the value of each of these activations tells its slope
 SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
@@ -40,13 +40,8 @@ SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
 }
 
 
-def numbers(y: Tensor) -> int:
-    """How many numbers a loss is the mean of."""
-    return y.shape[0] * y.shape[1]
-
-
 def bce_delta(logits: Tensor, y: Tensor) -> Tensor:
-    return (torch.sigmoid(logits) - y) / numbers(y)
+    return (torch.sigmoid(logits) - y) / y.numel()
 
 
 def cross_entropy_delta(logits: Tensor, y: Tensor) -> Tensor:
@@ -55,7 +50,7 @@ def cross_entropy_delta(logits: Tensor, y: Tensor) -> Tensor:
 
 def mse_delta(logits: Tensor, y: Tensor) -> Tensor:
     p = torch.sigmoid(logits)
-    return (p - y) * p * (1 - p) * (2 / numbers(y))
+    return (p - y) * p * (1 - p) * (2 / y.numel())
 
 
 DELTAS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -75,34 +70,34 @@ def gradients(network: MLP, x: Tensor, y: Tensor, loss: str) -> tuple[Tensor, li
         y: Targets ``(rows, outputs)``.
         loss: ``bce``, ``mse`` or ``cross_entropy``.
     """
-    *hidden, last = layers = list(network.layers)
-    inputs = [x]  # what each linear layer is given
+    *hidden, last = layers = list(network)
+    activations = [x]  # what each linear layer is given
     for linear, activation in zip(hidden[::2], hidden[1::2], strict=True):
-        inputs.append(activation(linear(inputs[-1])))
-    logits: Tensor = last(inputs[-1])
+        activations.append(activation(linear(activations[-1])))
+    logits: Tensor = last(activations[-1])
 
-    delta = DELTAS[loss](logits, y if logits.ndim == y.ndim else y[:, :, None])
+    delta = DELTAS[loss](logits, y)
     backwards: list[Tensor] = []  # from the last parameter to the first
-    for layer in range(len(inputs) - 1, -1, -1):
-        linear = cast(nn.Linear | ReplicaLinear, layers[2 * layer])
+    for number in range(len(activations) - 1, -1, -1):
+        linear, a = layers[2 * number], activations[number]
         if linear.bias is not None:
             backwards.append(delta.sum(0))
-        backwards.append(weight_gradient(linear, inputs[layer], delta))
-        if layer:
-            slope = SLOPES[type(layers[2 * layer - 1])]
-            delta = delta_before(linear, delta) * slope(inputs[layer])
+        backwards.append(delta.mT @ a)
+        if number:
+            delta = (delta @ linear.weight) * SLOPES[type(layers[2 * number - 1])](a)
     return logits, backwards[::-1]
 
 
-def weight_gradient(linear: nn.Linear | ReplicaLinear, a: Tensor, delta: Tensor) -> Tensor:
-    """``delta^T a``, shaped as the layer has its weights."""
-    if isinstance(linear, nn.Linear):
-        return delta.mT @ a
-    return (beside_outputs(a) * delta[:, None]).sum(0)
+class LossByHand(torch.autograd.Function):
+    """A loss whose gradient is the one above, so that ``loss.backward()`` works as ever."""
 
+    @staticmethod
+    def forward(
+        ctx: Any, network: MLP, loss: str, x: Tensor, y: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        logits, ctx.gradients = gradients(network, x, y, loss)
+        return LOSSES[loss](logits, y)
 
-def delta_before(linear: nn.Linear | ReplicaLinear, delta: Tensor) -> Tensor:
-    """``delta W``."""
-    if isinstance(linear, nn.Linear):
-        return delta @ linear.weight
-    return (linear.weight * delta[:, None]).sum(2)
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Any:
+        return None, None, None, None, *(outer[0] * gradient for gradient in ctx.gradients)

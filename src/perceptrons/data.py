@@ -5,14 +5,18 @@ Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``. With two classes each colum
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from jsonargparse.typing import PositiveInt
 from torch import Tensor
 
-from perceptrons.loader import Rows
-from perceptrons.tables import TableData, check_fractions, check_random_state, split_rows
+from perceptrons.lab.data.loader import Rows
+from perceptrons.lab.data.ranges import FinitePositive
+from perceptrons.lab.data.split import Chosen, Labels, SplitData, take
+from perceptrons.lab.data.tables import TableData
 
 # output of each named gate, given how many of its inputs are 1 (for each row) and how many it has
 GATES: dict[str, Callable[[Tensor, int], Tensor]] = {
@@ -100,10 +104,11 @@ def every_truth(inputs: int) -> Tensor:
     return binary_rows(2**inputs).mT.float()
 
 
-class Blobs(TableData):
+class Blobs(SplitData):
     """Round clusters of points, one class each, from scikit-learn's ``make_blobs``.
 
-    Two clusters have one output; more have an output for each.
+    Two clusters have one output; more have an output for each. ``random_state`` is the seed of the
+    points too.
 
     Args:
         n_samples: Number of points in all.
@@ -111,34 +116,25 @@ class Blobs(TableData):
             random.
         cluster_std: Standard deviation of each cluster.
         n_features: Number of coordinates, where ``centers`` is a count.
-        random_state: Seed of the points and of the split.
-        val_fraction: Share of the points kept to validate on; with 0 the training points serve.
-        test_fraction: Share of the points kept to test on; with 0 all points serve.
 
     Raises:
-        ValueError: If there are fewer than 2 centres or they differ in length, or a number is out
-            of range.
+        ValueError: If there are fewer than 2 centres, or they differ in length or are not finite.
     """
 
     def __init__(
         self,
-        n_samples: int = 100,
+        n_samples: PositiveInt = 100,
         centers: int | list[list[float]] = 2,
-        cluster_std: float = 1.0,
-        n_features: int = 2,
-        random_state: int = 0,
-        val_fraction: float = 0.0,
-        test_fraction: float = 0.0,
-        **table: Any,
+        cluster_std: FinitePositive = 1.0,
+        n_features: PositiveInt = 2,
+        **split: Any,
     ) -> None:
-        super().__init__(**table)
-        widths = (
-            [n_features] * centers if isinstance(centers, int) else [len(one) for one in centers]
-        )
-        check_centers(centers, widths)
-        check_ranges(n_samples, len(widths), cluster_std, n_features, random_state)
-        check_fractions(val_fraction, test_fraction)
-        self.inputs, self.classes = widths[0], len(widths)
+        super().__init__(**split)
+        places = [[0.0] * n_features] * centers if isinstance(centers, int) else centers
+        check_centers(places)
+        if n_samples < len(places):
+            raise ValueError(f"n_samples={n_samples}: fewer points than the {len(places)} centres")
+        self.inputs, self.classes = len(places[0]), len(places)
         self.outputs = 1 if self.classes == 2 else self.classes
         self.make = {
             "n_samples": n_samples,
@@ -146,33 +142,33 @@ class Blobs(TableData):
             "cluster_std": cluster_std,
             "n_features": n_features,
         }
-        self.random_state, self.fractions = random_state, (val_fraction, test_fraction)
 
-    def tables(self) -> dict[str, Rows]:
-        from sklearn.datasets import make_blobs
+    @cached_property
+    def blobs(self) -> tuple[Any, Labels]:
+        """The points ``(rows, inputs)`` and the cluster of each ``(rows,)``."""
+        from sklearn.datasets import make_blobs  # takes a second
 
         points, labels = make_blobs(**self.make, random_state=self.random_state)
-        x, codes = torch.from_numpy(points).float(), torch.from_numpy(labels)
-        y = codes[:, None] if self.classes == 2 else torch.nn.functional.one_hot(codes)
-        return split_rows((x, y.float()), labels, *self.fractions, self.random_state)
+        return points, labels
+
+    @property
+    def labels(self) -> Labels:
+        return self.blobs[1]
+
+    @property
+    def rows(self) -> int:
+        return len(self.labels)
+
+    def chosen(self, rows: Chosen) -> dict[str, Rows]:
+        points, labels = map(torch.from_numpy, self.blobs)
+        y = labels[:, None] if self.classes == 2 else torch.nn.functional.one_hot(labels)
+        return take((points.float(), y.float()), rows)
 
 
-def check_centers(centers: int | list[list[float]], widths: list[int]) -> None:
-    if len(widths) < 2:
+def check_centers(centers: list[list[float]]) -> None:
+    if len(centers) < 2:
         raise ValueError(f"centers={centers}: there must be at least 2")
-    if len(set(widths)) > 1:
+    if len({len(center) for center in centers}) > 1:
         raise ValueError(f"centers={centers}: all must have the same number of coordinates")
-    if not isinstance(centers, int) and not (widths[0] and np.isfinite(centers).all()):
+    if not (centers[0] and np.isfinite(centers).all()):
         raise ValueError(f"centers={centers}: must have coordinates, which are finite")
-
-
-def check_ranges(
-    n_samples: int, classes: int, cluster_std: float, n_features: int, random_state: int
-) -> None:
-    if n_samples < classes:
-        raise ValueError(f"n_samples={n_samples}: fewer points than the {classes} centres")
-    if not 0 < cluster_std < float("inf"):
-        raise ValueError(f"cluster_std={cluster_std}: must be above 0 and finite")
-    if n_features < 1:
-        raise ValueError(f"n_features={n_features}: must be at least 1")
-    check_random_state(random_state)

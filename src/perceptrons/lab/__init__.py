@@ -1,0 +1,1 @@
+"""The lab: trustworthy runs, studies, figures and sweeps for any network."""

@@ -1,0 +1,147 @@
+"""What data is here: a table of rows to train, validate and test on.
+
+Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``. With two classes each column of ``y`` holds the
+0s and 1s of one output; with more, ``y`` is one-hot, a column for each class.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from jsonargparse.typing import PositiveInt
+from torch import Tensor
+
+from .loader import Rows, TableLoader
+
+# rows that are evaluated in one piece; a larger table goes in several, always the same
+EVALUATION_ROWS = 65_536
+
+
+class TableData(L.LightningDataModule, ABC):
+    """A table of rows to train, validate and test on.
+
+    Args:
+        passes: How often the training rows are gone through in a Lightning epoch, which is one
+            report.
+        batch_size: Rows in a batch. ``null``: all of them, which makes one update a pass.
+        shuffle: Whether each pass takes the rows in a new random order.
+        points: Inputs of your own for ``predict``, a list for each point. ``null``: the table's.
+
+    Attributes:
+        inputs: Number of inputs of a network.
+        outputs: Number of its outputs.
+        classes: Number of classes; ``None`` for a numeric target.
+        class_names: What the classes are called; empty: by their numbers.
+    """
+
+    inputs: int
+    outputs: int
+    classes: int | None
+    class_names: Sequence[str] = ()
+    points: Any
+
+    def __init__(
+        self,
+        passes: PositiveInt = 1,
+        batch_size: PositiveInt | None = None,
+        shuffle: bool = False,
+        points: list[list[float]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.passes, self.batch_size = passes, batch_size
+        self.shuffle, self.points = shuffle, points
+
+    @abstractmethod
+    def tables(self) -> dict[str, Rows]:
+        """The rows to ``train`` on, to ``val``idate on, to ``test`` on, and ``all`` there are."""
+
+    @cached_property
+    def split(self) -> dict[str, Rows]:
+        """:meth:`tables`, made once."""
+        return self.tables()
+
+    def setup(self, stage: str) -> None:
+        rows = len(self.split["train"][0])
+        if self.batch_size is not None and self.batch_size > rows:
+            raise ValueError(f"batch_size={self.batch_size}: there are {rows} rows to train on")
+        if self.points is not None:
+            self.numbers(self.points)
+
+    def train_dataloader(self) -> TableLoader:
+        # the seed of the run, as seed_everything set it
+        seed = torch.initial_seed()
+        table = self.on_device("train")
+        return TableLoader(table, self.batch_size, self.passes, self.shuffle, seed)
+
+    def val_dataloader(self) -> dict[str, TableLoader]:
+        """The training rows too: they are measured like the others, after the same update."""
+        return {name: TableLoader(self.on_device(name), EVALUATION_ROWS) for name in STAGES[:2]}
+
+    def test_dataloader(self) -> TableLoader:
+        return TableLoader(self.on_device("test"), EVALUATION_ROWS)
+
+    def predict_dataloader(self) -> TableLoader:
+        return TableLoader((self.predicted,), EVALUATION_ROWS)
+
+    @property
+    def predicted(self) -> Tensor:
+        """Inputs to predict ``(rows, inputs)``: the user's points, or else all the table's."""
+        if self.points is None:
+            return self.split["all"][0]
+        return self.from_points(self.numbers(self.points))
+
+    @property
+    def point_width(self) -> int:
+        """How many numbers a point of the user's has."""
+        return self.inputs
+
+    @property
+    def point_names(self) -> list[str]:
+        """What each of these numbers is called."""
+        return [f"x{number + 1}" for number in range(self.point_width)]
+
+    def numbers(self, points: Any) -> Tensor:
+        """Points of the user's as numbers ``(points, point_width)``.
+
+        Raises:
+            ValueError: If there are none, or one has the wrong number of inputs or is not finite.
+        """
+        if len(points) == 0:
+            raise ValueError("points=[]: there must be at least 1, or null for the table's")
+        for point in points:
+            if len(point) != self.point_width:
+                has = f"has {len(point)} inputs, the data has {self.point_width}"
+                raise ValueError(f"points={point}: {has}")
+            if not np.isfinite(point).all():
+                raise ValueError(f"points={point}: must be finite")
+        return torch.tensor(points, dtype=torch.get_default_dtype())
+
+    def from_points(self, points: Tensor) -> Tensor:
+        """What the network is given for points of the user's ``(points, point_width)``."""
+        return points
+
+    def as_points(self, rows: int | None = None) -> Tensor:
+        """The table's first rows, or all, as points of the user's ``(rows, point_width)``."""
+        return self.split["all"][0][:rows]
+
+    def named(self, part: str | None = None, rows: int | None = None) -> dict[str, list[Any]]:
+        """Inputs by column, as the user knows them.
+
+        Args:
+            part: Of ``train``, ``val``, ``test`` or ``all``; ``None``: those to predict.
+            rows: How many of the first; ``None``: all.
+        """
+        x = self.predicted if part is None else self.split[part][0]
+        return {f"x{number}": values.tolist() for number, values in enumerate(x[:rows].mT, 1)}
+
+    def on_device(self, name: str) -> Rows:
+        # here, once, so that Lightning has nothing to move at each batch
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        return tuple(column.to(device) for column in self.split[name])
+
+
+STAGES = ("train", "val", "test")

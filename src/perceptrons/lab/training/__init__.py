@@ -1,0 +1,1 @@
+"""Training: what the lab needs of a model, and many updates in one Lightning step."""
