@@ -1,0 +1,221 @@
+"""Many updates in one Lightning step.
+
+Lightning spends about half a millisecond on each training step, on hooks, counters and logs; an
+update of a small network takes a third of that. So the loader hands out spans, which are lists of
+batches, and one Lightning step makes an update for each batch of a span, by manual optimization.
+The user's module stays as it is: a class in front of it calls its ``training_step`` once per batch.
+
+The weights are the same to the bit, and ``trainer.global_step`` counts updates. Where something
+asks to see each update, Lightning trains the module as it would without the lab.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import islice
+from typing import Any, cast
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    DeviceStatsMonitor,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    ProgressBar,
+    Timer,
+)
+from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import Tensor
+
+from ..data.loader import Rows, TableLoader
+from ..data.tables import TableData
+
+# updates in a span, and bytes of its batches: a signal waits for the end of a span, and so do
+# snapshots; Lightning's own work is then some 2 % of an update of the smallest network
+MOST, BYTES = 128, 2**26
+
+# what Lightning calls for each batch
+HOOKS = (
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+)
+MODULE_HOOKS = (
+    *HOOKS,
+    "on_before_batch_transfer",
+    "transfer_batch_to_device",
+    "on_after_batch_transfer",
+    "backward",
+    "configure_gradient_clipping",
+    "optimizer_step",
+    "optimizer_zero_grad",
+    "lr_scheduler_step",
+)
+# callbacks of Lightning's that look at the training from time to time, and need not see each batch
+PATIENT = (DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer)
+
+
+class SpanLoader:
+    """Hands out the batches of a table as spans.
+
+    Span number n ends with batch ``n * length`` of the epoch, or where ``max_steps`` is reached.
+
+    Args:
+        loader: Hands out the batches.
+        length: Batches in a span.
+        trainer: Knows how many updates have been made, and are to be made.
+    """
+
+    def __init__(self, loader: TableLoader, length: int, trainer: L.Trainer) -> None:
+        self.loader, self.length, self.trainer = loader, length, trainer
+        self.batch_sampler = loader.batch_sampler  # through which Lightning tells the epoch
+        self.spans, self.resumed = 0, 0
+
+    def __len__(self) -> int:
+        return -(-len(self.loader) // self.length)
+
+    def __iter__(self) -> Iterator[list[Rows]]:
+        batches = iter(self.loader)
+        self.spans, self.resumed = self.resumed, 0
+        while self.spans < len(self):
+            self.spans += 1
+            due = self.spans * self.length - self.loader.handed_out
+            if self.trainer.max_steps != -1:
+                due = min(due, self.trainer.max_steps - self.trainer.global_step)
+            yield [*islice(batches, max(due, 1))]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"spans": self.spans, **self.loader.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.resumed = state_dict.pop("spans", 0)
+        self.loader.load_state_dict(state_dict)
+
+
+class Spans(L.LightningModule):
+    """In front of a user's module: a Lightning step is an update for each batch of a span.
+
+    Attributes:
+        clip: Value and algorithm of gradient clipping, which Lightning leaves to such a module.
+    """
+
+    clip: tuple[Any, Any] = (None, None)
+
+    def training_step(self, batch: list[Rows], batch_idx: int) -> dict[str, Tensor] | None:
+        optimizer = cast(torch.optim.Optimizer, self.optimizers())
+        schedulers = [
+            each for each in self.trainer.lr_scheduler_configs if not each.reduce_on_plateau
+        ]
+        gradients = (
+            self.gradients_by_hand
+            if getattr(self, "hand_gradients", None)
+            else self.gradients_by_autograd
+        )
+        losses = []
+        for rows in batch:
+            losses.append(optimizer.step(partial(gradients, optimizer, rows, batch_idx)))
+            for each in schedulers:
+                if each.interval == "step" and self.trainer.global_step % each.frequency == 0:
+                    each.scheduler.step()
+        for each in schedulers:
+            epochs = self.trainer.current_epoch + 1
+            if (
+                each.interval == "epoch"
+                and self.trainer.is_last_batch
+                and epochs % each.frequency == 0
+            ):
+                each.scheduler.step()
+        kept = [loss for loss in losses if loss is not None]
+        return {"loss": torch.stack(kept)} if kept else None
+
+    def gradients_by_autograd(
+        self, optimizer: torch.optim.Optimizer, rows: Rows, batch_idx: int
+    ) -> Tensor | None:
+        """Lightning's own order: the user's step, no gradients, backward, clipping."""
+        made = super().training_step(rows, batch_idx)
+        loss = made["loss"] if isinstance(made, Mapping) else made
+        if loss is None:
+            return None
+        optimizer.zero_grad()
+        loss.backward()
+        if self.clip[0]:
+            self.clip_gradients(optimizer, *self.clip)
+        return cast(Tensor, loss.detach())
+
+    def gradients_by_hand(
+        self, optimizer: torch.optim.Optimizer, rows: Rows, batch_idx: int
+    ) -> None:
+        _, gradients = self.hand_gradients(*rows)
+        for parameter, gradient in zip(self.net.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        if self.clip[0]:
+            self.clip_gradients(optimizer, *self.clip)
+
+
+def use_spans(trainer: L.Trainer, module: L.LightningModule, data: object) -> bool:
+    """Let a trainer make many updates in each of its steps, if nothing asks to see each of them.
+
+    The module's class becomes one in front of its own, and its loader hands out spans.
+    """
+    if not (trains_alone(trainer) and takes_spans(module) and isinstance(data, TableData)):
+        return False
+    if type(data).train_dataloader is not TableData.train_dataloader:
+        return False
+    if any(sees_each_batch(callback) for callback in trainer.callbacks):
+        return False
+    kind = type(module)
+    module.__class__ = type(kind.__name__, (Spans, kind), {"__module__": kind.__module__})
+    module.automatic_optimization = False
+    module.clip = (trainer.gradient_clip_val, trainer.gradient_clip_algorithm)
+    trainer.gradient_clip_val = None
+
+    def spans() -> SpanLoader:
+        loader = TableData.train_dataloader(data)
+        length = span_length(loader)
+        trainer.log_every_n_steps = -(-trainer.log_every_n_steps // length)
+        return SpanLoader(loader, length, trainer)
+
+    data.train_dataloader = spans
+    return True
+
+
+def span_length(loader: TableLoader) -> int:
+    """Batches in a span, so that the spans of an epoch are about as long as each other."""
+    batch = sum(column[: loader.batch_size].nbytes for column in loader.table)
+    most = max(1, min(MOST, BYTES // max(batch, 1)))
+    return -(-len(loader) // -(-len(loader) // most))
+
+
+def trains_alone(trainer: L.Trainer) -> bool:
+    """Whether a trainer's settings leave the updates of an epoch to one process and one loop."""
+    return (
+        isinstance(trainer.strategy, SingleDeviceStrategy)
+        and type(trainer.precision_plugin) is Precision  # autocast keeps weights of one update
+        and isinstance(trainer.profiler, PassThroughProfiler)
+        and trainer.accumulate_grad_batches == 1
+        and trainer.limit_train_batches == 1.0
+        and trainer.val_check_interval == 1.0
+        and not trainer.overfit_batches
+        and not trainer.fast_dev_run
+    )
+
+
+def takes_spans(module: L.LightningModule) -> bool:
+    """Whether a module leaves its updates to Lightning, and has no hook that must see each."""
+    return module.automatic_optimization and not any(is_overridden(h, module) for h in MODULE_HOOKS)
+
+
+def sees_each_batch(callback: Callback) -> bool:
+    """Whether a callback must see each batch: it has a hook for that, and does not take spans."""
+    if isinstance(callback, ModelCheckpoint):
+        # Lightning has no other name for what it was given
+        return bool(callback._every_n_train_steps or callback._train_time_interval)
+    patient = isinstance(callback, PATIENT) and type(callback).__module__.startswith("lightning.")
+    hooked = any(is_overridden(hook, callback) for hook in HOOKS)
+    return hooked and not patient and not getattr(callback, "takes_spans", False)
