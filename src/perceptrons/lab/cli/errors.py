@@ -1,0 +1,141 @@
+"""How a mistake ends the program: in one line on stderr, with exit status 2 and no traceback."""
+
+import argparse
+import os
+import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import NoReturn
+
+PACKAGE = __package__.partition(".")[0]
+DEBUG = f"{PACKAGE.upper()}_DEBUG"
+LAB = Path(__file__).parents[1]
+# where the files lie that are not the user's
+NOT_OURS = ("site-packages", "dist-packages")
+# how alike two names have to be for one to be meant by the other
+NEAR = 0.65
+# letters that a line has at most: what a library says may go on for pages
+LONGEST = 600
+# errors whose message says enough without their name
+PLAIN = (ValueError, TypeError, RuntimeError, OSError)
+
+
+def fail(line: str, cause: BaseException | None = None, status: int = 2) -> NoReturn:
+    """End with one line on stderr.
+
+    Args:
+        line: The setting, what was given, and what is expected.
+        cause: The error behind it: raised instead where ``<PACKAGE>_DEBUG=1`` asks for it.
+        status: The exit status: 2 for a mistake in the command, 1 for a failure of the run.
+    """
+    if os.environ.get(DEBUG) and cause is not None:
+        raise cause
+    sys.stdout.flush()
+    print(f"error: {one_line(line)}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+def one_line(text: str) -> str:
+    """Text in one line, without control characters."""
+    line = " ".join(text.split())
+    line = "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+
+
+def nearest(given: str, names: Iterable[str]) -> str:
+    """``; did you mean ...?`` where a name is near to what was given; else nothing."""
+    likeness, near = max(((likenesses(given, name), name) for name in names), default=((0.0,), ""))
+    return f"; did you mean {near}?" if likeness[0] >= NEAR and near != given else ""
+
+
+def likenesses(one: str, other: str) -> tuple[float, float]:
+    """How alike two names are: in that part between dots which differs most, and as a whole."""
+    first, second = (name.strip("-").lower() for name in (one, other))
+    parts = zip(reversed(first.split(".")), reversed(second.split(".")), strict=False)
+    least = min(SequenceMatcher(None, *pair).ratio() for pair in parts)
+    return least, SequenceMatcher(None, first, second).ratio()
+
+
+def suggested(line: str, more: Iterable[str] = ()) -> str:
+    """A line with the nearest name to what it quotes, among its own words and some more."""
+    found = re.search(r"'([\w.+/-]+)'", line)
+    if not found or "did you mean" in line:
+        return line
+    own = re.findall(r"[A-Za-z_][\w./-]*\w", line.replace(found[1], " "))
+    return line + nearest(found[1], [*own, *more])
+
+
+def line_of(error: BaseException, owner: str = "") -> str:
+    """An error that a class has raised: whose it is, its message, and the user's file and line.
+
+    Args:
+        error: The error.
+        owner: Name of the class or of the setting that it comes from, where that is known.
+    """
+    error = root(error)
+    said = next(filter(None, (line.strip() for line in str(error).splitlines())), "")
+    if not said or not isinstance(error, PLAIN):
+        said = f"{type(error).__name__}: {said}".removesuffix(": ")
+    if owner and not re.match(rf"(\w+\.)*{re.escape(owner)}\b", said):
+        said = f"{owner}: {said}"
+    # a message that names a setting needs no place in the code
+    place = "" if re.match(r"(\w+: )?\w[\w.]*(=.*?)?: ", said) and is_plain(error) else at(error)
+    return suggested(said) + place
+
+
+def is_plain(error: BaseException) -> bool:
+    """Whether an error is of the kind by which the project's own code refuses a value."""
+    frames = [*frames_of(error)]
+    return isinstance(error, ValueError) and bool(frames) and is_in(frames[-1][0], LAB.parent)
+
+
+def root(error: BaseException) -> BaseException:
+    """The first cause of an error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def at(error: BaseException) -> str:
+    """``; at <file>:<line>`` where the user's own code raised an error, or called what did."""
+    for file, line in reversed([*frames_of(error)]):
+        if is_users(file):
+            return f"; at {shown(file)}:{line} ({DEBUG}=1 shows the traceback)"
+    return ""
+
+
+def frames_of(error: BaseException) -> Iterator[tuple[Path, int]]:
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        yield Path(frame.f_code.co_filename), line
+
+
+def is_users(file: Path) -> bool:
+    """Whether a file is the user's: no library's, and not of the lab."""
+    library = set(NOT_OURS) & set(file.parts) or is_in(file, Path(sysconfig.get_path("stdlib")))
+    return file.is_absolute() and not library and not is_in(file, LAB)
+
+
+def is_in(file: Path, folder: Path) -> bool:
+    return file.is_relative_to(folder)
+
+
+def shown(file: Path) -> str:
+    """A file by its path from here."""
+    return str(file.relative_to(Path.cwd()) if is_in(file, Path.cwd()) else file)
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of a verb that trains nothing: no abbreviations, and a mistake is one line."""
+
+    def __init__(self, verb: str, description: str) -> None:
+        super().__init__(f"{PACKAGE} {verb}", description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        if found := re.search(r"unrecognized arguments: ([^\s=]+)", message):
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            fail(f"{found[1]}: no such argument{nearest(found[1], flags)}")
+        fail(suggested(message.removeprefix("argument ")))
