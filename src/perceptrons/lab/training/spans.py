@@ -12,6 +12,7 @@ asks to see each update, Lightning trains the module as it would without the lab
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
+from math import ceil
 from typing import Any, cast
 
 import lightning as L
@@ -78,7 +79,7 @@ class SpanLoader:
         self.spans, self.resumed = 0, 0
 
     def __len__(self) -> int:
-        return -(-len(self.loader) // self.length)
+        return ceil(len(self.loader) / self.length)
 
     def __iter__(self) -> Iterator[list[Rows]]:
         batches = iter(self.loader)
@@ -105,10 +106,14 @@ class Spans(L.LightningModule):
         clip: Value and algorithm of gradient clipping, which Lightning leaves to such a module.
     """
 
-    clip: tuple[Any, Any] = (None, None)
+    clip: Any = (None, None)
+    net: Any
+    trainer: Any
 
     def training_step(self, batch: list[Rows], batch_idx: int) -> dict[str, Tensor] | None:
-        optimizer = cast(torch.optim.Optimizer, self.optimizers())
+        (optimizer,) = self.trainer.optimizers
+        # what Lightning's own wrapper of an optimizer counts, without the rest of what it does
+        count = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         schedulers = [
             each for each in self.trainer.lr_scheduler_configs if not each.reduce_on_plateau
         ]
@@ -119,7 +124,9 @@ class Spans(L.LightningModule):
         )
         losses = []
         for rows in batch:
+            count.increment_ready()
             losses.append(optimizer.step(partial(gradients, optimizer, rows, batch_idx)))
+            count.increment_completed()
             for each in schedulers:
                 if each.interval == "step" and self.trainer.global_step % each.frequency == 0:
                     each.scheduler.step()
@@ -158,7 +165,7 @@ class Spans(L.LightningModule):
             self.clip_gradients(optimizer, *self.clip)
 
 
-def use_spans(trainer: L.Trainer, module: L.LightningModule, data: object) -> bool:
+def use_spans(trainer: Any, module: Any, data: Any) -> bool:
     """Let a trainer make many updates in each of its steps, if nothing asks to see each of them.
 
     The module's class becomes one in front of its own, and its loader hands out spans.
@@ -178,7 +185,7 @@ def use_spans(trainer: L.Trainer, module: L.LightningModule, data: object) -> bo
     def spans() -> SpanLoader:
         loader = TableData.train_dataloader(data)
         length = span_length(loader)
-        trainer.log_every_n_steps = -(-trainer.log_every_n_steps // length)
+        trainer.log_every_n_steps = ceil(trainer.log_every_n_steps / length)
         return SpanLoader(loader, length, trainer)
 
     data.train_dataloader = spans
@@ -189,10 +196,10 @@ def span_length(loader: TableLoader) -> int:
     """Batches in a span, so that the spans of an epoch are about as long as each other."""
     batch = sum(column[: loader.batch_size].nbytes for column in loader.table)
     most = max(1, min(MOST, BYTES // max(batch, 1)))
-    return -(-len(loader) // -(-len(loader) // most))
+    return ceil(len(loader) / ceil(len(loader) / most))
 
 
-def trains_alone(trainer: L.Trainer) -> bool:
+def trains_alone(trainer: Any) -> bool:
     """Whether a trainer's settings leave the updates of an epoch to one process and one loop."""
     return (
         isinstance(trainer.strategy, SingleDeviceStrategy)
