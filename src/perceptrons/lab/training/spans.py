@@ -62,6 +62,13 @@ MODULE_HOOKS = (
 PATIENT = (DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer)
 
 
+class Span:
+    """Some batches: no list, whose tensors Lightning would look through one by one."""
+
+    def __init__(self, batches: list[Rows]) -> None:
+        self.batches = batches
+
+
 class SpanLoader:
     """Hands out the batches of a table as spans.
 
@@ -81,7 +88,7 @@ class SpanLoader:
     def __len__(self) -> int:
         return ceil(len(self.loader) / self.length)
 
-    def __iter__(self) -> Iterator[list[Rows]]:
+    def __iter__(self) -> Iterator[Span]:
         batches = iter(self.loader)
         self.spans, self.resumed = self.resumed, 0
         while self.spans < len(self):
@@ -89,7 +96,7 @@ class SpanLoader:
             due = self.spans * self.length - self.loader.handed_out
             if self.trainer.max_steps != -1:
                 due = min(due, self.trainer.max_steps - self.trainer.global_step)
-            yield [*islice(batches, max(due, 1))]
+            yield Span([*islice(batches, max(due, 1))])
 
     def state_dict(self) -> dict[str, Any]:
         return {"spans": self.spans, **self.loader.state_dict()}
@@ -110,7 +117,7 @@ class Spans(L.LightningModule):
     net: Any
     trainer: Any
 
-    def training_step(self, batch: list[Rows], batch_idx: int) -> dict[str, Tensor] | None:
+    def training_step(self, batch: Span, batch_idx: int) -> dict[str, Tensor] | None:
         (optimizer,) = self.trainer.optimizers
         # what Lightning's own wrapper of an optimizer counts, without the rest of what it does
         count = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
@@ -123,7 +130,9 @@ class Spans(L.LightningModule):
             else self.gradients_by_autograd
         )
         losses = []
-        for rows in batch:
+        for rows in batch.batches:
+            # or what the user's step logs would not know how many rows it is the mean of
+            self.trainer._logger_connector.on_batch_start(rows)
             count.increment_ready()
             losses.append(optimizer.step(partial(gradients, optimizer, rows, batch_idx)))
             count.increment_completed()
