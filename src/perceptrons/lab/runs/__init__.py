@@ -1,0 +1,1 @@
+"""Runs: their directories, checkpoints, resuming, provenance, reports, and the list of them."""

@@ -1,0 +1,135 @@
+"""Run directories, ``lightning_logs/<name>/version_<n>``: made, locked, found. Needs no torch."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from .files import read_json
+
+ROOT = "lightning_logs"
+LONGEST = 255  # bytes that the name of a directory may have
+LOCK = ".lock"
+
+
+def new_run(root: Path, name: str) -> Path:
+    """Make the next free ``<root>/<name>/version_<n>``; no two processes ever get the same.
+
+    Raises:
+        ValueError: If the name cannot be the name of a directory.
+    """
+    directory = root / checked_name(name)
+    directory.mkdir(parents=True, exist_ok=True)
+    first = max(map(number, runs_of(directory)), default=-1) + 1
+    for version in count(first):
+        run = directory / f"version_{version}"
+        try:
+            os.mkdir(run)
+        except FileExistsError:  # another process was faster
+            continue
+        return run
+    raise AssertionError("count() does not end")
+
+
+def checked_name(name: str) -> str:
+    """A name for runs, if it can be the name of a directory.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    if not name or name.startswith(".") or set(name) & set("/\\") or not name.isprintable():
+        expected = "must be the name of a directory, without slashes, and not hidden"
+        raise ValueError(f"name={name!r}: {expected}")
+    if len(os.fsencode(name)) > LONGEST:
+        raise ValueError(f"name={name[:20] + '...'!r}: must have at most {LONGEST} letters")
+    return name
+
+
+def number(run: Path) -> int:
+    return int(run.name.removeprefix("version_"))
+
+
+def runs_of(directory: Path) -> list[Path]:
+    """Run directories of one name, in no order."""
+    found = directory.glob("version_*")
+    return [path for path in found if is_run_name(path.name) and path.is_dir()]
+
+
+def is_run_name(name: str) -> bool:
+    digits = name.removeprefix("version_")
+    return digits.isascii() and digits.isdecimal() and len(digits) < 20
+
+
+def newest(root: Path, name: str | None = None, trained: bool = False) -> list[Path]:
+    """Run directories, the newest first: of one name by number, of all names by time.
+
+    Args:
+        root: Where the runs are.
+        name: Name of the runs; ``None``: all.
+        trained: Whether only runs that trained are asked for, not those of an evaluation.
+    """
+    if name is not None:
+        found = sorted(runs_of(root / name), key=number, reverse=True)
+    else:
+        every = (run for directory in root.glob("*") for run in runs_of(directory))
+        found = sorted(every, key=lambda run: (start_time(run), number(run)), reverse=True)
+    return [run for run in found if not trained or has_trained(run)]
+
+
+def start_time(run: Path) -> float:
+    """When a run began or was resumed: its directory changes when it is evaluated too."""
+    for path in (run / "config.yaml", run):
+        with suppress(OSError):  # a run that never started removes itself
+            return path.stat().st_mtime
+    return 0.0
+
+
+def has_trained(run: Path) -> bool:
+    """Whether a run is one of ``fit``."""
+    if not (run / "config.yaml").is_file():  # killed before it began
+        return False
+    record = read_json(run / "provenance.json")
+    return record.get("verb") == "fit" or any(run.glob("checkpoints/*.ckpt"))
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keep other processes from training in a run, until this ends or the process does.
+
+    Raises:
+        ValueError: If another process trains in it.
+    """
+    path = run / LOCK
+    file = taken(path)
+    try:
+        os.truncate(file, 0)
+        os.write(file, str(os.getpid()).encode())
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(file)
+
+
+def taken(path: Path) -> int:
+    """An open file, locked: the lock goes with the process, however it ends.
+
+    Raises:
+        ValueError: If another process holds it.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as held:
+        holder = os.pread(file, 20, 0).decode("ascii", "replace") or "another"
+        os.close(file)
+        raise ValueError(f"{path.parent}: process {holder} is training in it") from held
+    except OSError:  # a file system without locks
+        return file
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(file), os.stat(path)):
+            return file
+    os.close(file)  # its holder has removed it meanwhile
+    return taken(path)
