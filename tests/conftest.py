@@ -9,8 +9,8 @@ import lightning as L
 import pytest
 import torch
 
-from perceptrons.arguments import ARGUMENTS
-from perceptrons.cli import main
+from perceptrons.lab.cli.main import main
+from perceptrons.lab.cli.settings import ARGUMENTS
 
 ROOT = Path(__file__).parents[1]
 # without figures, unless a test asks for them: each fit would start a process that takes a second
@@ -81,7 +81,7 @@ def command(
     def run(line: str) -> Finished:
         status = 0
         try:
-            main(line.split())
+            main("classifier.Classifier", line.split())
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         return Finished(status, *capsys.readouterr())

@@ -1,0 +1,234 @@
+"""fit, validate, test and predict: one LightningCLI, which knows every room."""
+
+import importlib
+import pkgutil
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+from shlex import quote
+from typing import Any, cast
+
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from ..runs import directories
+from ..runs.files import write_json, write_whole
+from ..runs.text import aligned, say
+from ..training.spans import use_spans
+from .errors import PACKAGE, fail, line_of, shown
+from .parser import TOLD, ModuleMaker, Recipes, SettingsParser, check_nulls
+from .settings import ARGUMENTS, CHECKPOINT_DEFAULTS, TRAINER_DEFAULTS, quiet
+
+# files at the top of the package that run the program
+NOT_IMPORTED = ("__main__", "lab")
+# of version 0.1, until their rooms have taken them over
+OLD = """
+blocks board callbacks checkpoints columns compiled database datafile diagrams drawing
+export figures fused listing measures notebook optimizers panels plots plotting
+predictions provenance results resume rules runs sampling scene shapes space standings
+study survey sweep trials watched workers
+""".split()
+
+
+class Command(LightningCLI):
+    """Lightning's command line, with run directories, and results at the end.
+
+    Args:
+        model: The LightningModule that is trained where the settings name no other.
+        words: The words of the command.
+        runs: Whether the command is run, not only made ready.
+    """
+
+    directory: Path | None = None
+    resumed = False
+
+    def __init__(self, model: type[L.LightningModule] | None, words: list[str], runs: bool = True):
+        self.words, self.default_model, self.runs = words, model, runs
+        self.recipes = Recipes()
+        super().__init__(
+            L.LightningModule,
+            L.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            trainer_defaults=TRAINER_DEFAULTS,
+            parser_class=SettingsParser,
+            auto_configure_optimizers=False,
+            args=words,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        # weights_only: checkpoints are always read without running code
+        return {verb: skip | {"weights_only"} for verb, skip in LightningCLI.subcommands().items()}
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        # one takes a twentieth of a second, so only the one that is asked for is made
+        if subcommand in self.words[:1]:
+            return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        return self.init_parser(**kwargs)
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning lets a checkpoint's settings win over flags here: they come first instead."""
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        for name, (kind, default, text) in ARGUMENTS.items():
+            parser.add_argument(f"--{name}", type=kind, default=default, help=text)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(ModelCheckpoint, "best")
+        parser.add_lightning_class_args(ModelCheckpoint, "last")
+        parser.set_defaults(CHECKPOINT_DEFAULTS)
+        if self.default_model:
+            place = f"{self.default_model.__module__}.{self.default_model.__qualname__}"
+            parser.set_defaults({"model": {"class_path": place}})
+        for path in ("", "net.init_args."):
+            for name in TOLD[: 2 if path else 3]:
+                target = f"model.init_args.{path}{name}"
+                told = partial(self.told, name=name, target=target)
+                told.__name__ = f"{name} of "  # type: ignore[attr-defined]  # for the help
+                parser.link_arguments("data", target, told, apply_on="instantiate")
+
+    def told(self, data: Any, name: str, target: str) -> Any:
+        """What the data says of itself, or else the settings."""
+        given = self.settings.get(target)
+        return getattr(data, name, given)
+
+    @property
+    def settings(self) -> Any:
+        """All settings of the command."""
+        return self.config[self.subcommand]
+
+    def _set_seed(self) -> None:
+        seed = self.settings.seed_everything
+        if seed is None or seed is False or (seed is not True and not 0 <= seed < 2**32):
+            fail(f"seed_everything: must be from 0 to {2**32 - 1}, or true; given {seed}")
+        super()._set_seed()
+
+    def before_instantiate_classes(self) -> None:
+        check_nulls(self.settings)
+        if self.subcommand != "fit" and not self.settings.ckpt_path:
+            say("no --ckpt_path: these are the initial weights, as the seed draws them")
+
+    def instantiate_classes(self) -> None:
+        makers = [
+            (ModuleMaker(self, "model", self.recipes), L.LightningModule, True),
+            (ModuleMaker(self, "data", self.recipes), L.LightningDataModule, True),
+            (self.recipes, object, True),
+        ]
+        try:
+            self.config_init = self.parser.instantiate(self.config, instantiators=makers)
+            self.datamodule = self._get(self.config_init, "data")
+            self.model = self._get(self.config_init, "model")
+            self.trainer = self.instantiate_trainer()
+        except Exception as failure:  # a class of the user's or a library's may raise anything
+            owner, cause = self.recipes.failed or (None, failure)
+            fail(line_of(cause, owner.__name__ if owner else ""), cause)
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        if self.settings.trainer.enable_progress_bar is None:
+            kwargs["enable_progress_bar"] = sys.stdout.isatty()
+        if self.settings.trainer.enable_checkpointing is False:
+            self._parser(self.subcommand).callback_keys.clear()
+        return super().instantiate_trainer(**kwargs)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if not self.runs:
+            return
+        there_before = self.directory is not None
+        try:
+            if not self.settings.trainer.fast_dev_run:
+                self.open_run()
+            super()._run_subcommand(subcommand)
+        except BrokenPipeError:  # who reads what is printed has read enough
+            raise
+        except Exception as failure:
+            begun = self.trainer.fit_loop.epoch_loop.total_batch_idx >= 0
+            if self.directory and not (there_before or begun):  # the run never started
+                shutil.rmtree(self.directory)
+            fail(line_of(failure), failure, status=1 if begun else 2)
+
+    def open_run(self) -> None:
+        """Lead what is written to the run's directory, which is made where it is not there yet."""
+        directory = self.directory = self.directory or self.new_run()
+        if self.settings.trainer.logger in (None, True):
+            self.trainer.loggers = [TensorBoardLogger(directory, "", "", default_hp_metric=False)]
+        for callback in self.trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                callback.dirpath = str(directory / "checkpoints")
+        if self.subcommand == "fit":
+            use_spans(self.trainer, self.model, self.datamodule)
+
+    def new_run(self) -> Path:
+        """Make a directory for the run, and write down there what it is."""
+        configs = [each for each in self.settings.config or [] if each is not None]
+        name = self.settings.name or (Path(str(configs[-1])).stem if configs else "run")
+        root = Path(self.trainer.default_root_dir, directories.ROOT)
+        directory = directories.new_run(root, name)
+        write_whole(directory / "config.yaml", self.dumped().encode())
+        return directory
+
+    def dumped(self) -> str:
+        """All settings as YAML."""
+        return cast(str, self._parser(self.subcommand).dump(self.settings))
+
+    def after_fit(self) -> None:
+        """Write the results, and show where they are."""
+        if self.directory is None:
+            return
+        write_json(
+            self.directory / "metrics.json", {"updates": self.trainer.global_step, **self.measured()}
+        )
+        say(f"\nrun:  {shown(self.directory)}")
+
+    def measured(self) -> dict[str, float]:
+        """All that was measured last, by its name."""
+        found = self.trainer.callback_metrics
+        return {name: value.item() for name, value in found.items() if name != "step"}
+
+    def validate(self, verbose: bool = True, **options: Any) -> None:
+        self.trainer.validate(verbose=False, **options)
+        self.show_measures(verbose)
+
+    def test(self, verbose: bool = True, **options: Any) -> None:
+        self.trainer.test(verbose=False, **options)
+        self.show_measures(verbose)
+
+    def show_measures(self, verbose: bool) -> None:
+        # with all of their digits: they are compared with what fit has written
+        found = self.measured()
+        if verbose and self.trainer.is_global_zero:
+            say(aligned({"measure": [*found], "value": [str(each) for each in found.values()]}))
+
+
+def run(words: list[str], model: type[L.LightningModule] | str | None) -> None:
+    """Run fit, validate, test or predict."""
+    quiet()
+    import_files()
+    Command(found_model(model), words)
+
+
+def found_model(model: type[L.LightningModule] | str | None) -> type[L.LightningModule] | None:
+    """A class, given by itself or by its place in the package, such as ``classifier.Classifier``."""
+    if not isinstance(model, str):
+        return model
+    module, _, name = model.rpartition(".")
+    found = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)
+    return cast(type[L.LightningModule], found)
+
+
+def import_files() -> None:
+    """Import every file at the top of the package, so that classes there go by short names."""
+    package = importlib.import_module(PACKAGE)
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name not in (*NOT_IMPORTED, *OLD):
+            try:
+                importlib.import_module(f"{PACKAGE}.{module.name}")
+            except Exception as failure:  # a file of the user's may raise anything
+                file = Path(getattr(module.module_finder, "path", ""), f"{module.name}.py")
+                fail(f"{shown(file)}: cannot be imported: {line_of(failure)}", failure)

@@ -1,0 +1,82 @@
+"""What the command line has beside Lightning's: settings, other defaults, and less noise."""
+
+import logging
+import warnings
+from typing import Any
+
+from jsonargparse.typing import restricted_number_type
+
+Threads = restricted_number_type("Threads", int, [(">=", 1), ("<=", 1024)])
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "devices": 1,  # more are slower for so small a network
+    "max_epochs": 10,
+    "log_every_n_steps": 1000,
+    "num_sanity_val_steps": -1,  # all of it: the report before any update
+    "enable_model_summary": False,
+}
+CHECKPOINT_DEFAULTS = {
+    "best.filename": "best",
+    "best.monitor": "val/loss",
+    "best.enable_version_counter": False,
+    "last.filename": "last",
+    "last.save_on_train_epoch_end": True,
+    "last.enable_version_counter": False,
+}
+ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
+    "seed_everything": (
+        int | bool,
+        0,
+        "Seed of the initial weights and the order of the rows. true: one drawn at random, which"
+        " config.yaml records.",
+    ),
+    "name": (
+        str | None,
+        None,
+        "The run is lightning_logs/<name>/version_<n>. null: the config file's name.",
+    ),
+    "threads": (
+        Threads | None,
+        None,
+        "Threads to compute with. null: 1 for a batch too small to divide, or else torch's.",
+    ),
+    "figures": (
+        bool,
+        True,
+        "fit: whether to draw figures for TensorBoard: the boundary, the neurons, the network.",
+    ),
+    "resume": (
+        str | None,
+        None,
+        "fit: resume this run (its directory, or last) in its own directory.",
+    ),
+}
+# warnings of Lightning's that a user of this program can do nothing about
+NO_NEWS = (
+    r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
+    r".*smaller than the logging interval",  # reports go by epochs here
+    r"The dirpath has changed",  # a checkpoint of one run is used in another, as asked
+    r"Checkpoint directory .* exists",  # a run is resumed, as asked
+    r".*no `val_dataloader`",  # the training loss is reported then
+    r"`ModelCheckpoint\(monitor='val/loss'\)` could not find",  # and there is no best
+    r".*does not have many workers",  # a table in memory needs none
+    r"LightningCLI's args parameter",  # a run is resumed by the settings of its own command
+    r"\s*Unable to serialize instance",  # a callback's default that is no setting
+    r"The `srun` command is available",  # a machine of a cluster need not be for many processes
+    r".*AMP with fp16 is not supported on CPU",  # which is refused
+)
+# its advertisements, what the reports say better, and that a signal has come
+NO_NEWS_FROM = (
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.distributed",
+    "lightning.fabric.utilities.seed",
+    "lightning.pytorch.trainer.connectors.signal_connector",
+)
+
+
+def quiet() -> None:
+    """Keep Lightning from saying what is no news here."""
+    for name in NO_NEWS_FROM:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in NO_NEWS:
+        warnings.filterwarnings("ignore", message=message)
