@@ -75,6 +75,8 @@ def command(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     """Runs ``perceptrons`` with the words of a line, split at spaces."""
+    from perceptrons.__main__ import main  # takes seconds, and few tests need it
+
     # Lightning warns where there are words beside those it is given
     monkeypatch.setattr("sys.argv", ["perceptrons"])
 

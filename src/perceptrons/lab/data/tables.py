@@ -7,6 +7,7 @@ Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``. With two classes each colum
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from inspect import signature
 from typing import Any
 
 import lightning as L
@@ -19,6 +20,7 @@ from .loader import Rows, TableLoader
 
 # rows that are evaluated in one piece; a larger table goes in several, always the same
 EVALUATION_ROWS = 65_536
+STAGES = ("train", "val", "test")
 
 
 class TableData(L.LightningDataModule, ABC):
@@ -77,9 +79,17 @@ class TableData(L.LightningDataModule, ABC):
         table = self.on_device("train")
         return TableLoader(table, self.batch_size, self.passes, self.shuffle, seed)
 
-    def val_dataloader(self) -> dict[str, TableLoader]:
-        """The training rows too: they are measured like the others, after the same update."""
-        return {name: TableLoader(self.on_device(name), EVALUATION_ROWS) for name in STAGES[:2]}
+    def val_dataloader(self) -> TableLoader | dict[str, TableLoader]:
+        """What to validate on, and the training rows too, measured after the same update.
+
+        A module gets those only if its ``validation_step`` has a ``dataloader_idx``, by which it
+        tells the two apart.
+        """
+        loaders = {name: TableLoader(self.on_device(name), EVALUATION_ROWS) for name in STAGES[:2]}
+        module = self.trainer.lightning_module if self.trainer else None
+        if module and "dataloader_idx" not in signature(module.validation_step).parameters:
+            return loaders["val"]
+        return loaders
 
     def test_dataloader(self) -> TableLoader:
         return TableLoader(self.on_device("test"), EVALUATION_ROWS)
@@ -142,6 +152,3 @@ class TableData(L.LightningDataModule, ABC):
         # here, once, so that Lightning has nothing to move at each batch
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         return tuple(column.to(device) for column in self.split[name])
-
-
-STAGES = ("train", "val", "test")

@@ -107,15 +107,17 @@ class SpanLoader:
 
 
 class Spans(L.LightningModule):
-    """In front of a user's module: a Lightning step is an update for each batch of a span.
+    """In front of a user's module: a Lightning step is an update for each batch of a span."""
 
-    Attributes:
-        clip: Value and algorithm of gradient clipping, which Lightning leaves to such a module.
-    """
-
-    clip: Any = (None, None)
     net: Any
+    hand_gradients: Any
     trainer: Any
+
+    def on_fit_start(self) -> None:
+        # only now that the optimizer and its schedulers are made: for manual optimization Lightning
+        # would leave out what a scheduler monitors, and refuse to clip gradients
+        self.automatic_optimization = False
+        super().on_fit_start()
 
     def training_step(self, batch: Span, batch_idx: int) -> dict[str, Tensor] | None:
         (optimizer,) = self.trainer.optimizers
@@ -160,8 +162,8 @@ class Spans(L.LightningModule):
             return None
         optimizer.zero_grad()
         loss.backward()
-        if self.clip[0]:
-            self.clip_gradients(optimizer, *self.clip)
+        if self.trainer.gradient_clip_val:
+            self.clip_gradients(optimizer)
         return cast(Tensor, loss.detach())
 
     def gradients_by_hand(
@@ -170,8 +172,8 @@ class Spans(L.LightningModule):
         _, gradients = self.hand_gradients(*rows)
         for parameter, gradient in zip(self.net.parameters(), gradients, strict=True):
             parameter.grad = gradient
-        if self.clip[0]:
-            self.clip_gradients(optimizer, *self.clip)
+        if self.trainer.gradient_clip_val:
+            self.clip_gradients(optimizer)
 
 
 def use_spans(trainer: Any, module: Any, data: Any) -> bool:
@@ -187,17 +189,14 @@ def use_spans(trainer: Any, module: Any, data: Any) -> bool:
         return False
     kind = type(module)
     module.__class__ = type(kind.__name__, (Spans, kind), {"__module__": kind.__module__})
-    module.automatic_optimization = False
-    module.clip = (trainer.gradient_clip_val, trainer.gradient_clip_algorithm)
-    trainer.gradient_clip_val = None
 
-    def spans() -> SpanLoader:
+    def train_dataloader() -> SpanLoader:
         loader = TableData.train_dataloader(data)
         length = span_length(loader)
         trainer.log_every_n_steps = ceil(trainer.log_every_n_steps / length)
         return SpanLoader(loader, length, trainer)
 
-    data.train_dataloader = spans
+    setattr(data, "train_dataloader", train_dataloader)  # noqa: B010  of this object alone
     return True
 
 

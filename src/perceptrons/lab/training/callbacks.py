@@ -1,0 +1,85 @@
+"""What the lab does beside each training: find a loss that is not finite, report the last update.
+
+All of these take spans: they are called once for a batch, or once for a span of them.
+"""
+
+import sys
+from typing import Any, cast
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss has become infinite, or not a number."""
+
+    def __init__(self, update: int, rate: float | None) -> None:
+        where = f"at update {update}" + (f", learning rate {rate:g}" if rate is not None else "")
+        super().__init__(f"the loss is not finite {where}: try a lower one")
+
+
+class FiniteLoss(Callback):
+    """Ends the training where a loss is not finite: nothing after that is worth its time."""
+
+    takes_spans = True
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        if not isinstance(loss, Tensor):
+            return
+        finite = loss.reshape(-1).isfinite()
+        if not finite.all():
+            # the loss number n of a span is measured before its update
+            before = trainer.global_step - len(finite) + int(finite.int().argmin())
+            raise NonFiniteLossError(before + 1, rate_of(trainer))
+
+
+class LastReport(Callback):
+    """Has the weights measured that ``max_steps`` ends with: Lightning may leave them out."""
+
+    takes_spans = True
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == trainer.max_steps:
+            trainer.should_stop = True  # by which Lightning validates before it stops
+
+
+class PlateauStep(Callback):
+    """Steps ReduceLROnPlateau at the end of an epoch, before the checkpoint is written.
+
+    Lightning does it after that, so that a resumed run would miss the step; and where a step makes
+    many updates, not at all.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for config in trainer.lr_scheduler_configs:
+            if config.reduce_on_plateau and config.interval == "epoch":
+                config.frequency = sys.maxsize
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for config in trainer.lr_scheduler_configs:
+            value = trainer.callback_metrics.get(config.monitor or "")
+            if config.reduce_on_plateau and config.interval == "epoch" and value is not None:
+                cast(Any, config.scheduler).step(value)
+
+
+class FullPrecisionMetrics(Callback):
+    """Keeps metrics in 32 bits where the network has fewer: sums of many rows need them."""
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for module in pl_module.modules():
+            if isinstance(module, Metric):
+                module.set_dtype(torch.float32)
+
+    on_train_start = on_test_start = on_validation_start
+
+
+def rate_of(trainer: L.Trainer) -> float | None:
+    """Learning rate of the first parameters; ``None`` without an optimizer."""
+    rates = [group["lr"] for each in trainer.optimizers for group in each.param_groups]
+    return float(rates[0]) if rates else None
