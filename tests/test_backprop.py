@@ -64,7 +64,7 @@ def assert_near(left: list[Tensor], right: list[Tensor], rtol: float, atol: floa
 
 def in_numpy(network: MLP, case: Case) -> NumpyMLP:
     layers = []
-    for linear in network.layers:
+    for linear in network:
         if isinstance(linear, nn.Linear):
             biases = [] if linear.bias is None else [linear.bias[None]]
             layers.append(torch.cat([linear.weight.T, *biases]).detach().double().numpy())
@@ -108,8 +108,8 @@ def test_by_hand_takes_the_slope_that_autograd_takes_at_a_weighted_sum_of_0(
     activation: Activation,
 ) -> None:
     network, x, y = made(Case(activation, "bce", True, [3]), torch.float32)
-    nn.init.zeros_(network.get_parameter("layers.0.weight"))
-    nn.init.zeros_(network.get_parameter("layers.0.bias"))
+    nn.init.zeros_(network.get_parameter("0.weight"))
+    nn.init.zeros_(network.get_parameter("0.bias"))
     _, gradients = backprop.gradients(network, x, y, "bce")
     assert_near(gradients, autograd(network, x, y, "bce"), rtol=1e-4, atol=1e-6)
 

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from perceptrons.classifier import Classifier
 from perceptrons.data import Blobs, Gates
-from perceptrons.loader import TableLoader
+from perceptrons.lab.data.loader import Rows, TableLoader
+from perceptrons.lab.data.split import choose_rows, take
+from perceptrons.lab.data.tables import TableData
 from perceptrons.network import Perceptron
-from perceptrons.tables import TableData, split_rows
 
 # what each gate says of a row of inputs, in Python's operators
 OPERATORS: dict[str, Callable[[tuple[int, ...]], int]] = {
@@ -44,6 +45,10 @@ def table(data: TableData, name: str = "train") -> tuple[Tensor, Tensor]:
 
 def rows_of(data: TableData, name: str) -> set[tuple[float, ...]]:
     return {tuple(row) for row in table(data, name)[0].tolist()}
+
+
+def split_rows(table: Rows, labels: Any, val: float, test: float, seed: int) -> dict[str, Rows]:
+    return take(table, choose_rows(len(labels), labels, val, test, seed))
 
 
 def counted(rows: int) -> tuple[Tensor]:

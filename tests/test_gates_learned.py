@@ -8,7 +8,7 @@ from torch import Tensor
 from perceptrons import backprop
 from perceptrons.classifier import Classifier
 from perceptrons.data import Gates
-from perceptrons.fused import fuse
+from perceptrons.lab.training.spans import use_spans
 from perceptrons.network import MLP, Perceptron
 
 ROWS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -41,10 +41,10 @@ def accuracies(network: MLP, y: Tensor, updates: int) -> list[float]:
 
 
 def accuracy_through_lightning(network: MLP, gate: str) -> float:
-    trainer, model = quiet_trainer(max_epochs=1), Classifier(network)
-    fuse(trainer)
-    trainer.fit(model, datamodule=Gates(gate, passes=300))
-    return model.measured["val/accuracy"]
+    trainer, model, data = quiet_trainer(max_epochs=1), Classifier(network), Gates(gate, passes=300)
+    use_spans(trainer, model, data)
+    trainer.fit(model, datamodule=data)
+    return trainer.callback_metrics["val/accuracy"].item()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -29,14 +29,17 @@ class FiniteLoss(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any
     ) -> None:
-        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        many = isinstance(outputs, dict)
+        loss = outputs.get("loss") if many else outputs
         if not isinstance(loss, Tensor):
             return
         finite = loss.reshape(-1).isfinite()
         if not finite.all():
-            # the loss number n of a span is measured before its update
-            before = trainer.global_step - len(finite) + int(finite.int().argmin())
-            raise NonFiniteLossError(before + 1, rate_of(trainer))
+            first = int(finite.int().argmin())
+            updates = outputs.get("updates") if many else None
+            update = updates[first] if updates else trainer.global_step
+            rates = outputs.get("rates") if many else None
+            raise NonFiniteLossError(update, rates[first] if rates else rate_of(trainer))
 
 
 class LastReport(Callback):

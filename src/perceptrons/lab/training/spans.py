@@ -10,7 +10,6 @@ asks to see each update, Lightning trains the module as it would without the lab
 """
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from itertools import islice
 from math import ceil
 from typing import Any, cast
@@ -119,61 +118,64 @@ class Spans(L.LightningModule):
         self.automatic_optimization = False
         super().on_fit_start()
 
-    def training_step(self, batch: Span, batch_idx: int) -> dict[str, Tensor] | None:
+    def training_step(self, batch: Span, batch_idx: int) -> dict[str, Any] | None:
         (optimizer,) = self.trainer.optimizers
         # what Lightning's own wrapper of an optimizer counts, without the rest of what it does
         count = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        schedulers = [
-            each for each in self.trainer.lr_scheduler_configs if not each.reduce_on_plateau
-        ]
-        gradients = (
-            self.gradients_by_hand
-            if getattr(self, "hand_gradients", None)
-            else self.gradients_by_autograd
-        )
-        losses = []
-        for rows in batch.batches:
+        by_hand = getattr(self, "hand_gradients", None)
+        made: list[tuple[Tensor, int, float]] = []  # loss, its update, learning rate
+
+        def closure() -> Tensor | None:
+            if by_hand:
+                return self.take(by_hand(*rows)[1], optimizer)
+            loss = self.backpropagate(rows, batch_idx, optimizer)
+            if loss is not None:
+                made.append((loss.detach(), count.total.ready, optimizer.param_groups[0]["lr"]))
+            return loss
+
+        for rows in batch.batches:  # noqa: B007  the closure reads it
             # or what the user's step logs would not know how many rows it is the mean of
             self.trainer._logger_connector.on_batch_start(rows)
             count.increment_ready()
-            losses.append(optimizer.step(partial(gradients, optimizer, rows, batch_idx)))
+            optimizer.step(closure)
             count.increment_completed()
-            for each in schedulers:
-                if each.interval == "step" and self.trainer.global_step % each.frequency == 0:
-                    each.scheduler.step()
-        for each in schedulers:
-            epochs = self.trainer.current_epoch + 1
-            if (
-                each.interval == "epoch"
-                and self.trainer.is_last_batch
-                and epochs % each.frequency == 0
-            ):
-                each.scheduler.step()
-        kept = [loss for loss in losses if loss is not None]
-        return {"loss": torch.stack(kept)} if kept else None
-
-    def gradients_by_autograd(
-        self, optimizer: torch.optim.Optimizer, rows: Rows, batch_idx: int
-    ) -> Tensor | None:
-        """Lightning's own order: the user's step, no gradients, backward, clipping."""
-        made = super().training_step(rows, batch_idx)
-        loss = made["loss"] if isinstance(made, Mapping) else made
-        if loss is None:
+            self.step_schedulers("step", self.trainer.global_step)
+        if self.trainer.is_last_batch:
+            self.step_schedulers("epoch", self.trainer.current_epoch + 1)
+        if not made:
             return None
-        optimizer.zero_grad()
-        loss.backward()
-        if self.trainer.gradient_clip_val:
-            self.clip_gradients(optimizer)
-        return cast(Tensor, loss.detach())
+        losses, updates, rates = zip(*made, strict=True)
+        return {"loss": torch.stack(losses), "updates": updates, "rates": rates}
 
-    def gradients_by_hand(
-        self, optimizer: torch.optim.Optimizer, rows: Rows, batch_idx: int
-    ) -> None:
-        _, gradients = self.hand_gradients(*rows)
+    def backpropagate(
+        self, rows: Rows, batch_idx: int, optimizer: torch.optim.Optimizer
+    ) -> Tensor | None:
+        """The user's step and its gradients, in the order that Lightning has."""
+        made: Any = super().training_step(rows, batch_idx)
+        loss = made["loss"] if isinstance(made, Mapping) else made
+        if loss is not None:
+            optimizer.zero_grad()
+            loss.backward()
+            if self.trainer.gradient_clip_val:
+                self.clip_gradients(optimizer)
+        return cast(Tensor | None, loss)
+
+    def take(self, gradients: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
+        """Give the network the gradients that were made by hand."""
         for parameter, gradient in zip(self.net.parameters(), gradients, strict=True):
             parameter.grad = gradient
         if self.trainer.gradient_clip_val:
             self.clip_gradients(optimizer)
+
+    def step_schedulers(self, interval: str, count: int) -> None:
+        """Step the schedulers of an interval, now that there were ``count`` of them."""
+        for each in self.trainer.lr_scheduler_configs:
+            if (
+                each.interval == interval
+                and not each.reduce_on_plateau
+                and count % each.frequency == 0
+            ):
+                each.scheduler.step()
 
 
 def use_spans(trainer: Any, module: Any, data: Any) -> bool:
