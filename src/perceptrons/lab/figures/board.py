@@ -1,0 +1,239 @@
+"""What TensorBoard shows of a run beside its metrics; the figures come by another way.
+
+Scalars and histograms at each report, HPARAMS, texts and a layout, by the same names for every run,
+so that runs compare.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+from tensorboard.plugins.hparams import metadata as hparams
+from torch import Tensor, nn
+
+from ..data.tables import EVALUATION_ROWS, TableData
+from ..training.protocol import Trainable
+from .drawing import escape, event, text_event, write_events
+
+# address at which TensorBoard smooths no curve: of Time Series, and of Scalars and Custom Scalars
+UNSMOOTHED = "?smoothing=0#timeseries&_smoothingWeight=0"
+# charts of the Custom Scalars page: patterns of the tags whose curves they have
+LAYOUT = {
+    "learning": {"loss": "^(train|val)/loss$", "accuracy": "^(train|val)/accuracy$"},
+    "steps": {
+        "learning rate": "^learning_rate$",
+        "gradient norm": "^gradient_norm$",
+        "weight norms": "^weight_norm/",
+    },
+    "study": {"share solved": "^train/solved$", "loss of members": "^study/loss_"},
+}
+# what the columns of HPARAMS are, and whether they are numbers; one record for a directory of runs
+SETTINGS = {"data": False, "net": False, "hidden": False, "lr": True, "seed": True}
+METRICS = ("val/accuracy", "val/loss", "train/loss")
+TEXTS, EXPERIMENT = ".texts", ".experiment"
+WIDEST = 2_000_000  # weights of a layer that a histogram is made of
+SHOWN_ROWS = 100
+
+
+class Board(Callback):
+    """Writes to a run's TensorBoard what its module does not.
+
+    Args:
+        run: The run's directory.
+        root: The directory of all runs.
+        config: The run's settings, as its config file has them.
+    """
+
+    def __init__(self, run: Path, root: Path, config: Mapping[str, Any]) -> None:
+        self.run, self.root, self.config = run, root, config
+
+    def on_fit_start(self, trainer: Any, pl_module: L.LightningModule) -> None:
+        if not writers(trainer):
+            return
+        if not any(self.root.glob(f"*{EXPERIMENT}")):
+            write_events(self.root, EXPERIMENT, [event(experiment())])
+        # a resumed run has them: a text that is there twice would be shown twice
+        if not any(self.run.glob(f"*{TEXTS}")):
+            config = yaml.safe_dump(dict(self.config), sort_keys=False)
+            texts = {"config": fenced(config, "yaml"), "network": described(pl_module)}
+            start = [event(session(self.config, pl_module)), event(layout())]
+            write_events(self.run, TEXTS, [*start, *(text_event(*each) for each in texts.items())])
+
+    def on_validation_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn != "fit" or not trainer.optimizers:
+            return
+        update, weights = trainer.global_step, layers(pl_module)
+        scalars = {"learning_rate": trainer.optimizers[0].param_groups[0]["lr"], **norms(weights)}
+        if isinstance(pl_module, Trainable) and isinstance(trainer.datamodule, TableData):
+            scalars["gradient_norm"] = gradient_norm(pl_module, trainer.datamodule)
+        for writer in writers(trainer):
+            for name, weight in weights.items():
+                if weight.numel() <= WIDEST and weight.isfinite().all():
+                    writer.add_histogram(f"weights/{name}", weight, update, bins=30)
+        for logger in trainer.loggers:
+            logger.log_metrics(scalars, update)
+
+    def on_train_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
+        answered = answers(pl_module, trainer.datamodule) if writers(trainer) else {}
+        if answered:
+            text = text_event("predictions", markdown(answered), trainer.global_step)
+            write_events(self.run, ".predictions", [text])
+
+
+def writers(trainer: Any) -> list[Any]:
+    """Where TensorBoard's own kinds of record go; one of several processes writes them."""
+    if not trainer.is_global_zero:
+        return []
+    return [each.experiment for each in trainer.loggers if isinstance(each, TensorBoardLogger)]
+
+
+def layers(module: nn.Module) -> dict[str, Tensor]:
+    """The weights of each layer, without its biases, by ``layer_1``, ``layer_2``, ..."""
+    named = (getattr(module, "net", None) or module).named_parameters()
+    weights = [value for name, value in named if not name.endswith("bias")]
+    return {f"layer_{number}": value.detach() for number, value in enumerate(weights, 1)}
+
+
+def norms(weights: dict[str, Tensor]) -> dict[str, float]:
+    """The length of each layer's weights taken as a vector."""
+    return {f"weight_norm/{name}": float(weight.norm()) for name, weight in weights.items()}
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def gradient_norm(module: Any, data: TableData) -> float:
+    """Length of the gradient of the loss over the training rows, at the weights as they are.
+
+    Of a large table, over its first 65,536 rows.
+    """
+    parameters = [weight for weight in module.net.parameters() if weight.requires_grad]
+    if not parameters:
+        return 0.0
+    x, y = (column[:EVALUATION_ROWS].to(parameters[0].device) for column in data.split["train"][:2])
+    targets = getattr(module, "targets", None)
+    logits = module.net(x.to(parameters[0].dtype))
+    loss = module.loss(logits, targets(y).to(logits.dtype) if targets else y)
+    gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+    return math.sqrt(sum(each.square().sum().item() for each in gradients))
+
+
+@torch.inference_mode()
+def answers(module: Any, data: Any) -> dict[str, list[Any]]:
+    """What the network says of the first validation rows, beside what is right."""
+    said = getattr(module, "predictions", None)
+    if said is None or not isinstance(data, TableData) or data.outputs > 10:
+        return {}
+    x, y = (column[:SHOWN_ROWS] for column in data.split["val"][:2])
+    net, given = module.net.eval(), x.to(next(module.parameters()))  # its device and precision
+    table = {name: values[:SHOWN_ROWS] for name, values in data.named("val", SHOWN_ROWS).items()}
+    for name, values in {**said(net(given)), "target": y.reshape(len(y), -1)}.items():
+        several = values.shape[1] > 1
+        for number, column in enumerate(values.mT):
+            table[f"{name}_{number}" if several else name] = column.float().tolist()
+    return table
+
+
+def experiment() -> Any:
+    """What the columns of HPARAMS are: by itself TensorBoard shows others, and no result."""
+    kinds = {True: api_pb2.DATA_TYPE_FLOAT64, False: api_pb2.DATA_TYPE_STRING}
+    infos = [api_pb2.HParamInfo(name=name, type=kinds[number]) for name, number in SETTINGS.items()]
+    metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in METRICS]
+    content = api_pb2.Experiment(hparam_infos=infos, metric_infos=metrics)
+    return hparams_value(hparams.EXPERIMENT_TAG, {"experiment": content})
+
+
+def session(config: Mapping[str, Any], module: nn.Module) -> Any:
+    """What HPARAMS shows of a run."""
+    start = plugin_data_pb2.SessionStartInfo()
+    for name, value in shown_settings(config, module).items():
+        if SETTINGS[name]:
+            start.hparams[name].number_value = value
+        else:
+            start.hparams[name].string_value = str(value)
+    return hparams_value(hparams.SESSION_START_INFO_TAG, {"session_start_info": start})
+
+
+def shown_settings(config: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:
+    """The settings of a run that HPARAMS shows, those that it has."""
+    net = getattr(module, "net", module)
+    found: dict[str, Any] = {"net": type(net).__name__}
+    data = config.get("data")
+    if isinstance(data, Mapping) and data.get("class_path"):
+        found["data"] = str(data["class_path"]).rpartition(".")[2]
+        gate = (data.get("init_args") or {}).get("gate")
+        found["data"] += f" {gate}" if gate else ""
+    flat_linear = [each for each in net.modules() if isinstance(each, nn.Linear)]
+    found["hidden"] = str([each.out_features for each in flat_linear[:-1]])
+    rate = setting(config.get("model"), "lr")
+    for name, value in (("lr", rate), ("seed", config.get("seed_everything"))):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = float(value)
+    return found
+
+
+def setting(settings: Any, name: str) -> Any:
+    """The first setting of a name, at any depth."""
+    if not isinstance(settings, Mapping):
+        return None
+    if name in settings:
+        return settings[name]
+    inner = (setting(each, name) for each in settings.values())
+    return next((each for each in inner if each is not None), None)
+
+
+def hparams_value(tag: str, content: dict[str, Any]) -> Any:
+    data = plugin_data_pb2.HParamsPluginData(version=hparams.PLUGIN_DATA_VERSION, **content)
+    kind = hparams.create_summary_metadata(data)
+    return Summary.Value(tag=tag, tensor=hparams.NULL_TENSOR, metadata=kind)
+
+
+def layout() -> Any:
+    """The charts of the Custom Scalars page."""
+    from tensorboard.plugins.custom_scalar.summary import pb
+
+    chart = layout_pb2.Chart
+    categories = [
+        layout_pb2.Category(
+            title=group,
+            chart=[
+                chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tags]))
+                for title, tags in charts.items()
+            ],
+        )
+        for group, charts in LAYOUT.items()
+    ]
+    return pb(layout_pb2.Layout(category=categories)).value[0]
+
+
+def described(module: nn.Module) -> str:
+    """A network's structure and how many parameters it has."""
+    net = getattr(module, "net", None) or module
+    count = sum(weight.numel() for weight in net.parameters())
+    rows = [f"| {escape(name)} | {list(each.shape)} |" for name, each in net.named_parameters()]
+    table = "\n".join(["| parameter | shape |", "| --- | --- |", *rows[:SHOWN_ROWS]])
+    return f"{count:,} parameters\n\n{fenced(str(net))}\n\n{table}"
+
+
+def fenced(text: str, language: str = "") -> str:
+    """Text as a block of code, which shows every sign as it is and cannot end early."""
+    return f"``````{language}\n{text.rstrip().replace('``````', '')}\n``````"
+
+
+def markdown(table: Mapping[str, list[Any]]) -> str:
+    """Columns as a Markdown table."""
+    rows = [[*map(cell, row)] for row in zip(*table.values(), strict=True)]
+    lines = [[*map(escape, table)], ["---"] * len(table), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else escape(value)

@@ -1,0 +1,205 @@
+"""Figures of what is inside a network: its neurons and weights; arrays in, ``Figure`` out.
+
+A line is as wide as its weight is large; it is solid where that is positive, else dashed.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from contourpy import contour_generator
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+
+from .panels import MARKERS, STRONG, blend, caption, colors, ink, plain, size
+from .scene import Array, Scene, chances, leads
+
+# neurons of a layer that are drawn, and weights up to which each is written beside its line
+MOST_SHOWN, MOST_WRITTEN = 6, 9
+MOST_POINTS = 100  # rows that are drawn into each tile
+ACROSS, APART = 2.4, 1.4  # from a layer to the next, and from a neuron to the next
+LONG = 3  # letters, of a name that goes beside its neuron and not into it
+TILE = 1.0
+NEAR = 0.3  # where on its line a weight is written, from its start: lines do not cross so soon
+KEY = "solid: positive weight \u00b7 dashed: negative \u00b7 wide: large"
+
+
+def network(scene: Scene, number: int = -1) -> Figure:
+    """The network's neurons and the weights between them in one of the frames of the inside."""
+    places = positions(scene)
+    figure, axes = canvas(scene, number, places)
+    written = sum(layer.weights[number].size for layer in scene.layers) <= MOST_WRITTEN
+    draw_weights(axes, scene, number, places, written)
+    for column, (nodes, names) in enumerate(zip(places, labels(scene), strict=True)):
+        ground = rcParams["axes.facecolor"]
+        axes.scatter(nodes[:, 0], nodes[:, 1], 900, ground, edgecolors=ink(), zorder=3)
+        for (x, y), name in zip(nodes, names, strict=True):
+            beside = (
+                {"x": x - 0.35, "ha": "right"} if len(name) > LONG else {"x": x, "ha": "center"}
+            )
+            axes.text(y=y, s=name, va="center", fontsize=size(), zorder=4, **beside)
+        if column and written:
+            biases = scene.layers[column - 1].biases[number]
+            for (x, y), bias in zip(nodes, biases, strict=False):
+                text = f"bias {bias:+.3g}"
+                axes.text(x, y - 0.36, text, ha="center", va="top", fontsize=size(0.85), zorder=4)
+    draw_more(axes, scene, places)
+    return figure
+
+
+def neurons(scene: Scene, number: int = -1) -> Figure:
+    """What each neuron makes of the inputs in one of these frames, in its place in the network."""
+    places = positions(scene)
+    figure, axes = canvas(scene, number, places)
+    draw_weights(axes, scene, number, places)
+    for column, (nodes, names) in enumerate(zip(places, labels(scene), strict=True)):
+        for one, (node, name) in enumerate(zip(nodes, names, strict=True)):
+            draw_tile(axes, scene, node, *seen(scene, number, column, one))
+            x, y = node
+            axes.text(x, y + TILE / 2 + 0.02, name, ha="center", va="bottom", fontsize=size(0.9))
+    draw_points(axes, scene, places[1:])
+    draw_more(axes, scene, places)
+    return figure
+
+
+def canvas(scene: Scene, number: int, places: Sequence[Array]) -> tuple[Figure, Axes]:
+    """An empty figure that has room for all neurons, with what it shows over it."""
+    nodes = np.concatenate(places)
+    (left, bottom), (right, top) = nodes.min(0), nodes.max(0)
+    wide, tall = right - left + 2.2, top - bottom + 1.7
+    inches = min(1.0, max(0.55, 5.0 / wide))
+    figure = Figure(figsize=(inches * wide, inches * tall + 0.95))
+    height = figure.get_figheight()
+    axes = figure.add_axes((0.01, 0.25 / height, 0.98, 1 - 0.95 / height))
+    axes.set_axis_off()
+    axes.set(xlim=(left - 1.2, right + 1.0), ylim=(bottom - 0.95, top + 0.75))
+    axes.set_aspect("equal")
+    title = f"{plain(scene.title, 60)} · {caption(scene, scene.inside[number])}"
+    figure.suptitle(title, fontsize=size(), y=1 - 0.08 / height, va="top")
+    figure.text(0.5, 0.06 / height, KEY, ha="center", fontsize=size(0.85))
+    return figure, axes
+
+
+def draw_more(axes: Axes, scene: Scene, places: Sequence[Array]) -> None:
+    """How many neurons of each layer are not shown."""
+    for nodes, width in zip(places, widths(scene), strict=True):
+        if width > len(nodes):
+            x, y = nodes[-1]
+            text = f"and {width - len(nodes)} more"
+            axes.text(x, y - 0.6, text, ha="center", va="top", fontsize=size(0.85))
+
+
+def widths(scene: Scene) -> list[int]:
+    """Inputs, and neurons of each layer."""
+    return [scene.layers[0].weights.shape[2], *(layer.weights.shape[1] for layer in scene.layers)]
+
+
+def positions(scene: Scene) -> list[Array]:
+    """Where the inputs and the shown neurons of each layer are ``(neurons, 2)``."""
+    places = []
+    for column, width in enumerate(widths(scene)):
+        shown = min(width, MOST_SHOWN)
+        up = (shown - 1) / 2 - np.arange(shown)
+        places.append(np.stack([np.full(shown, ACROSS * column), up * APART], 1))
+    return places
+
+
+def labels(scene: Scene) -> list[list[str]]:
+    """What to call the inputs and the shown neurons: ``h2.1`` is the first of the second layer."""
+    inputs, *hidden, outputs = (len(nodes) for nodes in positions(scene))
+    names = [plain(name, 8) for name in scene.names]
+    if len(scene.given):
+        constant = [np.ptp(values) == 0 for values in scene.given.T]
+        names += [f"x{number}" for number in range(len(names) + 1, len(constant) + 1)]
+        names = ["1" if each else name for name, each in zip(names, constant, strict=True)]
+    elif len(names) != widths(scene)[0]:  # columns that the data has encoded
+        names = [f"x{number}" for number in range(1, inputs + 1)]
+    several = len(hidden) > 1
+    middle = [
+        [f"h{layer}.{number}" if several else f"h{number}" for number in range(1, count + 1)]
+        for layer, count in enumerate(hidden, 1)
+    ]
+    ends = ["p"] if outputs == 1 else [f"p{number}" for number in range(outputs)]
+    return [names[:MOST_SHOWN], *middle, ends]
+
+
+def draw_weights(
+    axes: Axes, scene: Scene, frame: int, places: Sequence[Array], written: bool = False
+) -> None:
+    """A line for each weight between shown neurons, as wide as in any other frame."""
+    largest = max(float(np.abs(layer.weights).max()) for layer in scene.layers) or 1.0
+    lines, values = [], []
+    for before, after, layer in zip(places, places[1:], scene.layers, strict=False):
+        for number, end in enumerate(after):
+            lines += [(start, end) for start in before]
+            values += list(layer.weights[frame, number, : len(before)])
+    signs = ["-" if value > 0 else (0, (2.2, 1.2)) for value in values]
+    wide = [0.4 + 4.6 * abs(value) / largest for value in values]
+    axes.add_collection(
+        LineCollection(lines, colors=ink(), linestyles=signs, linewidths=wide, zorder=1, alpha=0.55)
+    )
+    for (start, end), value in zip(lines, values, strict=True) if written else ():
+        (x, y), (right, up) = start + NEAR * (end - start), end - start
+        box = {"facecolor": rcParams["axes.facecolor"], "edgecolor": "none", "pad": 1.2}
+        turn = np.degrees(np.arctan2(up, right))
+        middle: dict[str, Any] = {"ha": "center", "va": "center", "rotation_mode": "anchor"}
+        words = f"{value:+.3g}"
+        axes.text(x, y, words, bbox=box, rotation=turn, fontsize=size(0.85), zorder=2, **middle)
+
+
+def seen(scene: Scene, number: int, column: int, neuron: int) -> tuple[Array, Array, str]:
+    """Over the cells, what is 0 on a neuron's line, how much it puts out, and in which colour."""
+    if column == 0:
+        values = scene.given[:, neuron]
+        low, high = values.min(), values.max()
+        share = (values - low) / (high - low) if high > low else np.ones(len(values))
+        return np.ones(len(values)), share, ink()
+    if column < len(scene.layers):
+        layer = scene.layers[column - 1]
+        return layer.sums[number, :, neuron], layer.shades[number, :, neuron], ink()
+    logits, one = scene.logits[scene.inside[number]], neuron if scene.classes > 2 else 1
+    ahead, share = leads(logits, scene.classes)[:, neuron], chances(logits, scene.classes)[:, one]
+    return ahead, share, colors(scene.classes)[one]
+
+
+def draw_tile(axes: Axes, scene: Scene, node: Array, sums: Array, share: Array, color: str) -> None:
+    """What a neuron makes of the inputs: a plane, or a curve over one input."""
+    left, bottom = node - TILE / 2
+    corners = (left, left + TILE, bottom, bottom + TILE)
+    border: dict[str, Any] = {"edgecolor": ink(), "zorder": 3}
+    ground = np.array(to_rgb(rcParams["axes.facecolor"]))
+    if scene.inputs == 1:
+        x = np.linspace(*corners[:2], len(scene.cells))
+        axes.add_patch(Rectangle((left, bottom), TILE, TILE, facecolor=ground, **border))
+        axes.plot(x, bottom + TILE * (0.08 + 0.84 * share), color=color, zorder=4)
+        return
+    across, up = (np.unique(values) for values in scene.cells.T)
+    shape = (len(up), len(across))
+    paint = ground + STRONG * share[:, None] * (np.array(to_rgb(color)) - ground)
+    if color != ink() and scene.classes == 2:
+        paint = blend(np.stack([1 - share, share], 1))
+    image = AxesImage(axes, extent=corners, origin="lower", interpolation="bilinear", zorder=3)
+    image.set_data(paint.reshape(*shape, 3))  # not by imshow, which measures the axes anew
+    axes.add_image(image)
+    x, y = np.linspace(*corners[:2], len(across)), np.linspace(*corners[2:], len(up))
+    lines = cast(list[Array], contour_generator(x, y, sums.reshape(shape)).lines(0))
+    axes.add_collection(LineCollection(lines, colors=ink(), linewidths=1, zorder=4))
+    axes.add_patch(Rectangle((left, bottom), TILE, TILE, facecolor="none", **border))
+
+
+def draw_points(axes: Axes, scene: Scene, places: Sequence[Array]) -> None:
+    """The rows in every tile, where they are few enough."""
+    if scene.inputs != 2 or len(scene.points) > MOST_POINTS:
+        return
+    low, high = scene.cells.min(0), scene.cells.max(0)
+    within = TILE * ((scene.points - low) / (high - low) - 0.5)
+    for number, (color, marker) in enumerate(zip(colors(scene.classes), MARKERS, strict=False)):
+        spots = [node + within[scene.right == number] for nodes in places for node in nodes]
+        x, y = np.concatenate(spots).T
+        large = 26 if len(scene.points) <= 16 else 6
+        axes.scatter(x, y, c=color, marker=marker, s=large, edgecolors="white", lw=0.6, zorder=5)

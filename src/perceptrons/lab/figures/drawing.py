@@ -1,0 +1,252 @@
+"""The figures of a scene, and where they go: files, TensorBoard, a moving picture.
+
+Run as a program, with a run's directory, it draws the scene that comes in for TensorBoard. A fit
+starts it at its end and does not wait; it needs neither torch nor Lightning, which take seconds.
+"""
+
+import fcntl
+import io
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from .scene import Scene
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# what TensorBoard says of each
+SAYS = {
+    "boundary": "What the network says over its inputs, and the rows it learns from. The colour is"
+    " the class, the paler the less sure; the line is where it changes; a cross is a row missed.",
+    "neurons": "What each neuron puts out over the inputs, the darker the more; its line is where"
+    " its weighted sum is 0. Lines between neurons are weights: solid positive, dashed negative.",
+    "network": "The weights: solid positive, dashed negative, wide large.",
+    "confusion": "How many rows of each class are given which class.",
+    "probability": "How probable the right class is called, by class.",
+    "importance": "Accuracy lost where one input is shuffled between the rows.",
+    "worst": "The rows whose right class is least probable.",
+    "members": "Of a study, the losses of its members.",
+    "solved": "Of a study, the share of members that are solved, with its 95 % Wilson interval.",
+    "loss": "Loss and accuracy at the reports.",
+}
+SUFFIX = ".figures"
+LOCK = ".figures"  # in a run: held while its figures are drawn
+FILES: dict[Any, Any] = {"font.size": 9.0}
+# TensorBoard shows images at a third of the page's width and less
+BOARD: dict[Any, Any] = {"font.size": 13.0, "figure.dpi": 90.0}
+DPI = 200
+# processes that draw: kept, because Python warns of one that is forgotten
+BESIDE: "dict[Path, subprocess.Popen[bytes]]" = {}
+# of a moving picture's frame, and of its last, in milliseconds
+SHOWN_FOR, LAST_SHOWN_FOR = 120, 2500
+
+
+def figures(scene: Scene) -> "dict[str, list[tuple[int, Figure]]]":
+    """Update and figure of each frame of each figure that can be drawn, drawn when asked for."""
+    return {name: [*each] for name, each in drawn(scene)}
+
+
+def drawn(scene: Scene) -> "Iterator[tuple[str, Iterator[tuple[int, Figure]]]]":
+    """Name, updates and figures, one after another."""
+    from . import diagrams, plots
+
+    if not scene.missing.get("boundary"):
+        frames = enumerate(scene.updates.tolist())
+        yield "boundary", ((at, plots.boundary(scene, frame)) for frame, at in frames)
+    for name, draw in (("neurons", diagrams.neurons), ("network", diagrams.network)):
+        if not scene.missing.get(name):
+            inside = enumerate(scene.inside)
+            yield name, ((int(scene.updates[f]), draw(scene, n)) for n, f in inside)
+    end = int(max([*scene.reports[-1:], *scene.updates[-1:], 0]))
+    single: dict[str, Any] = {}
+    if scene.parts:
+        single |= {"confusion": plots.confusion, "probability": plots.probability}
+        single |= {"importance": plots.importance} if len(scene.importance) else {}
+        single |= {"worst": plots.worst}
+    if (study := scene.study) is not None:
+        single |= (
+            {"members": lambda scene: plots.members(scene, study)} if study.losses.size else {}
+        )
+        single |= {"solved": lambda scene: plots.solved(scene, study)} if study.settings else {}
+    for name, make in (single | {"loss": lambda scene: plots.curves([scene])}).items():
+        yield name, ((end, each(scene)) for each in (make,))
+
+
+def plot(scenes: Sequence[Scene], folder: Path, animate: bool = False) -> Iterator[str]:
+    """Draw a run, or several in one figure, into files; lines that say what was done.
+
+    Args:
+        scenes: The runs.
+        folder: Where to write.
+        animate: Whether to write ``boundary.gif`` too, of a single run.
+
+    Raises:
+        ValueError: If what is to move has no plane.
+        OSError: If the folder cannot be written to.
+    """
+    from matplotlib import rc_context
+
+    from . import plots
+
+    with rc_context(FILES):
+        if len(scenes) > 1:
+            yield from write(plots.curves(scenes), folder / "loss")
+            yield from write(plots.gallery(scenes, min(len(scenes), 4)), folder / "comparison")
+            return
+        for name, reason in scenes[0].missing.items():
+            yield f"no {name}: {reason}"
+        for name, frames in drawn(scenes[0]):
+            every = [figure for _, figure in frames] if name == "boundary" else [[*frames][-1][1]]
+            yield from write(every[-1], folder / name)
+            if name == "boundary" and animate:
+                yield from write_moving(every, folder / "boundary.gif")
+    if animate and "boundary" in scenes[0].missing:
+        raise ValueError(f"animate: {scenes[0].missing['boundary']}")
+
+
+def write(figure: "Figure", path: Path) -> Iterator[str]:
+    """Write a figure as PNG and SVG, the same bytes for the same figure."""
+    from matplotlib import rc_context
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rc_context({"svg.hashsalt": path.name}):
+        for kind, metadata in (("png", {}), ("svg", {"Date": None})):
+            target = path.with_suffix(f".{kind}")
+            figure.savefig(target, dpi=DPI, metadata=metadata)
+            yield str(target)
+
+
+def write_moving(every: "Sequence[Figure]", path: Path) -> Iterator[str]:
+    """Write figures as one moving picture."""
+    from PIL import Image
+
+    pictures = [Image.open(io.BytesIO(png(figure, 100))).quantize(64) for figure in every]
+    times = [SHOWN_FOR] * (len(pictures) - 1) + [LAST_SHOWN_FOR]
+    first, *others = pictures
+    first.save(path, save_all=True, append_images=others, duration=times, loop=0, optimize=True)
+    yield str(path)
+
+
+def png(figure: "Figure", dpi: float) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi, pil_kwargs={"compress_level": 3})
+    return file.getvalue()
+
+
+def board_events(scene: Scene) -> Iterator[Any]:
+    """All that TensorBoard is told of a scene."""
+    from matplotlib import rc_context
+
+    lines = [f"- **{name}** is left out: {escape(why)}" for name, why in scene.missing.items()]
+    with rc_context(BOARD):
+        for name, frames in drawn(scene):
+            lines.insert(0, f"- **{name}**: {SAYS[name]}")
+            for update, figure in frames:
+                yield image_event(f"figures/{name}", update, png(figure, BOARD["figure.dpi"]))
+    yield text_event("figures", "\n".join(lines))
+
+
+def image_event(tag: str, update: int, content: bytes) -> Any:
+    """What TensorBoard reads as an image."""
+    from PIL import Image
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.image import metadata
+
+    width, height = Image.open(io.BytesIO(content)).size
+    image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=content)
+    kind = metadata.create_summary_metadata(tag, SAYS[tag.partition("/")[2]])
+    return event(Summary.Value(tag=tag, image=image, metadata=kind), update)
+
+
+def text_event(tag: str, words: str, update: int = 0) -> Any:
+    """What TensorBoard reads as a text, in Markdown."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.text import metadata
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    kind = metadata.create_summary_metadata("", "")
+    tensor = make_tensor_proto([words.encode()])
+    return event(Summary.Value(tag=f"{tag}/text_summary", tensor=tensor, metadata=kind), update)
+
+
+def event(value: Any, update: int = 0) -> Any:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    return Event(wall_time=time.time(), step=update, summary=Summary(value=[value]))
+
+
+def escape(text: object) -> str:
+    """Text from a file as it may stand in TensorBoard's Markdown: no HTML, no link, no table."""
+    line = " ".join(str(text).split())
+    for sign in "&<>":
+        line = line.replace(sign, {"&": "&amp;", "<": "&lt;", ">": "&gt;"}[sign])
+    return "".join(f"\\{sign}" if sign in r"\`*_{}[]()#+!|~" else sign for sign in line)
+
+
+def write_events(run: Path, suffix: str, events: Iterable[Any]) -> None:
+    """Write a file of events whole, in the place of those of the same kind that a run has."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    # not by TensorBoard's name yet: it might read half of it
+    partial = run / f".{suffix[1:]}.{os.getpid()}.partial"
+    with partial.open("wb") as file:
+        writer = RecordWriter(file)
+        for each in (Event(wall_time=time.time(), file_version="brain.Event:2"), *events):
+            writer.write(each.SerializeToString())
+    for path in run.glob(f"events.out.tfevents.*{suffix}"):
+        path.unlink(missing_ok=True)
+    host = f"{socket.gethostname()}.{os.getpid()}.0"
+    partial.rename(run / f"events.out.tfevents.{int(time.time()):010d}.{host}{suffix}")
+
+
+def draw_beside(scene: Scene, run: Path) -> None:
+    """Have a scene drawn for TensorBoard by another process, and go on meanwhile.
+
+    The other holds a lock on the run's :data:`LOCK`, which :func:`wait_for` waits for.
+    """
+    lock = (run / LOCK).open("wb")
+    paths = os.pathsep.join(filter(None, sys.path))
+    with lock, tempfile.TemporaryFile() as file:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # or else the figures of before could come last
+        pickle.dump(scene, file)
+        file.seek(0)
+        BESIDE[run] = subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__, str(run)],
+            stdin=file,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[lock.fileno()],  # it keeps the lock for as long as it runs
+            env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        )
+
+
+def wait_for(run: Path) -> None:
+    """Wait until the figures of a run are drawn, where a process is at it."""
+    try:
+        lock: IO[bytes] = (run / LOCK).open("rb")
+    except OSError:
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+
+
+def main() -> None:
+    """Draw the scene on standard input into the events of a run."""
+    os.nice(10)
+    scene, run = pickle.load(sys.stdin.buffer), Path(sys.argv[1])
+    if run.is_dir():  # and not taken away meanwhile
+        write_events(run, SUFFIX, board_events(scene))
+
+
+if __name__ == "__main__":
+    main()

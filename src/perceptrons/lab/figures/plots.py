@@ -1,0 +1,226 @@
+"""Figures of what networks say, and of how they came to; arrays in, matplotlib ``Figure`` out."""
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .panels import caption, colors, draw_key, draw_space, ink, plain, score, size
+from .scene import Array, Scene, Study
+
+# members of a study that are drawn as lines, and cells of the density of more
+FEW_LINES, CELLS = 60, 160
+STYLES = {"train": "-", "val": "--"}
+SEVERAL = ("#440154", "#21918c", "#b5367a", "#90d743", "#31688e")  # of these, none is a class
+MOST_CLASSES = 10  # whose numbers are written into a confusion matrix
+
+
+def boundary(scene: Scene, frame: int = -1) -> Figure:
+    """What the network says over its inputs in a frame, and the rows."""
+    figure = Figure(figsize=(3.9, 4.4))
+    axes = figure.subplots(gridspec_kw={"bottom": 0.2, "top": 0.83, "left": 0.17, "right": 0.96})
+    draw_key(figure, scene)
+    draw_space(axes, scene, frame)
+    title = f"{plain(scene.title, 40)} · {caption(scene, frame)}"
+    figure.suptitle(title, fontsize=size(), y=0.98, va="top")
+    return figure
+
+
+def titled(figure: Figure, title: str) -> Figure:
+    figure.suptitle(title, fontsize=size())
+    return figure
+
+
+def curves(scenes: Sequence[Scene]) -> Figure:
+    """Loss and accuracy at each report, of one run or of several together."""
+    figure = Figure(figsize=(6.0, 4.6), layout="constrained")
+    loss, accuracy = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    several = len(scenes) > 1
+    for scene, color in zip(scenes, cycle(SEVERAL), strict=False):
+        for stage, style in STYLES.items():
+            label = f"{plain(scene.title, 40)} {stage}" if several else stage
+            for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
+                values = scene.metrics.get(f"{stage}/{name}")
+                train = scene.metrics.get(f"train/{name}")
+                if values is not None and (stage == "train" or not same(values, train)):
+                    shown = {"color": color if several else ink(), "label": label}
+                    axes.plot(scene.reports, values, style, marker=".", **shown)
+    draw_chance(loss, scenes)
+    highest = [values for one in scenes for name, values in one.metrics.items() if "loss" in name]
+    top = np.nanmax(np.concatenate([*highest, [1e-9]])) if highest else 1.0
+    loss.set(ylabel="loss", ylim=(min(0, *loss.get_ylim()), 1.08 * top))
+    if loss.get_legend_handles_labels()[0]:
+        loss.legend(frameon=False, fontsize=size(0.9), labelcolor=ink())
+    accuracy.set(ylim=(-0.05, 1.05), ylabel="accuracy", xlabel="updates")
+    return titled(figure, "" if several else plain(scenes[0].title, 60))
+
+
+def same(values: Array, others: Array | None) -> bool:
+    return others is not None and np.array_equal(values, others, equal_nan=True)
+
+
+def draw_chance(axes: Axes, scenes: Sequence[Scene]) -> None:
+    """The loss of a network that says the same of every row, and favours none."""
+    if len({(scene.classes, scene.chance) for scene in scenes}) == 1:
+        scene = scenes[0]
+        if np.isfinite(scene.chance):
+            says = "\u00bd" if scene.classes == 2 else f"1/{scene.classes}"
+            label = f"{scene.chance:.3f}: p = {says} for every row"
+            axes.axhline(scene.chance, color=ink(), alpha=0.7, linestyle=":", label=label)
+
+
+def members(scene: Scene, study: Study) -> Figure:
+    """The losses of a study's members: as lines, or where they are many, how dense these are."""
+    figure = Figure(figsize=(6.0, 4.6), layout="constrained")
+    axes = figure.subplots()
+    losses, count = study.losses, study.losses.shape[1]
+    # of nearly all as they begin, and the median: those that diverge would hide all others
+    top = 1.08 * max(np.nanpercentile(losses[0], 99), np.nanmax(np.nanmedian(losses, axis=1)))
+    if count <= FEW_LINES:
+        axes.plot(study.updates, losses, color=ink(), alpha=0.3, linewidth=0.8)
+    else:
+        across = np.linspace(study.updates[0], study.updates[-1], 5 * CELLS)
+        heights = np.stack([np.interp(across, study.updates, each) for each in losses.T]).ravel()
+        within = np.isfinite(heights)
+        bins = [np.linspace(across[0], across[-1], CELLS), np.linspace(0, top, CELLS)]
+        places = np.tile(across, count)[within]
+        shade = np.log1p(np.histogram2d(places, heights[within], bins)[0].T)
+        axes.pcolormesh(*bins, np.ma.masked_equal(shade, 0), cmap="viridis_r", rasterized=True)
+    for share, style in ((10, ":"), (50, "-"), (90, ":")):
+        label = {50: "median", 90: "10 % and 90 %"}.get(share)
+        values = np.nanpercentile(losses, share, axis=1)
+        axes.plot(study.updates, values, style, color=ink(), label=label, linewidth=2)
+    draw_chance(axes, [scene])
+    axes.set(xlabel="updates", ylabel="training loss", ylim=(0, top))
+    # matplotlib's search for the best place takes seconds with so many curves
+    axes.legend(loc="upper right", framealpha=0.8, edgecolor="none", fontsize=size(0.9))
+    return titled(figure, f"{plain(scene.title.rpartition(',')[0], 50)}: {count} members")
+
+
+def solved(scene: Scene, study: Study) -> Figure:
+    """The share of a study's members that are solved, by what varies, with 95 % intervals."""
+    figure = Figure(figsize=(6.0, 4.6), layout="constrained")
+    axes = figure.subplots()
+    along, *others = study.settings
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for row in study.groups:
+        label = ", ".join(f"{plain(name)} {plain(row[name])}" for name in others)
+        lines.setdefault(label, []).append(row)
+    numbers = all(isinstance(row[along], int | float) for row in study.groups)
+    places = {
+        str(value): at for at, value in enumerate(dict.fromkeys(r[along] for r in study.groups))
+    }
+    for (label, rows), color in zip(lines.items(), cycle(SEVERAL), strict=False):
+        x = [row[along] if numbers else places[str(row[along])] for row in rows]
+        share, low, high = (
+            np.array([r[k] for r in rows]) for k in ("share", "share_low", "share_high")
+        )
+        reach = [(share - low).clip(0), (high - share).clip(0)]
+        axes.errorbar(x, share, reach, color=color, marker="o", capsize=3, label=label or None)
+    if numbers and min(row[along] for row in study.groups) > 0:
+        axes.set_xscale("log")
+    axes.minorticks_off()
+    ticks = sorted({row[along] for row in study.groups}) if numbers else [*places.values()]
+    axes.set_xticks(ticks, [plain(value, 12) for value in (ticks if numbers else places)])
+    axes.set(ylim=(-0.03, 1.03), xlabel=plain(along), ylabel="share solved")
+    if others:
+        axes.legend(frameon=False, fontsize=size(0.9))
+    return titled(figure, plain(scene.title.rpartition(",")[0], 50))
+
+
+def confusion(scene: Scene) -> Figure:
+    """How many rows of each class are given which class, in each part of the table."""
+    names = [plain(name, 12) for name in scene.class_names]
+    figure = Figure(figsize=(0.8 + 2.6 * len(scene.parts), 3.6), layout="constrained")
+    for axes, (part, rows) in zip(
+        figure.subplots(1, len(scene.parts), squeeze=False)[0], scene.parts.items(), strict=True
+    ):
+        counts = np.zeros((scene.classes, scene.classes), int)
+        np.add.at(counts, (rows.right, rows.chances.argmax(1)), 1)
+        share = counts / counts.sum(1, keepdims=True).clip(1)
+        axes.imshow(share, cmap="Greys", vmin=0, vmax=1.6)
+        for at, count in np.ndenumerate(counts) if scene.classes <= MOST_CLASSES else ():
+            axes.text(at[1], at[0], f"{count:,}", ha="center", va="center", color="black")
+        axes.set_xticks(range(len(names)), names, rotation=30 if scene.classes > 2 else 0)
+        axes.set_yticks(range(len(names)), names)
+        title = f"{part}: {np.trace(counts):,} of {len(rows.right):,} right"
+        axes.set(xlabel="given class", ylabel="right class")
+        axes.set_title(title, fontsize=size())
+    return titled(figure, plain(scene.title, 60))
+
+
+def probability(scene: Scene) -> Figure:
+    """How probable the network calls the right class of each row, by class."""
+    figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+    axes = figure.subplots()
+    part, rows = [*scene.parts.items()][-1]
+    two = scene.classes == 2
+    values = rows.chances[:, 1] if two else rows.chances[np.arange(len(rows.right)), rows.right]
+    by_class = [values[rows.right == number] for number in range(scene.classes)]
+    names = [plain(name) for name in scene.class_names]
+    edges = np.linspace(0, 1, 21).tolist()
+    shown: dict[str, Any] = {"color": colors(scene.classes), "label": names, "stacked": True}
+    axes.hist(by_class, edges, edgecolor=rcParams["axes.facecolor"], linewidth=0.5, **shown)
+    axes.axvline(1 / scene.classes, color=ink(), linestyle=":")
+    of = f"probability of {names[1]}" if two else "probability of the right class"
+    axes.set(xlabel=of, ylabel=f"rows ({part})", xlim=(0, 1))
+    axes.legend(title="right class", frameon=False, fontsize=size(0.9))
+    return titled(figure, plain(scene.title, 60))
+
+
+def importance(scene: Scene) -> Figure:
+    """How much accuracy is lost where one input is shuffled, the largest first."""
+    mean, deviation = scene.importance.T
+    order = mean.argsort()[::-1][:15][::-1]
+    figure = Figure(figsize=(6.0, 1.2 + 0.26 * len(order)), layout="constrained")
+    axes = figure.subplots()
+    names = [plain(scene.names[one]) for one in order]
+    axes.barh(names, mean[order], xerr=deviation[order], color=ink(), alpha=0.6)
+    axes.tick_params(axis="y", labelsize=size(0.9))
+    axes.set_xlabel("accuracy lost where the input is shuffled (permutation importance)")
+    more = len(mean) - len(order)
+    note = f", {more} less important inputs left out" if more else ""
+    return titled(figure, plain(scene.title, 60) + note)
+
+
+def worst(scene: Scene) -> Figure:
+    """The rows whose right class is least probable, as a table."""
+    head = [plain(name, 12) for name in scene.worst]
+    cells = [[short(cell) for cell in row] for row in zip(*scene.worst.values(), strict=True)]
+    figure = Figure(figsize=(0.95 * len(head), 0.9 + 0.28 * len(cells)))
+    axes = figure.add_axes((0.02, 0.02, 0.96, 1 - 0.5 / figure.get_figheight()))
+    axes.set_axis_off()
+    table = axes.table(cells, colLabels=head, loc="center", cellLoc="right", edges="horizontal")
+    table.auto_set_font_size(False)
+    table.set_fontsize(size(0.85))
+    part = [*scene.parts][-1]
+    return titled(figure, f"{plain(scene.title, 40)}: the worst rows ({part})")
+
+
+def short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else plain(value, 12)
+
+
+def gallery(scenes: Sequence[Scene], columns: int) -> Figure:
+    """What several networks say in the end, in rows, with a title each and a key below."""
+    rows = -(-len(scenes) // columns)
+    figure = Figure(figsize=(2.75 * columns, 3.0 * rows + 0.4))
+    room = 0.32 / figure.get_figheight()
+    figure.set_layout_engine("constrained", rect=(0, room, 1, 1 - room))
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for scene, axes in zip(scenes, places, strict=False):
+        says = score(scene, -1, "\n") if len(scene.updates) else ""
+        axes.set_title(f"{plain(scene.title, 40)}\n{says}", fontsize=size())
+        if "boundary" in scene.missing:
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, plain(scene.missing["boundary"], 60), ha="center", wrap=True)
+        else:
+            draw_space(axes, scene, -1)
+    for axes in places[len(scenes) :]:
+        axes.set_axis_off()
+    draw_key(figure, max(scenes, key=lambda scene: scene.classes), 0.25 * room)
+    return figure

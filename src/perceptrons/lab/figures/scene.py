@@ -1,0 +1,203 @@
+"""What there is to see of a run, as arrays: what figures are drawn from, in any process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+
+# farthest from one half, or from one in as many as there are classes, that still says nothing
+UNSURE = 1e-3
+FEW = 16  # rows of which the best line is sought
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of neurons in each of the frames that show the inside.
+
+    Attributes:
+        weights: ``(frames, neurons, inputs)``.
+        biases: ``(frames, neurons)``.
+        sums: Weighted sums of the first neurons over the cells ``(frames, cells, neurons)``; they
+            are 0 where a neuron switches.
+        shades: What these neurons put out there, 0 for the least and 1 for the most.
+    """
+
+    weights: Array
+    biases: Array
+    sums: Array
+    shades: Array
+
+
+@dataclass(frozen=True)
+class Part:
+    """The training, validation or test set of a table, as the network classifies it in the end.
+
+    Attributes:
+        right: Right class of each row ``(rows,)``.
+        chances: Probability of each class ``(rows, classes)``.
+    """
+
+    right: Integers
+    chances: Array
+
+
+@dataclass(frozen=True)
+class Study:
+    """Many members of one experiment.
+
+    Attributes:
+        member: The member that the other figures show, such as ``member 3``.
+        updates: Number of updates at each report ``(reports,)``.
+        losses: Training loss of members there ``(reports, members)``.
+        settings: What varies, such as ``lr``; with one value for each group in ``groups``.
+        groups: A row for each group, with ``share``, ``share_low`` and ``share_high``.
+    """
+
+    member: str
+    updates: Integers
+    losses: Array
+    settings: Sequence[str] = ()
+    groups: Sequence[dict[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A network at some of its snapshots, which are the frames, and the rows that it learns from.
+
+    Attributes:
+        title: What to call it.
+        classes: Number of classes; 0 where there are none.
+        reports: Number of updates at each report ``(reports,)``.
+        metrics: What was measured there by name, such as ``val/loss`` ``(reports,)``.
+        chance: The loss of a network that favours no class; NaN if unknown.
+        missing: Why a figure is left out, by its name.
+        names: What the inputs are called.
+        called: What the classes are called; empty: by their numbers.
+        points: Rows, as the user gives them ``(rows, inputs)``; evenly chosen where they are many.
+        right: Right class of each ``(rows,)``.
+        cells: Points at which the network is looked at ``(cells, inputs)``: none, an axis, a plane.
+        given: What the network is given there ``(cells, its inputs)``.
+        updates: Number of updates at each frame ``(frames,)``.
+        logits: What it says of the cells ``(frames, cells, outputs)``.
+        at_rows: What it says of the rows ``(frames, rows, outputs)``.
+        hits: How many of all rows are right ``(frames,)``.
+        rows: How many there are.
+        line: How many rows the best line gets right, for a perceptron of few rows.
+        inside: The frames that show the inside.
+        layers: The layers there, where the network is one of linear layers and activations.
+        parts: The training, validation and test sets, where there is no plane to draw.
+        worst: Of these, the test rows that are least right, by column.
+        importance: By how much accuracy falls where an input is shuffled, and its standard
+            deviation ``(inputs, 2)``.
+        study: Of a study, its members.
+    """
+
+    title: str
+    classes: int
+    reports: Integers
+    metrics: dict[str, Array]
+    chance: float = float("nan")
+    missing: dict[str, str] = field(default_factory=dict)
+    names: Sequence[str] = ()
+    called: Sequence[str] = ()
+    points: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    right: Integers = field(default_factory=lambda: np.zeros(0, int))
+    cells: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    given: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    updates: Integers = field(default_factory=lambda: np.zeros(0, int))
+    logits: Array = field(default_factory=lambda: np.zeros((0, 0, 1)))
+    at_rows: Array = field(default_factory=lambda: np.zeros((0, 0, 1)))
+    hits: Integers = field(default_factory=lambda: np.zeros(0, int))
+    rows: int = 0
+    line: int | None = None
+    inside: Sequence[int] = ()
+    layers: Sequence[Layer] = ()
+    parts: dict[str, Part] = field(default_factory=dict)
+    worst: dict[str, list[Any]] = field(default_factory=dict)
+    importance: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    study: Study | None = None
+
+    @property
+    def inputs(self) -> int:
+        return int(self.points.shape[1])
+
+    @property
+    def class_names(self) -> list[str]:
+        return [*map(str, self.called or range(self.classes))]
+
+    def missed(self, frame: int) -> NDArray[np.bool_]:
+        """Which rows are not right in a frame ``(rows,)``; none where the network says nothing."""
+        wrong: NDArray[np.bool_] = winners(self.at_rows[frame], self.classes) != self.right
+        return wrong & (not self.is_unsure(frame))
+
+    def is_unsure(self, frame: int) -> bool:
+        """Whether no row's probabilities favour a class."""
+        away = np.abs(chances(self.at_rows[frame], self.classes) - 1 / self.classes)
+        return bool(away.max() < UNSURE)
+
+
+def winners(logits: Array, classes: int) -> Integers:
+    """The class that each row is given ``(..., rows)``."""
+    found: Integers = (logits[..., 0] > 0).astype(int) if classes == 2 else logits.argmax(-1)
+    return found
+
+
+def chances(logits: Array, classes: int) -> Array:
+    """Probability of each class ``(..., classes)``."""
+    if classes == 2:
+        yes = 0.5 + 0.5 * np.tanh(logits[..., 0].astype(float) / 2)
+        return np.stack([1 - yes, yes], -1)
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    shares: Array = powers / powers.sum(-1, keepdims=True)
+    return shares
+
+
+def leads(logits: Array, classes: int) -> Array:
+    """By how much each class but the first of two leads the others; 0 on a boundary."""
+    if classes == 2:
+        return logits
+    others = [np.delete(logits, one, -1).max(-1) for one in range(classes)]
+    ahead: Array = logits - np.stack(others, -1)
+    return ahead
+
+
+def evenly_changed(values: Any, count: int) -> list[int]:
+    """Which of some states to keep so that about as much changes from each to the next.
+
+    Half of the choice goes by how much changed, half by their number, so that a standstill is seen
+    to last. The first and the last are always kept.
+
+    Args:
+        values: The states ``(states, numbers)``.
+        count: How many to keep at most, from 2.
+    """
+    states = len(values)
+    if states <= count:
+        return [*range(states)]
+    steps = np.linalg.norm(np.nan_to_num(np.diff(np.asarray(values, float), axis=0)), axis=1)
+    steps = np.minimum(steps, 1e100)
+    way = np.concatenate([[0.0], np.cumsum(steps)])
+    share = np.linspace(0, 1, states) + (way / way[-1] if way[-1] > 0 else 0)
+    wanted = np.linspace(0, share[-1], count)
+    return sorted({int(np.abs(share - each).argmin()) for each in wanted})
+
+
+def best_line(points: Array, right: Integers) -> int:
+    """How many rows of two classes the best line gets right ``points (rows, 2)``."""
+    # the best one can be turned and moved until it all but touches two points
+    best = max(int((right == one).sum()) for one in (0, 1))
+    for first, second in combinations(np.unique(points, axis=0), 2):
+        for turn in (-1e-4, 1e-4):
+            for shift in (-1e-3, 0.0, 1e-3):
+                along = second - first
+                across = np.array([-along[1], along[0]]) + turn * along
+                side = (points - (first + second) / 2) @ across > shift * (along @ along)
+                hits = int((side == right).sum())
+                best = max(best, hits, len(right) - hits)
+    return best

@@ -1,0 +1,177 @@
+"""Snapshots of a small network's weights while it trains: what figures show of how it came about.
+
+They are taken more often than reports, because what is worth seeing may happen between two of them.
+Each checkpoint holds those taken so far, so that a resumed run has those of its first part.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from .scene import evenly_changed
+
+# weights of a network up to which there are snapshots, and numbers that all of these may be
+SMALL, NUMBERS = 5_000, 200_000
+# snapshots and reports that are kept at most
+SNAPSHOTS, REPORTS = 240, 500
+KEY = "figures"  # in a checkpoint
+
+
+@dataclass
+class History:
+    """How a network came about.
+
+    Attributes:
+        updates: Number of updates at each snapshot.
+        weights: The weights there, as :func:`flat` has them.
+        stride: Updates from a snapshot to the next, at least.
+        reports: Number of updates at each report.
+        metrics: What was measured there, by name.
+        seen: Reports so far, kept or not.
+        every: Of how many reports one is kept.
+    """
+
+    updates: list[int] = field(default_factory=list)
+    weights: list[Tensor] = field(default_factory=list)
+    stride: int = 1
+    reports: list[int] = field(default_factory=list)
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    seen: int = 0
+    every: int = 1
+
+    def is_due(self, update: int) -> bool:
+        return not self.updates or update - self.updates[-1] >= self.stride
+
+    def add_snapshot(self, update: int, weights: Tensor) -> None:
+        """Keep the weights; where these are too many snapshots, half of them."""
+        self.updates.append(update)
+        self.weights.append(weights)
+        most = min(SNAPSHOTS, NUMBERS // len(weights))
+        if len(self.updates) > most:
+            kept = evenly_changed(torch.stack(self.weights), most // 2)
+            self.updates = [self.updates[one] for one in kept]
+            self.weights = [self.weights[one] for one in kept]
+            self.stride *= 2
+
+    def add_report(self, update: int, metrics: dict[str, float]) -> None:
+        """Keep what was measured; where these are too many reports, every second one."""
+        if self.seen % self.every == 0:
+            self.reports.append(update)
+            self.metrics.append(metrics)
+        self.seen += 1
+        if len(self.reports) > REPORTS:
+            self.reports, self.metrics = self.reports[::2], self.metrics[::2]
+            self.every *= 2
+
+    def state(self) -> dict[str, Any]:
+        """All of it for a checkpoint: few tensors, however many reports there were."""
+        names = [*dict.fromkeys(name for each in self.metrics for name in each)]
+        nothing = float("nan")
+        table = [[each.get(name, nothing) for name in names] for each in self.metrics]
+        return {
+            "updates": torch.tensor(self.updates, dtype=torch.long),
+            "weights": torch.stack(self.weights) if self.weights else torch.zeros(0, 0),
+            "stride": self.stride,
+            "reports": torch.tensor(self.reports, dtype=torch.long),
+            "names": names,
+            "metrics": torch.tensor(table, dtype=torch.float64).view(len(table), len(names)),
+            "seen": self.seen,
+            "every": self.every,
+        }
+
+
+def history_of(checkpoint: dict[str, Any]) -> History:
+    """What a checkpoint holds of how its network came about.
+
+    Raises:
+        ValueError: If that is not of the kind that :class:`History` writes.
+    """
+    state = checkpoint.get(KEY)
+    if state is None:
+        return History()
+    try:
+        updates, reports = state["updates"].tolist(), state["reports"].tolist()
+        weights, names = [*state["weights"].float()], [*map(str, state["names"])]
+        metrics = [dict(zip(names, row, strict=True)) for row in state["metrics"].tolist()]
+        numbers = [int(state[name]) for name in ("stride", "seen", "every")]
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as mistake:
+        raise ValueError(f"checkpoint: its snapshots cannot be read: {mistake}") from mistake
+    if len(updates) != len(weights) or len(reports) != len(metrics) or min(numbers) < 0:
+        raise ValueError("checkpoint: its snapshots are incomplete")
+    stride, seen, every = numbers
+    return History(updates, weights, max(stride, 1), reports, metrics, seen, max(every, 1))
+
+
+class Snapshots(Callback):
+    """Keeps the weights of a small network now and then, and what each report measured.
+
+    Args:
+        resumed: Whether the run is resumed, and its checkpoint holds the snapshots of before.
+    """
+
+    def __init__(self, resumed: bool = False) -> None:
+        self.resumed, self.history = resumed, History()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.take(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any
+    ) -> None:
+        self.take(trainer, pl_module)
+
+    def take(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Keep the weights, where it is time."""
+        if not self.history.is_due(trainer.global_step):
+            return
+        weights = flat(getattr(module, "net", None))
+        if len(weights):
+            self.history.add_snapshot(trainer.global_step, weights)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn == "fit":
+            self.history.add_report(trainer.global_step, measured(trainer))
+
+    # not its own state: Lightning would then miss it where a run is evaluated without figures
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[KEY] = self.history.state()
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if self.resumed:
+            self.history = history_of(checkpoint)
+
+
+def measured(trainer: L.Trainer) -> dict[str, float]:
+    """The metrics of the last report."""
+    metrics = trainer.callback_metrics
+    return {name: float(metrics[name]) for name in metrics if name != "step"}
+
+
+def flat(net: Any) -> Tensor:
+    """All that a small network's answers depend on ``(numbers,)``; of a large one nothing."""
+    values = floating(net) if isinstance(net, nn.Module) else []
+    if not 0 < sum(value.numel() for value in values) <= SMALL:
+        return torch.zeros(0)
+    with torch.inference_mode(False), torch.no_grad():
+        return torch.cat([value.flatten().float().cpu() for value in values])
+
+
+@torch.no_grad()
+def load(net: nn.Module, numbers: Tensor) -> None:
+    """Give a network what :func:`flat` has taken from it."""
+    values = floating(net)
+    parts = torch.split(numbers, [value.numel() for value in values])
+    for value, part in zip(values, parts, strict=True):
+        value.copy_(part.view_as(value))
+
+
+def floating(net: nn.Module) -> list[Tensor]:
+    return [value for value in net.state_dict().values() if value.is_floating_point()]
