@@ -2,37 +2,41 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import Command, quiet_trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ReduceLROnPlateau
+from lightning.pytorch.loggers import CSVLogger
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, log_loss
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, StepLR
-from torchmetrics import Metric
+from torch.utils.data import DataLoader, TensorDataset
 
-from perceptrons.classifier import Classifier, Gradients, NonFiniteLossError
+from perceptrons.classifier import Classifier, Gradients
 from perceptrons.data import Blobs, Gates
-from perceptrons.fused import fuse
+from perceptrons.lab.data.tables import TableData
+from perceptrons.lab.training.callbacks import FiniteLoss, NonFiniteLossError, PlateauStep
+from perceptrons.lab.training.spans import use_spans
 from perceptrons.losses import LOSSES, MEASURED, Loss
 from perceptrons.network import MLP, Perceptron
-from perceptrons.predictions import columns, predict
-from perceptrons.tables import TableData
 
 DIVERGING = "fit --config configs/xor.yaml --model.net.activation identity --model.optimizer.lr 10"
 
 
-def fit(model: Classifier, data: TableData, **settings: Any) -> torch.optim.Optimizer:
-    """Train as the command line does; the optimizer it was done with."""
-    trainer = quiet_trainer(**settings)
-    fuse(trainer)
+def fit(model: Classifier, data: TableData, **settings: Any) -> L.Trainer:
+    """Train as the command line does."""
+    trainer = quiet_trainer(callbacks=[FiniteLoss(), PlateauStep()], **settings)
+    assert use_spans(trainer, model, data)
     trainer.fit(model, datamodule=data)
-    return trainer.optimizers[0]
+    return trainer
 
 
 def made(network: Callable[[], nn.Module]) -> nn.Module:
@@ -59,11 +63,10 @@ def plain_loop(
 
 def measured(model: Classifier, *batches: tuple[Tensor, Tensor]) -> tuple[float, float]:
     """Loss and accuracy as the classifier measures them over some batches."""
-    for batch in batches:
-        model.measure("val", batch)
-    metrics = (model.measures[f"val/{name}"] for name in ("loss", "accuracy"))
-    loss, accuracy = (metric.compute().item() for metric in metrics if isinstance(metric, Metric))
-    return loss, accuracy
+    (found,) = quiet_trainer().validate(
+        model, DataLoader([*batches], batch_size=None), verbose=False
+    )
+    return found["val/loss"], found["val/accuracy"]
 
 
 def as_numpy(tensor: Tensor) -> NDArray[np.float64]:
@@ -146,9 +149,7 @@ def test_logits_that_look_like_probabilities_are_still_parted_at_0(
     target: float, expected: float
 ) -> None:
     network = Perceptron(1)
-    network.load_state_dict(
-        {"layers.0.weight": torch.tensor([[1.0]]), "layers.0.bias": torch.tensor([0.0])}
-    )
+    network.load_state_dict({"0.weight": torch.tensor([[1.0]]), "0.bias": torch.tensor([0.0])})
     x = torch.tensor([[0.05], [0.2], [0.4], [0.9]])
     assert measured(Classifier(network), (x, torch.full((4, 1), target)))[1] == expected
 
@@ -194,7 +195,7 @@ def test_a_run_by_hand_is_near_the_one_by_autograd() -> None:
 def test_a_loss_of_the_users_own_is_trained_on_and_measured() -> None:
     model = Classifier(made(lambda: Perceptron(2)), loss=nn.SoftMarginLoss())
     data = Gates("and", passes=5)
-    fit(model, data, max_epochs=2)
+    trainer = fit(model, data, max_epochs=2)
     by_loop, (x, y) = made(lambda: Perceptron(2)), table(data)
     optimizer = torch.optim.SGD(by_loop.parameters(), lr=1.0)
     for _ in range(10):
@@ -202,7 +203,8 @@ def test_a_loss_of_the_users_own_is_trained_on_and_measured() -> None:
         F.soft_margin_loss(by_loop(x), y).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert torch.equal(model(x), by_loop(x))
-    assert model.measured["val/loss"] == F.soft_margin_loss(by_loop(x), y).item()
+    loss = F.soft_margin_loss(by_loop(x), y)
+    assert trainer.callback_metrics["val/loss"] == loss
 
 
 @pytest.mark.parametrize("gradients", ["autograd", "by_hand"])
@@ -229,7 +231,7 @@ def test_a_scheduler_is_stepped_once_for_each_update() -> None:
         return StepLR(optimizer, step_size=10, gamma=0.5)
 
     network, data = made(lambda: Perceptron(2)), Gates("and", passes=25)
-    optimizer = fit(Classifier(network, scheduler=halving), data, max_epochs=3)
+    (optimizer,) = fit(Classifier(network, scheduler=halving), data, max_epochs=3).optimizers
 
     by_loop = made(lambda: Perceptron(2))
     expected = torch.optim.SGD(by_loop.parameters(), lr=1.0)
@@ -247,7 +249,7 @@ def test_reduce_on_plateau_looks_at_each_reports_loss() -> None:
     model = Classifier(
         network, scheduler=lambda params: ReduceLROnPlateau(params, "val/loss", **settings)
     )
-    optimizer = fit(model, data, max_epochs=9)
+    (optimizer,) = fit(model, data, max_epochs=9).optimizers
 
     by_loop, (x, y) = made(lambda: Perceptron(2)), table(data)
     expected = torch.optim.SGD(by_loop.parameters(), lr=1.0)
@@ -287,15 +289,10 @@ def test_a_plateau_of_what_is_not_measured_is_a_mistake(command: Command) -> Non
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"loss": "bcee"}, "loss='bcee': choose one of bce, mse, cross_entropy"),
         ({"loss": "cross_entropy"}, "loss='cross_entropy': 2 classes take bce or mse"),
         ({"loss": "bce", "classes": 3}, "loss='bce': 3 classes take cross_entropy"),
-        ({"gradients": "auto"}, "gradients='auto': choose one of autograd, by_hand"),
-        ({"gradients": "by_hand", "net": nn.Linear(2, 1)}, "gradients='by_hand': .* Linear"),
-        ({"gradients": "by_hand", "loss": nn.MSELoss()}, "gradients='by_hand': .* MSELoss"),
-        ({"optimizer": lambda params: torch.optim.SGD(params, lr=math.inf)}, "lr=inf: "),
-        ({"optimizer": lambda params: torch.optim.SGD(params, lr=0.0)}, "lr=0.0: "),
-        ({"bias_lr_factor": -1.0}, "lr=-1.0: "),
+        ({"gradients": "by_hand", "net": nn.Linear(2, 1)}, "gradients='by_hand': "),
+        ({"gradients": "by_hand", "loss": nn.MSELoss()}, "gradients='by_hand': "),
     ],
 )
 def test_a_mistaken_setting_is_named(settings: dict[str, Any], said: str) -> None:
@@ -304,33 +301,75 @@ def test_a_mistaken_setting_is_named(settings: dict[str, Any], said: str) -> Non
 
 
 def test_probabilities_and_classes_follow_from_the_logits() -> None:
-    x, logits = torch.zeros(3, 2), torch.tensor([[-1.0], [0.5], [2.0]])
-    prediction = predict(x, logits, classes=2)
-    assert prediction.probabilities[:, 0].tolist() == pytest.approx(
+    found = Classifier(Perceptron(2)).predictions(torch.tensor([[-1.0], [0.5], [2.0]]))
+    assert found["probability"][:, 0].tolist() == pytest.approx(
         [1 / (1 + math.exp(-logit)) for logit in (-1.0, 0.5, 2.0)]
     )
-    assert prediction.classes.tolist() == [[0], [1], [1]]
+    assert found["class"].tolist() == [[0], [1], [1]]
 
 
 def test_probabilities_of_more_classes_add_up_and_the_likeliest_is_said() -> None:
     logits = torch.tensor([[0.0, math.log(3), 0.0], [0.0, 0.0, math.log(8)]])
-    prediction = predict(torch.zeros(2, 2), logits, classes=3)
-    assert prediction.probabilities.flatten().tolist() == pytest.approx(
-        [0.2, 0.6, 0.2, 0.1, 0.1, 0.8]
+    found = Classifier(Perceptron(2, 3), classes=3, loss="cross_entropy").predictions(logits)
+    assert found["probability"].flatten().tolist() == pytest.approx([0.2, 0.6, 0.2, 0.1, 0.1, 0.8])
+    assert found["class"].tolist() == [[1], [2]]
+
+
+class Labelled(L.LightningDataModule):
+    """Rows with integer labels ``(rows,)``, handed out by torch's own loader."""
+
+    def __init__(self, classes: int, kind: torch.dtype = torch.int64) -> None:
+        super().__init__()
+        x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+        labels = (x[:, 0] > 0).long() + (x[:, 1] > 1) * (classes - 2)
+        self.rows = TensorDataset(x, labels.to(kind))
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(self.rows, batch_size=20)
+
+    val_dataloader = test_dataloader = predict_dataloader = train_dataloader
+
+
+@pytest.mark.parametrize(("classes", "loss"), [(2, "bce"), (2, "mse"), (3, "cross_entropy")])
+def test_integer_labels_from_a_plain_loader_train_in_plain_lightning(
+    classes: int, loss: Loss
+) -> None:
+    data = Labelled(classes)
+    model = Classifier(MLP(2, 1 if classes == 2 else 3, [8], "tanh"), classes, loss)
+    trainer = quiet_trainer(max_epochs=60, log_every_n_steps=1)
+    trainer.fit(model, datamodule=data)
+    assert set(trainer.callback_metrics) == {
+        *("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+    }
+    assert trainer.callback_metrics["val/accuracy"] > 0.9
+    x, labels = data.rows.tensors
+    (found,) = trainer.test(model, datamodule=data, verbose=False)
+    answers = model.predictions(model(x))["class"][:, 0]
+    assert found["test/accuracy"] == pytest.approx(accuracy_score(labels, answers))
+
+
+def test_a_numeric_target_is_not_cut_to_classes() -> None:
+    data = Labelled(2)
+    data.rows = TensorDataset(data.rows.tensors[0], data.rows.tensors[0][:, 0])
+    with pytest.raises(ValueError, match=r"^target: .* is no class; a numeric target is a Reg"):
+        quiet_trainer(max_epochs=1).fit(Classifier(Perceptron(2)), datamodule=data)
+
+
+def test_a_fit_in_ten_lines_of_lightning_logs_checkpoints_and_learns(tmp_path: Path) -> None:
+    L.seed_everything(1, verbose=False)
+    model = Classifier(MLP(2, 1, hidden=[4], activation="tanh"))
+    logger = CSVLogger(tmp_path)
+    trainer = L.Trainer(max_epochs=100, logger=logger, accelerator="cpu", log_every_n_steps=1)
+    trainer.fit(model, datamodule=Gates("xor", passes=5))
+    assert trainer.callback_metrics["val/accuracy"] == 1.0
+    header = (Path(logger.log_dir) / "metrics.csv").read_text().partition("\n")[0]
+    assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy"} <= {*header.split(",")}
+    assert isinstance(trainer.checkpoint_callback, ModelCheckpoint)
+    again = Classifier.load_from_checkpoint(
+        trainer.checkpoint_callback.best_model_path, net=MLP(2, 1, [4], "tanh")
     )
-    assert prediction.classes.tolist() == [[1], [2]]
-
-
-def test_columns_of_several_outputs_are_numbered_and_those_of_one_are_not() -> None:
-    x = torch.tensor([[1.0, 2.0]])
-    several = columns(predict(x, torch.tensor([[0.0, 5.0, 0.0]]), classes=3))
-    assert [*several] == [
-        *("x1", "x2", "logit1", "logit2", "logit3"),
-        *("probability1", "probability2", "probability3", "class"),
-    ]
-    one = columns(predict(x, torch.tensor([[5.0]]), classes=2), target=torch.tensor([[1.0]]))
-    assert [*one] == ["x1", "x2", "logit", "probability", "class", "target"]
-    assert (one["x2"], one["logit"], one["class"], one["target"]) == ([2], [5], [1], [1])
+    x, _ = table(Gates("xor"))
+    assert torch.equal(again(x), model(x))
 
 
 def first_non_finite(scheduled: bool) -> tuple[int, float]:

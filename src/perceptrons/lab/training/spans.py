@@ -127,13 +127,14 @@ class Spans(L.LightningModule):
 
         def closure() -> Tensor | None:
             if by_hand:
-                return self.take(by_hand(*rows)[1], optimizer)
+                self.take(by_hand(*rows)[1], optimizer)
+                return None
             loss = self.backpropagate(rows, batch_idx, optimizer)
             if loss is not None:
                 made.append((loss.detach(), count.total.ready, optimizer.param_groups[0]["lr"]))
             return loss
 
-        for rows in batch.batches:  # noqa: B007  the closure reads it
+        for rows in batch.batches:
             # or what the user's step logs would not know how many rows it is the mean of
             self.trainer._logger_connector.on_batch_start(rows)
             count.increment_ready()
