@@ -68,7 +68,7 @@ class SplitData(TableData):
             ValueError: If there are not so many folds in the rows.
         """
         fold = copy.copy(self)
-        fold.split = self.chosen(
+        fold.split = fold.chosen(
             choose_fold(self.rows, self.labels, number, folds, self.random_state)
         )
         return fold

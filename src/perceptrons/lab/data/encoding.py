@@ -1,0 +1,285 @@
+"""Named columns as inputs of a network: numbers standardised, texts one-hot, the target's classes.
+
+scikit-learn's transformers are fitted on the training rows alone. What they found is kept as plain
+lists, which a checkpoint can hold, so that what is evaluated or predicted later is encoded as the
+network has learned it.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .columns import Column, column_of_points, places
+from .files import enumerated
+from .loader import Rows
+from .split import Chosen, Labels, SplitData, take
+
+Texts = dict[str, tuple[str, ...]]
+Points = list[list[float | str | bool | None]]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How columns become the inputs of a network.
+
+    Attributes:
+        texts: The texts of each column, in order; none of one of numbers.
+        filled: What stands for a missing value of each column: the mean, or the place of the text
+            that occurs most.
+        mean: What is subtracted from each input; 0 from one of a text's.
+        std: What each input is divided by; 1 for one of a text's.
+    """
+
+    texts: Texts
+    filled: list[float]
+    mean: list[float]
+    std: list[float]
+
+    @classmethod
+    def fit(cls, texts: Texts, table: NDArray[np.float64]) -> Self:
+        """The encoding that the training rows ``(rows, columns)`` say.
+
+        Raises:
+            ValueError: If a column has one value only, or is too large or too small.
+        """
+        from sklearn.preprocessing import StandardScaler
+
+        check_varied(texts, table)
+        transformer = column_transformer(texts).fit(table)
+        filled = np.empty(len(texts))
+        for _, pipeline, columns in transformer.transformers_:
+            filled[columns] = pipeline[0].statistics_
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaler = StandardScaler().fit(in_order(texts, transformer.transform(table)))
+        text = np.array([bool(known) for known in texts.values() for _ in inputs_of(known)])
+        beyond = ~text & ~((scaler.var_ > 0) & np.isfinite(scaler.var_))
+        if beyond.any():
+            names = [name for name, wrong in zip(input_names(texts), beyond, strict=True) if wrong]
+            which = f"too large or too small to compute with: {enumerated(names)}"
+            raise ValueError(f"features: {which}; bring them nearer to 1")
+        mean, std = np.where(text, 0.0, scaler.mean_), np.where(text, 1.0, scaler.scale_)
+        return cls(texts, filled.tolist(), mean.tolist(), std.tolist())
+
+    @cached_property
+    def transformer(self) -> Any:
+        """The transformer that was fitted: fitted on one row, which it is told all by."""
+        return column_transformer(self.texts).fit(np.array([self.filled]))
+
+    def numbers(self, table: NDArray[np.float64]) -> Tensor:
+        """Each input before it is standardised ``(rows, inputs)``."""
+        return torch.from_numpy(in_order(self.texts, self.transformer.transform(table)))
+
+    def standardise(self, numbers: Tensor) -> Tensor:
+        """The inputs of a network ``(rows, inputs)``."""
+        mean, std = (numbers.new_tensor(scale) for scale in (self.mean, self.std))
+        return ((numbers - mean) / std).float()
+
+
+def column_transformer(texts: Texts) -> Any:
+    """scikit-learn's steps: missing values filled in, texts one-hot; numbers first, then texts."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    one_hot = OneHotEncoder(
+        categories=[np.arange(float(len(known))) for known in texts.values() if known],
+        drop="if_binary",
+        sparse_output=False,
+        handle_unknown="error",
+    )
+    numbers = make_pipeline(SimpleImputer())
+    texts_ = make_pipeline(SimpleImputer(strategy="most_frequent"), one_hot)
+    chosen = [
+        (name, steps, [place for place, known in enumerate(texts.values()) if bool(known) == text])
+        for name, steps, text in (("numbers", numbers, False), ("texts", texts_, True))
+    ]
+    return ColumnTransformer([each for each in chosen if each[2]])
+
+
+def in_order(texts: Texts, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inputs ``(rows, inputs)`` that a column transformer gives in the order of the columns."""
+    columns = [
+        place
+        for text in (False, True)
+        for place, known in enumerate(texts.values())
+        if bool(known) == text
+        for _ in inputs_of(known)
+    ]
+    return inputs[:, np.argsort(columns, kind="stable")]
+
+
+def inputs_of(known: tuple[str, ...]) -> Sequence[str]:
+    """The inputs that a column makes: one of numbers one, of two texts the second alone."""
+    return known[len(known) == 2 :] or ("",)
+
+
+def input_names(texts: Texts) -> list[str]:
+    """What each input is called."""
+    return [
+        f"{name}={text}" if text else name
+        for name, known in texts.items()
+        for text in inputs_of(known)
+    ]
+
+
+def check_varied(texts: Texts, table: NDArray[np.float64]) -> None:
+    """Find the columns of the training rows ``(rows, columns)`` that say nothing."""
+    names, numeric = np.array([*texts], object), np.array([not known for known in texts.values()])
+    empty = np.isnan(table).all(0)
+    filled = np.where(np.isnan(table), np.nanmean(np.where(empty, 0.0, table), 0), table)
+    constant = numeric & ~empty & (filled.min(0) == filled.max(0))
+    faults = (("the same", constant), ("missing", empty))
+    found = [
+        f"{what} in all {len(table)} training rows: {enumerated(names[where].tolist())}"
+        for what, where in faults
+        if where.any()
+    ]
+    if found:
+        raise ValueError(f"features: {'; '.join(found)}; leave such columns out by exclude")
+
+
+class ColumnData(SplitData):
+    """A table of named columns.
+
+    Args:
+        points: Rows of your own for ``predict``, each a list of what the features' columns hold.
+            ``null``: the table's.
+
+    Attributes:
+        target_mean: Mean of a numeric target in the training rows; of classes 0.
+        target_std: Its standard deviation; of classes 1.
+    """
+
+    target_mean: float
+    target_std: float
+    # whether a point may lack values
+    fills_in = False
+
+    def __init__(self, points: Points | None = None, **split: Any) -> None:
+        super().__init__(**split)
+        self.points = points
+        self.load()
+
+    @abstractmethod
+    def read(self) -> tuple[dict[str, Column], Column]:
+        """The features' columns by name, and the target's, whose texts are the classes."""
+
+    def load(self) -> None:
+        """Read the table and encode it, because a network is made to its size."""
+        self.columns, self.target = self.read()
+        self.texts = {name: column.texts for name, column in self.columns.items()}
+        self.class_names = self.target.texts
+        self.inputs, self.classes = len(input_names(self.texts)), len(self.class_names) or None
+        self.outputs = 1 if self.classes in (None, 2) else self.classes
+        self.split = self.tables()
+
+    @property
+    def labels(self) -> Labels | None:
+        return self.target.values if self.target.texts else None
+
+    @property
+    def rows(self) -> int:
+        return len(self.target.values)
+
+    @property
+    def point_names(self) -> list[str]:
+        return input_names(self.texts)
+
+    def chosen(self, rows: Chosen) -> dict[str, Rows]:
+        train = rows["train"]
+        self.parts, self.target_mean, self.target_std = rows, 0.0, 1.0
+        self.encoding = Encoding.fit(self.texts, self.placed("features", self.columns)[train])
+        if self.classes is None:
+            values = self.target.values[train]
+            self.target_mean, self.target_std = float(values.mean()), float(values.std())
+            if not 0 < self.target_std < np.inf:
+                raise ValueError(f"target: has one value only in all {len(values)} training rows")
+        return self.encoded()
+
+    def encoded(self) -> dict[str, Rows]:
+        """The table's rows as they are chosen, encoded."""
+        numbers = self.encoding.numbers(self.placed("features", self.columns))
+        return take((self.encoding.standardise(numbers), self.encoded_target()), self.parts)
+
+    def encoded_target(self) -> Tensor:
+        if self.classes is None:
+            values = torch.tensor(self.target.values, dtype=torch.float64)
+            return ((values - self.target_mean) / self.target_std)[:, None].float()
+        codes = torch.from_numpy(places("target", "", self.target, tuple(self.class_names))).long()
+        one_hot = torch.nn.functional.one_hot(codes, self.classes)
+        return (codes[:, None] if self.classes == 2 else one_hot).float()
+
+    def placed(self, setting: str, columns: dict[str, Column]) -> NDArray[np.float64]:
+        """Columns as a table ``(rows, columns)``, the texts by their places."""
+        placed = [places(setting, name, columns[name], known) for name, known in self.texts.items()]
+        return np.stack(placed, 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "texts": {name: list(texts) for name, texts in self.encoding.texts.items()},
+            "filled": self.encoding.filled,
+            "mean": self.encoding.mean,
+            "std": self.encoding.std,
+            "classes": list(self.class_names),
+            "target": [self.target_mean, self.target_std],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Encode the table as another was, on whose rows the network was trained."""
+        if state_dict == self.state_dict():
+            return
+        if list(state_dict["texts"]) != list(self.texts):
+            learned = enumerated(list(state_dict["texts"]))
+            raise ValueError(f"features: the network learned from {learned}")
+        if bool(state_dict["classes"]) != bool(self.class_names):
+            learned, given = ("classes", "numbers")[:: 1 if state_dict["classes"] else -1]
+            raise ValueError(f"target: holds {given}, and the network learned {learned}")
+        self.texts = {name: tuple(texts) for name, texts in state_dict["texts"].items()}
+        scales = (state_dict[name] for name in ("filled", "mean", "std"))
+        self.encoding = Encoding(self.texts, *scales)
+        self.class_names = tuple(state_dict["classes"])
+        self.classes = len(self.class_names) or None
+        self.target_mean, self.target_std = state_dict["target"]
+        self.split = self.encoded()
+
+    def pointed(self, points: Any) -> dict[str, Column]:
+        """Columns of rows of the user's.
+
+        Raises:
+            ValueError: If there are none, or one has the wrong number of values or such as the
+                table cannot have.
+        """
+        if len(points) == 0:
+            raise ValueError("points=[]: there must be at least 1, or null for the table's")
+        for point in points:
+            if len(point) != len(self.texts):
+                has = f"has {len(point)} values, the data has {len(self.texts)} columns"
+                raise ValueError(f"points={point}: {has}")
+        return {
+            name: column_of_points(name, [*values], self.columns[name], self.fills_in)
+            for name, values in zip(self.texts, zip(*points, strict=True), strict=True)
+        }
+
+    def numbers(self, points: Any) -> Tensor:
+        return self.encoding.numbers(self.placed("points", self.pointed(points)))
+
+    def from_points(self, points: Tensor) -> Tensor:
+        return self.encoding.standardise(points.double())
+
+    def as_points(self, rows: int | None = None) -> Tensor:
+        return self.encoding.numbers(self.placed("features", self.columns)[:rows])
+
+    def named(self, part: str | None = None, rows: int | None = None) -> dict[str, list[Any]]:
+        columns, chosen = self.columns, self.parts[part or "all"]
+        if part is None and self.points is not None:
+            columns, chosen = self.pointed(self.points), slice(None)
+        first = slice(rows) if isinstance(chosen, slice) else chosen[:rows]
+        return {name: columns[name].given(first) for name in self.texts}
