@@ -5,14 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import quiet_trainer
 from sklearn.datasets import make_circles, make_moons
-from torch import Tensor
+from torch import Tensor, nn
 
-from perceptrons.classifier import Classifier
-from perceptrons.fused import fuse
-from perceptrons.network import MLP, Perceptron
-from perceptrons.shapes import Circles, Moons, Spiral, TwoShapes
+from perceptrons.lab.data.samples import Circles, Moons, Spiral, TwoShapes
 
 SHAPES = [Moons, Circles, Spiral]
 
@@ -86,13 +82,44 @@ def test_a_shape_is_split_alike_and_decided_by_its_seed(shape: type[TwoShapes]) 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_line_parts_a_shape_and_an_mlp_does(shape: type[TwoShapes]) -> None:
-    accuracies = []
+    layers = [nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1)]
+    assert learned(nn.Linear(2, 1), shape()) < 0.95
+    assert learned(nn.Sequential(*layers), shape()) >= 0.99
+
+
+def learned(net: nn.Module, data: TwoShapes) -> float:
+    """Accuracy of a network after 600 updates."""
     torch.manual_seed(0)
-    for net in (Perceptron(2), MLP(2, hidden=[16, 16], activation="tanh")):
-        model = Classifier(net, optimizer=lambda params: torch.optim.Adam(params, lr=0.01))
-        trainer = quiet_trainer(max_epochs=1, num_sanity_val_steps=0)
-        fuse(trainer)
-        trainer.fit(model, datamodule=shape(passes=400))
-        accuracies.append(model.measured["train/accuracy"])
-    assert accuracies[0] < 0.95
-    assert accuracies[1] >= 0.99
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear):
+            layer.reset_parameters()
+    x, y = table(data)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
+    for _ in range(600):
+        optimizer.zero_grad()
+        torch.autograd.backward(nn.functional.binary_cross_entropy_with_logits(net(x), y))
+        optimizer.step()
+    return float(((net(x) > 0) == y.bool()).float().mean())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_folds_are_made_of_the_same_points_and_each_is_held_out_once(
+    shape: type[TwoShapes],
+) -> None:
+    data = shape(n_samples=50, noise=0.1)
+    held_out = [data.fold(number, 5).split["val"][0] for number in range(5)]
+    assert [len(x) for x in held_out] == [10] * 5
+    assert sorted(torch.cat(held_out).tolist()) == sorted(table(data)[0].tolist())
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"n_samples": 1}, "^n_samples=1: must be at least 2"),
+        ({"noise": float("nan")}, "^noise=nan: must be at least 0"),
+        ({"noise": 1e300}, r"^noise=1e\+300: must be at least 0 and below 1e30"),
+    ],
+)
+def test_a_shape_that_cannot_be_drawn_is_refused(settings: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValueError, match=line):
+        Moons(**settings)

@@ -163,7 +163,7 @@ def enumerated(names: Collection[str], most: int = 20) -> str:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """The name that was meant, if there is one like it, to end a message with."""
-    close = difflib.get_close_matches(name, names, 1)
+    close = difflib.get_close_matches(name, names, 1, 0.7)
     return f"; did you mean {printable(close[0])}?" if close else ""
 
 

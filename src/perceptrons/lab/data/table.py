@@ -70,14 +70,15 @@ class Table(ColumnData):
             name: column_of(start, frame[name], name in self.categorical, problems)
             for name in names
         }
-        target = Column(np.arange(float(len(frame))))
-        if self.target_name in frame:
-            setting = f"target={self.target_name!r}"
+        setting, there = f"target={self.target_name!r}", self.target_name in frame
+        target = Column(np.zeros(len(frame)))
+        if there:
             target = column_of(setting, frame[self.target_name], False, problems)
-            columns, target = self.complete(start, columns, target, problems)
+        columns, target = self.complete(start, columns, target, problems)
+        if there:
             target = target_of(setting, target, self.task, problems)
-            if self.val_fraction or self.test_fraction:
-                check_rare(setting, target, problems)
+        if self.val_fraction or self.test_fraction:
+            check_rare(setting, target, problems)
         for name, column in columns.items():
             check_column(start, name, column, problems)
         advise(start, problems)
