@@ -70,7 +70,8 @@ def gradients(network: MLP, x: Tensor, y: Tensor, loss: str) -> tuple[Tensor, li
         y: Targets ``(rows, outputs)``.
         loss: ``bce``, ``mse`` or ``cross_entropy``.
     """
-    *hidden, last = layers = list(network)
+    layers: list[Any] = list(network)
+    *hidden, last = layers
     activations = [x]  # what each linear layer is given
     for linear, activation in zip(hidden[::2], hidden[1::2], strict=True):
         activations.append(activation(linear(activations[-1])))

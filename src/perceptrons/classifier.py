@@ -4,6 +4,7 @@ Shapes: ``x (rows, inputs)``, logits ``(rows, outputs)``; ``y (rows, outputs)`` 
 it, or class numbers ``(rows,)`` as others have them.
 """
 
+from functools import partial
 from typing import Any, Literal, cast
 
 import lightning as L
@@ -22,7 +23,6 @@ from perceptrons.network import MLP
 
 Batch = tuple[Tensor, Tensor]
 Gradients = Literal["autograd", "by_hand"]
-STAGES = ("train", "val", "test")
 
 
 class Classifier(L.LightningModule):
@@ -39,10 +39,6 @@ class Classifier(L.LightningModule):
             ``lightning.pytorch.cli.ReduceLROnPlateau``, at the end of each epoch.
         bias_lr_factor: Learning rate of the biases, as a multiple of the weights'.
         gradients: ``autograd``, or ``by_hand`` for the chain rule as ``backprop.py`` has it.
-
-    Raises:
-        ValueError: If the loss does not fit the classes, or the gradients of the network or the
-            loss are not written out by hand.
     """
 
     def __init__(
@@ -57,17 +53,17 @@ class Classifier(L.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["net", "loss", "optimizer", "scheduler"], logger=False)
-        check_loss(classes, loss)
-        check_gradients(net, loss, gradients)
+        check_settings(net, classes, loss, gradients)
         self.net, self.classes, self.gradients = net, classes, gradients
         self.loss_name = loss if isinstance(loss, str) else type(loss).__name__
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
         self.measured_loss = MEASURED.get(self.loss_name, self.loss)
-        self.optimizer, self.scheduler = optimizer, scheduler
-        self.bias_lr_factor = bias_lr_factor
-        self.metrics = nn.ModuleDict(
-            {f"{stage}/{name}": metric for stage in STAGES for name, metric in metrics(classes)}
-        )
+        self.optimizer, self.scheduler, self.bias_lr_factor = optimizer, scheduler, bias_lr_factor
+        by_hand = partial(backprop.gradients, cast(MLP, net), loss=self.loss_name)
+        self.hand_gradients = by_hand if gradients == "by_hand" else None
+        self.metrics = nn.ModuleDict()
+        for stage in ("train", "val", "test"):
+            self.metrics.update({f"{stage}/{name}": m for name, m in metrics(classes).items()})
         self.measures_training = True  # unless the training rows are among those to validate on
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,8 +77,6 @@ class Classifier(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch[0], self.targets(batch[1])
-        if batch_idx == 0:
-            check_targets(y)
         if self.gradients == "by_hand":
             weights = self.net.parameters()
             return LossByHand.apply(self.net, self.loss_name, x, y, *weights)  # type: ignore
@@ -130,29 +124,25 @@ class Classifier(L.LightningModule):
         return numbers.to(self.dtype)
 
     def measure(self, stage: str, logits: Tensor, y: Tensor) -> None:
-        """Take a batch into a stage's loss and accuracy."""
+        """Take a batch into a stage's metrics."""
+        check_targets(y)
         # half as many bits would be too few for a report's digits
         kind = torch.promote_types(logits.dtype, torch.float32)
         logits, y = logits.to(kind), y.to(kind)
         given, right = self.predictions(logits)["class"], self.right(y)
         with torch.autocast(logits.device.type, enabled=False):
             loss = self.measured_loss(logits, y)
-        taken = {"loss": (loss, len(y)), "accuracy": (given, right), "solved": (given == right,)}
-        if right.shape[1] == 1:
-            taken.pop("solved")
+        taken: dict[str, tuple[Any, ...]] = {"loss": (loss, len(y)), "accuracy": (given, right)}
+        if right.shape[1] > 1:
+            taken["solved"] = (given == right,)
         for name, values in taken.items():
             metric = cast(Metric, self.metrics[f"{stage}/{name}"])
             metric.update(*values)
-            self.log(
-                *(f"{stage}/{name}", metric),
-                on_step=False,
-                on_epoch=True,
-                add_dataloader_idx=False,
-                batch_size=len(y),
-            )
+            how: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(y)}
+            self.log(f"{stage}/{name}", metric, add_dataloader_idx=False, **how)
 
     def predictions(self, logits: Tensor) -> dict[str, Tensor]:
-        """What the logits say: ``logit`` and ``probability`` ``(rows, outputs)``, and ``class``.
+        """``logit`` and ``probability`` ``(rows, outputs)``, and ``class``.
 
         The class is 0 or 1 for each output ``(rows, outputs)``, or the likeliest ``(rows, 1)``.
         """
@@ -169,14 +159,6 @@ class Classifier(L.LightningModule):
     def correct(self, logits: Tensor, y: Tensor) -> Tensor:
         """Which of the classes are right."""
         return self.predictions(logits)["class"] == self.right(y)
-
-    @property
-    def hand_gradients(self) -> Any:
-        """Logits and gradients by hand, given ``x`` and ``y``; ``None`` where autograd does it."""
-        if self.gradients == "autograd":
-            return None
-        net = cast(MLP, self.net)
-        return lambda x, y: backprop.gradients(net, x, self.targets(y), self.loss_name)
 
 
 class Solved(Metric):
@@ -196,19 +178,13 @@ class Solved(Metric):
         return self.right.double().mean()
 
 
-def metrics(classes: int) -> list[tuple[str, Metric]]:
+def metrics(classes: int) -> dict[str, Metric]:
     """Metrics of a stage by name."""
     # the checks of the arguments take longer than the measuring of a large table
     accuracy: Metric = BinaryAccuracy(validate_args=False)
     if classes > 2:
         accuracy = MulticlassAccuracy(classes, average="micro", validate_args=False)
-    return [("loss", MeanMetric()), ("accuracy", accuracy), ("solved", Solved())]
-
-
-def check_loss(classes: int, loss: str | nn.Module) -> None:
-    fitting = ("bce", "mse") if classes == 2 else ("cross_entropy",)
-    if isinstance(loss, str) and loss not in fitting:
-        raise ValueError(f"loss={loss!r}: {classes} classes take {' or '.join(fitting)}")
+    return {"loss": MeanMetric(), "accuracy": accuracy, "solved": Solved()}
 
 
 def check_targets(y: Tensor) -> None:
@@ -217,10 +193,11 @@ def check_targets(y: Tensor) -> None:
         raise ValueError(f"target: {wrong}")
 
 
-def check_gradients(net: nn.Module, loss: str | nn.Module, gradients: str) -> None:
+def check_settings(net: nn.Module, classes: int, loss: str | nn.Module, gradients: str) -> None:
+    fitting = ("bce", "mse") if classes == 2 else ("cross_entropy",)
+    if isinstance(loss, str) and loss not in fitting:
+        raise ValueError(f"loss={loss!r}: {classes} classes take {' or '.join(fitting)}")
     written = isinstance(net, MLP) and type(net).forward is MLP.forward and isinstance(loss, str)
     if gradients == "by_hand" and not written:
-        raise ValueError(
-            "gradients='by_hand': written out for Perceptron and MLP with bce, mse"
-            " or cross_entropy alone"
-        )
+        losses = ", ".join(backprop.DELTAS)
+        raise ValueError(f"gradients='by_hand': only for Perceptron and MLP with {losses}")

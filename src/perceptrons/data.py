@@ -43,10 +43,6 @@ class Gates(TableData):
             inputs.
         inputs: Number of inputs, from 1 to 12.
         constant_input: Whether to add an input that is always 1, for networks without biases.
-
-    Raises:
-        ValueError: If the gate is unknown, the truth table has the wrong length or other digits, or
-            ``inputs`` is out of range.
     """
 
     classes = 2
@@ -83,25 +79,20 @@ def binary_rows(inputs: int) -> Tensor:
 
 
 def truth(gate: str, inputs: int) -> Tensor:
-    """Output of a gate for each row of its table ``(2^inputs, 1)``, as 0.0 and 1.0."""
+    """Outputs of a gate for each row of its table ``(2^inputs, outputs)``, as 0.0 and 1.0."""
+    if gate == "all" and inputs > 4:
+        raise ValueError(f"inputs={inputs}: gate='all' has at most 4, which make 65,536 gates")
     if gate == "all":
-        return every_truth(inputs)
+        return binary_rows(2**inputs).mT.float()
     if gate in GATES:
         return GATES[gate](binary_rows(inputs).sum(1, keepdim=True), inputs).float()
-    if gate.isdecimal():
-        if len(gate) != 2**inputs or gate.strip("01"):
-            digits = f"{2**inputs} digits, each 0 or 1"
-            raise ValueError(f"gate={gate!r}: a truth table of {inputs} inputs is {digits}")
-        return torch.tensor([[float(digit)] for digit in gate])
-    choices = f"{', '.join(GATES)}, all, or a truth table such as '0110'"
-    raise ValueError(f"gate={gate!r}: choose one of {choices}")
-
-
-def every_truth(inputs: int) -> Tensor:
-    """Outputs of all gates of some inputs ``(2^inputs, 2^(2^inputs))``."""
-    if inputs > 4:
-        raise ValueError(f"inputs={inputs}: gate='all' has at most 4, which make 65,536 gates")
-    return binary_rows(2**inputs).mT.float()
+    if not gate.isdecimal():
+        choices = f"{', '.join(GATES)}, all, or a truth table such as '0110'"
+        raise ValueError(f"gate={gate!r}: choose one of {choices}")
+    if len(gate) != 2**inputs or gate.strip("01"):
+        digits = f"{2**inputs} digits, each 0 or 1"
+        raise ValueError(f"gate={gate!r}: a truth table of {inputs} inputs is {digits}")
+    return torch.tensor([[float(digit)] for digit in gate])
 
 
 class Blobs(SplitData):
@@ -116,9 +107,6 @@ class Blobs(SplitData):
             random.
         cluster_std: Standard deviation of each cluster.
         n_features: Number of coordinates, where ``centers`` is a count.
-
-    Raises:
-        ValueError: If there are fewer than 2 centres, or they differ in length or are not finite.
     """
 
     def __init__(
@@ -131,33 +119,28 @@ class Blobs(SplitData):
     ) -> None:
         super().__init__(**split)
         places = [[0.0] * n_features] * centers if isinstance(centers, int) else centers
-        check_centers(places)
-        if n_samples < len(places):
-            raise ValueError(f"n_samples={n_samples}: fewer points than the {len(places)} centres")
+        check_centers(places, n_samples)
         self.inputs, self.classes = len(places[0]), len(places)
         self.outputs = 1 if self.classes == 2 else self.classes
-        self.make = {
-            "n_samples": n_samples,
-            "centers": centers,
-            "cluster_std": cluster_std,
-            "n_features": n_features,
-        }
+        self.n_samples, self.n_features = n_samples, n_features
+        self.centers, self.cluster_std = centers, cluster_std
 
     @cached_property
     def blobs(self) -> tuple[Any, Labels]:
         """The points ``(rows, inputs)`` and the cluster of each ``(rows,)``."""
         from sklearn.datasets import make_blobs  # takes a second
 
-        points, labels = make_blobs(**self.make, random_state=self.random_state)
+        points, labels = make_blobs(
+            *(self.n_samples, self.n_features),
+            centers=self.centers,
+            cluster_std=self.cluster_std,
+            random_state=self.random_state,
+        )
         return points, labels
 
     @property
     def labels(self) -> Labels:
         return self.blobs[1]
-
-    @property
-    def rows(self) -> int:
-        return len(self.labels)
 
     def chosen(self, rows: Chosen) -> dict[str, Rows]:
         points, labels = map(torch.from_numpy, self.blobs)
@@ -165,10 +148,12 @@ class Blobs(SplitData):
         return take((points.float(), y.float()), rows)
 
 
-def check_centers(centers: list[list[float]]) -> None:
+def check_centers(centers: list[list[float]], points: int) -> None:
     if len(centers) < 2:
         raise ValueError(f"centers={centers}: there must be at least 2")
     if len({len(center) for center in centers}) > 1:
         raise ValueError(f"centers={centers}: all must have the same number of coordinates")
     if not (centers[0] and np.isfinite(centers).all()):
         raise ValueError(f"centers={centers}: must have coordinates, which are finite")
+    if points < len(centers):
+        raise ValueError(f"n_samples={points}: fewer points than the {len(centers)} centres")

@@ -58,12 +58,7 @@ class MLP(nn.Sequential):
 
 
 class Perceptron(MLP):
-    """A weighted sum of the inputs, and a bias, for each output: an MLP without hidden layers.
-
-    Args:
-        inputs: Number of inputs.
-        outputs: Number of outputs.
-    """
+    """A weighted sum of the inputs, and a bias, for each output: an MLP without hidden layers."""
 
     def __init__(self, inputs: PositiveInt, outputs: PositiveInt = 1, **mlp: Any) -> None:
         super().__init__(inputs, outputs, hidden=(), activation="identity", **mlp)
