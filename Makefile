@@ -10,7 +10,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help install train test check lint types format bench canary tensorboard clean
-.PHONY: canary-oldest canary-newest
+.PHONY: canary-oldest canary-newest experiments gallery studies new audit
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,8 @@ install: .venv/installed ## make .venv with the package and what its development
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "perceptrons needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo 'installing torch, Lightning and the rest into .venv: some minutes'
+	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
 train: install ## train CONFIG (configs/xor.yaml), with any further flags in ARGS
@@ -74,4 +75,20 @@ clean: ## remove .venv and caches; runs stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
--include benchmarks/examples.mk template/new.mk
+experiments: install ## run every published experiment and compare the figures
+	$(BIN)/python benchmarks/experiments.py
+
+gallery: install ## train what the README and the docs show, and draw it anew
+	$(BIN)/python benchmarks/gallery.py
+
+studies: install ## run the studies of many seeds, and write docs/studies.md anew
+	$(BIN)/python benchmarks/studies.py
+
+new: install ## make a project of your own: NAME=my_study DEST=../my-study, and LAB=dependency EXAMPLES=true
+	$(BIN)/copier copy --defaults --vcs-ref HEAD $(if $(NAME),--data name=$(NAME)) \
+		$(if $(LAB),--data lab=$(LAB)) $(if $(EXAMPLES),--data examples=$(EXAMPLES)) . $(DEST)
+
+audit: install ## look for known vulnerabilities in the versions of constraints.txt
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip

@@ -22,4 +22,4 @@ def __getattr__(name: str) -> Any:
     # only then: Lightning takes seconds to be imported, and the list of runs does not need it
     if name not in PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{PLACES[name]}"), name)
+    return getattr(import_module(f".{PLACES[name]}", __name__), name)

@@ -1,6 +1,6 @@
-"""``python -m perceptrons`` and the command ``perceptrons``: the lab's, with this Classifier."""
+"""``python -m`` and the command of the package: the lab's command line, with this Classifier."""
 
-from perceptrons.lab.cli.main import main as run
+from .lab.cli.main import main as run
 
 
 def main() -> None:

@@ -27,8 +27,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from perceptrons.losses import LOSSES
-from perceptrons.network import MLP
+from .losses import LOSSES
+from .network import MLP
 
 # f'(z) from a = f(z): the value of each of these activations tells its slope
 SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {

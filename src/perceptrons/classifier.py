@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
 
-from perceptrons import backprop
-from perceptrons.backprop import LossByHand
-from perceptrons.losses import LOSSES, MEASURED, Loss
-from perceptrons.network import MLP
+from . import backprop
+from .backprop import LossByHand
+from .losses import LOSSES, MEASURED, Loss
+from .network import MLP
 
 Batch = tuple[Tensor, Tensor]
 Gradients = Literal["autograd", "by_hand"]

@@ -13,10 +13,10 @@ import torch
 from jsonargparse.typing import PositiveInt
 from torch import Tensor
 
-from perceptrons.lab.data.loader import Rows
-from perceptrons.lab.data.ranges import FinitePositive
-from perceptrons.lab.data.split import Chosen, Labels, SplitData, take
-from perceptrons.lab.data.tables import TableData
+from .lab.data.loader import Rows
+from .lab.data.ranges import FinitePositive
+from .lab.data.split import Chosen, Labels, SplitData, take
+from .lab.data.tables import TableData
 
 # output of each named gate, given how many of its inputs are 1 (for each row) and how many it has
 GATES: dict[str, Callable[[Tensor, int], Tensor]] = {

@@ -1,0 +1,1 @@
+../../../../src/perceptrons/__main__.py

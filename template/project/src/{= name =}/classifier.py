@@ -1,0 +1,1 @@
+../../../../src/perceptrons/classifier.py

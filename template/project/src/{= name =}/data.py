@@ -1,0 +1,1 @@
+../../../../src/perceptrons/data.py

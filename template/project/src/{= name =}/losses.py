@@ -1,0 +1,1 @@
+../../../../src/perceptrons/losses.py

@@ -1,0 +1,1 @@
+../../../../src/perceptrons/regressor.py
