@@ -54,7 +54,8 @@ class Plain(L.LightningModule):
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         loss = self.loss(self.net(batch[0]), batch[1])
         self.log(f"{('train', 'val')[dataloader_idx]}/loss", loss, add_dataloader_idx=False)
-        self.log("step", float(self.global_step), add_dataloader_idx=False)
+        if dataloader_idx == 0:  # the axis of Lightning's loggers
+            self.log("step", float(self.global_step), add_dataloader_idx=False)
 
     def configure_optimizers(self) -> Any:
         return self.optimizer(self.parameters())

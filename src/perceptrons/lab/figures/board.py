@@ -15,10 +15,10 @@ import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams
 from torch import Tensor, nn
+from torch.utils.tensorboard.summary import custom_scalars
 
 from ..data.tables import EVALUATION_ROWS, TableData
 from ..training.protocol import Trainable
@@ -28,13 +28,19 @@ from .drawing import escape, event, text_event, write_events
 UNSMOOTHED = "?smoothing=0#timeseries&_smoothingWeight=0"
 # charts of the Custom Scalars page: patterns of the tags whose curves they have
 LAYOUT = {
-    "learning": {"loss": "^(train|val)/loss$", "accuracy": "^(train|val)/accuracy$"},
-    "steps": {
-        "learning rate": "^learning_rate$",
-        "gradient norm": "^gradient_norm$",
-        "weight norms": "^weight_norm/",
+    "learning": {
+        "loss": ["Multiline", ["^(train|val)/loss$"]],
+        "accuracy": ["Multiline", ["^(train|val)/accuracy$"]],
     },
-    "study": {"share solved": "^train/solved$", "loss of members": "^study/loss_"},
+    "steps": {
+        "learning rate": ["Multiline", ["^learning_rate$"]],
+        "gradient norm": ["Multiline", ["^gradient_norm$"]],
+        "weight norms": ["Multiline", ["^weight_norm/"]],
+    },
+    "study": {
+        "share solved": ["Multiline", ["^train/solved$"]],
+        "loss of members": ["Multiline", ["^study/loss_"]],
+    },
 }
 # what the columns of HPARAMS are, and whether they are numbers; one record for a directory of runs
 SETTINGS = {"data": False, "net": False, "hidden": False, "lr": True, "seed": True}
@@ -65,7 +71,8 @@ class Board(Callback):
         if not any(self.run.glob(f"*{TEXTS}")):
             config = yaml.safe_dump(dict(self.config), sort_keys=False)
             texts = {"config": fenced(config, "yaml"), "network": described(pl_module)}
-            start = [event(session(self.config, pl_module)), event(layout())]
+            layout = custom_scalars(LAYOUT).value[0]  # type: ignore[no-untyped-call]
+            start = [event(session(self.config, pl_module)), event(layout)]
             write_events(self.run, TEXTS, [*start, *(text_event(*each) for each in texts.items())])
 
     def on_validation_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
@@ -194,24 +201,6 @@ def hparams_value(tag: str, content: dict[str, Any]) -> Any:
     data = plugin_data_pb2.HParamsPluginData(version=hparams.PLUGIN_DATA_VERSION, **content)
     kind = hparams.create_summary_metadata(data)
     return Summary.Value(tag=tag, tensor=hparams.NULL_TENSOR, metadata=kind)
-
-
-def layout() -> Any:
-    """The charts of the Custom Scalars page."""
-    from tensorboard.plugins.custom_scalar.summary import pb
-
-    chart = layout_pb2.Chart
-    categories = [
-        layout_pb2.Category(
-            title=group,
-            chart=[
-                chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tags]))
-                for title, tags in charts.items()
-            ],
-        )
-        for group, charts in LAYOUT.items()
-    ]
-    return pb(layout_pb2.Layout(category=categories)).value[0]
 
 
 def described(module: nn.Module) -> str:

@@ -38,7 +38,7 @@ SAYS = {
     "loss": "Loss and accuracy at the reports.",
 }
 SUFFIX = ".figures"
-LOCK = ".figures"  # in a run: held while its figures are drawn
+LOCK = ".drawing"  # in a run: held while its figures are drawn
 FILES: dict[Any, Any] = {"font.size": 9.0}
 # TensorBoard shows images at a third of the page's width and less
 BOARD: dict[Any, Any] = {"font.size": 13.0, "figure.dpi": 90.0}
@@ -214,6 +214,8 @@ def draw_beside(scene: Scene, run: Path) -> None:
 
     The other holds a lock on the run's :data:`LOCK`, which :func:`wait_for` waits for.
     """
+    if run in BESIDE:
+        BESIDE[run].wait()
     lock = (run / LOCK).open("wb")
     paths = os.pathsep.join(filter(None, sys.path))
     with lock, tempfile.TemporaryFile() as file:

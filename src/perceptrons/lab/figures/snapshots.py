@@ -113,8 +113,10 @@ class Snapshots(Callback):
         resumed: Whether the run is resumed, and its checkpoint holds the snapshots of before.
     """
 
+    takes_spans = True  # a snapshot for each of them is often enough
+
     def __init__(self, resumed: bool = False) -> None:
-        self.resumed, self.history = resumed, History()
+        self.resumed, self.history, self.small = resumed, History(), True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.take(trainer, pl_module)
@@ -126,10 +128,11 @@ class Snapshots(Callback):
 
     def take(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Keep the weights, where it is time."""
-        if not self.history.is_due(trainer.global_step):
+        if not (self.small and self.history.is_due(trainer.global_step)):
             return
         weights = flat(getattr(module, "net", None))
-        if len(weights):
+        self.small = len(weights) > 0
+        if self.small:
             self.history.add_snapshot(trainer.global_step, weights)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
