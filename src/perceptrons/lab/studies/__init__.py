@@ -1,0 +1,1 @@
+"""Studies: many seeds, settings and folds of one experiment, trained at once."""

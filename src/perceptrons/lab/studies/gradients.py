@@ -1,0 +1,225 @@
+"""Losses and gradients of many members: in blocks, so small that the processor's cache holds them.
+
+Shapes: as in ``members.py``.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value
+
+from .members import FastMembers, Members, Weights, parts
+
+# bytes of weights and activations that a block has at most: about what a core's own cache holds; a
+# GPU has work for all of its cores, and time to start it, only with far more at once. Where vmap
+# starts each operation, that costs ten times as much, and so do blocks
+CACHE, MAPPED, OF_GPU = 2**21, 2**24, 2**30
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+# losses and gradients given weights, buffers, inputs and targets
+Gradient = Callable[[Weights, Weights, Tensor, Tensor], tuple[Tensor, list[Tensor]]]
+
+
+@contextmanager
+def mapped() -> Iterator[None]:
+    """Without torch's advice to its own authors, about operations that vmap makes one by one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop")
+        yield
+
+
+def of_each(function: Loss, logits: Tensor, y: Tensor) -> Tensor:
+    """What a function of logits and targets gives for each member, which comes last."""
+    rows = -1 if y.ndim == logits.ndim else None
+    made: Tensor = torch.vmap(function, (-1, rows), -1, randomness="different")(logits, y)
+    return made
+
+
+def lean_bce(logits: Tensor, y: Tensor) -> Tensor:
+    """Binary cross entropy of which only the gradient is used.
+
+    That is exact, in a quarter fewer exponentials than torch's, which guards the value too.
+    """
+    return (F.softplus(logits) - y * logits).mean()
+
+
+# what is compiled in place of these
+LEAN: dict[Loss, Loss] = {F.binary_cross_entropy_with_logits: lean_bce}
+
+
+def pooled(loss: Loss, outputs: int, y: Tensor) -> bool:
+    """Whether a loss of all members' logits is the mean of their losses, with their gradients.
+
+    Then one call serves all, without ``vmap``. It is found out by trying.
+    """
+    y = y[:3]
+    logits = torch.randn(len(y), outputs, 4, dtype=y.dtype, device=y.device, requires_grad=True)
+    try:
+        apart = of_each(loss, logits, y).sum()
+        together = loss(logits, widened(y, logits)) * 4
+        found = [torch.autograd.grad(each, logits)[0] for each in (apart, together)]
+    except (RuntimeError, ValueError, IndexError, TypeError):
+        return False
+    return torch.allclose(apart, together, rtol=1e-4) and torch.allclose(*found, 1e-4, 1e-6)
+
+
+def widened(y: Tensor, logits: Tensor) -> Tensor:
+    """Targets that members share, as each of them has them."""
+    return y if y.ndim == logits.ndim else y[..., None].expand(*y.shape, logits.shape[-1])
+
+
+def by_autograd(members: Members, loss: Loss, together: bool) -> Gradient:
+    """Gradients by torch.
+
+    Args:
+        members: The networks.
+        loss: The loss of one of them.
+        together: Whether one call of the loss serves all members, as :func:`pooled` finds.
+    """
+
+    def summed(
+        weights: Weights, buffers: Weights, x: Tensor, y: Tensor, loss: Loss
+    ) -> tuple[Tensor, Tensor]:
+        logits = members.logits({**weights, **buffers}, x)
+        if not together:
+            losses = of_each(loss, logits, y)
+            return losses.sum(), losses.detach()
+        total = loss(logits, widened(y, logits)) * logits.shape[-1]
+        return total, total.detach()
+
+    def gradient(
+        weights: Weights, buffers: Weights, x: Tensor, y: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        if torch.compiler.is_compiling():
+            lean = partial(summed, buffers=buffers, x=x, y=y, loss=LEAN.get(loss, loss))
+            gradients, (_, losses) = grad_and_value(lean, has_aux=True)(weights)
+            return losses, [*gradients.values()]
+        # not by torch.func: where nothing is compiled, it takes two to five times as long
+        with torch.enable_grad(), mapped():
+            leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+            total, losses = summed(leaves, buffers, x, y, loss)
+            given = torch.autograd.grad(total, [*leaves.values()], materialize_grads=True)
+        return losses, [*given]
+
+    return gradient
+
+
+class ByHand(nn.Module):
+    """A user's gradients as a module, whose weights can be replaced."""
+
+    def __init__(self, module: L.LightningModule) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
+        logits, gradients = self.module.hand_gradients(x, y)
+        return self.module.loss(logits, y), gradients
+
+
+def by_hand(module: L.LightningModule, ndim: int) -> Gradient:
+    """Gradients as the user's module has them written out."""
+    written = ByHand(module)
+
+    def alone(weights: Weights, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
+        named = {f"module.net.{name}": weight for name, weight in weights.items()}
+        found: tuple[Tensor, list[Tensor]] = functional_call(written, named, (x, y))
+        return found
+
+    def gradient(
+        weights: Weights, buffers: Weights, x: Tensor, y: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        rows = -1 if x.ndim > ndim else None
+        every = torch.vmap(alone, (0, rows, rows), randomness="different")
+        found: tuple[Tensor, list[Tensor]] = every({**weights, **buffers}, x, y)
+        return found
+
+    return gradient
+
+
+class Blocks:
+    """The members of a group, block by block.
+
+    Args:
+        members: The networks.
+        gradient: Their losses and gradients.
+        bytes_of_each: Bytes that a member's weights and activations take.
+        ndim: Dimensions of a batch of inputs that all members share.
+        limit: Bytes that a block may have at most, where memory is short.
+    """
+
+    def __init__(
+        self,
+        members: Members,
+        gradient: Gradient,
+        bytes_of_each: int,
+        ndim: int = 2,
+        limit: int = OF_GPU,
+    ) -> None:
+        self.members, self.gradient, self.ndim = members, gradient, ndim
+        on_cpu = next(iter(members.weights.values())).device.type == "cpu"
+        cache = (CACHE if isinstance(members, FastMembers) else MAPPED) if on_cpu else OF_GPU
+        size = min(cache, limit) // bytes_of_each
+        self.parts: list[slice | None] = [*parts(members.count, size)]
+        if len(self.parts) == 1:
+            self.parts = [None]
+        self.pieces = [(part, *self.views(part)) for part in self.parts]
+
+    def views(self, part: slice | None) -> tuple[Weights, Weights]:
+        """Weights and buffers of a block."""
+        cut, members = self.members.cut, self.members
+        return (
+            {name: cut(weight, part) for name, weight in members.weights.items()},
+            {name: cut(buffer, part) for name, buffer in members.buffers.items()},
+        )
+
+    def rows(self, table: Tensor, part: slice | None, own: bool) -> Tensor:
+        """A batch's rows for a block, whose members mostly have them in common."""
+        return table[..., part] if own and part is not None else table
+
+    def each(self, x: Tensor, y: Tensor) -> Iterator[tuple[slice | None, Weights, Weights, Tensor, Tensor]]:
+        """What each block is, and has."""
+        own = x.ndim > self.ndim
+        for part, weights, buffers in self.pieces:
+            yield part, weights, buffers, self.rows(x, part, own), self.rows(y, part, own)
+
+    @torch.no_grad()
+    def gradients(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        """The gradient of each of the weights."""
+        if len(self.parts) == 1:
+            return self.gradient(*self.pieces[0][1:], x, y)[1]
+        whole = [torch.empty_like(weight) for weight in self.members.weights.values()]
+        for part, *block in self.each(x, y):
+            _, gradients = self.gradient(*block)
+            for each, piece in zip(whole, gradients, strict=True):
+                self.members.cut(each, part).copy_(piece)
+        return whole
+
+    @torch.no_grad()
+    def logits(self, x: Tensor) -> Iterator[Tensor]:
+        """Logits ``(rows, outputs, members)`` of each block."""
+        own = x.ndim > self.ndim
+        for part, weights, buffers in self.pieces:
+            with mapped():
+                logits = self.members.logits({**weights, **buffers}, self.rows(x, part, own))
+            yield logits
+
+
+def bytes_of_one(net: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> int:
+    """Bytes of a network's weights, and of what its backward pass keeps of a batch."""
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    given = {tensor.untyped_storage().data_ptr() for tensor in (x, y)}
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
+        loss(net(x), y)
+    weights = {w.untyped_storage().data_ptr(): w.nbytes for w in net.parameters()}
+    return sum((weights | {at: size for at, size in kept.items() if at not in given}).values())

@@ -1,0 +1,224 @@
+"""Law 4: each member of a study is the network that its seed makes alone, and has its gradients."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import lightning as L
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from perceptrons.lab.studies import gradients
+from perceptrons.lab.studies.gradients import Blocks, by_autograd, by_hand, pooled
+from perceptrons.lab.studies.members import FastMembers, MappedMembers, Members, parts, stack
+
+SEEDS = [7, 8, 4294967295, 3]
+
+
+class Residual(nn.Module):
+    """Skips a layer, and has a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.across = nn.Linear(3, 8), nn.Linear(8, 8)
+        self.norm, self.down = nn.LayerNorm(8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.up(x)
+        out: Tensor = self.down(self.norm(z + torch.tanh(self.across(z))))
+        return out
+
+
+class Conv(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv1d(1, 4, 2), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(4, 2)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layers(x[:, None])
+        return out
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(1, 4), nn.Linear(4, 2)
+        self.heads = nn.MultiheadAttention(4, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.up(x[..., None])
+        out: Tensor = self.down(self.heads(tokens, tokens, tokens, need_weights=False)[0].mean(1))
+        return out
+
+
+class Tied(nn.Module):
+    """Uses one weight twice, and one that is not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.out = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2)
+        self.two.weight = self.one.weight
+        self.out.bias.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.out(torch.sin(self.two(torch.sin(self.one(x)))))
+        return out
+
+
+def dense() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 5, bias=False), nn.GELU(), nn.Linear(5, 2))
+
+
+def batch_norm() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.SELU(), nn.Linear(4, 2))
+
+
+def weight_norm() -> nn.Module:
+    return nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), nn.Linear(4, 2))
+
+
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "dense": dense,
+    "residual": Residual,
+    "conv": Conv,
+    "attention": Attention,
+    "tied": Tied,
+    "batch norm": batch_norm,
+    "weight norm": weight_norm,
+    "dropout of nothing": lambda: nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.0)),
+}
+
+
+def squared(logits: Tensor, y: Tensor) -> Tensor:
+    return ((torch.sigmoid(logits) - y) ** 2).mean()
+
+
+def skewed(logits: Tensor, y: Tensor) -> Tensor:
+    """A loss of a user's, in which the greatest error counts."""
+    return (logits - y).abs().amax(0).mean()
+
+
+LOSSES: dict[str, gradients.Loss] = {
+    "bce": F.binary_cross_entropy_with_logits,
+    "cross entropy": F.cross_entropy,
+    "squared": squared,
+    "skewed": skewed,
+    "weighted": nn.BCEWithLogitsLoss(pos_weight=torch.tensor([0.5, 2.0])),
+}
+
+
+def lone(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return make()
+
+
+def rows(own: bool = False) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    shape = (6, 3, len(SEEDS)) if own else (6, 3)
+    x = torch.randn(shape, generator=generator)
+    y = torch.zeros(6, 2, *shape[2:])
+    y[:, 0] = torch.rand(6, *shape[2:], generator=generator).round()
+    y[:, 1] = 1 - y[:, 0]
+    return x, y
+
+
+def blocks_of(members: Members, loss: gradients.Loss, size: int = 10**6) -> Blocks:
+    together = isinstance(members, FastMembers) and pooled(loss, 2, rows()[1])
+    return Blocks(members, by_autograd(members, loss, together), size)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_a_member_has_the_very_weights_of_its_seed(net: str) -> None:
+    members = stack(NETS[net], SEEDS)
+    for number, seed in enumerate(SEEDS):
+        mine, its = members.member(number).state_dict(), lone(NETS[net], seed).state_dict()
+        assert mine.keys() == its.keys()
+        assert all(torch.equal(mine[name], its[name]) for name in its)
+
+
+def test_making_members_leaves_the_random_numbers_of_others_as_they_were() -> None:
+    torch.manual_seed(0)
+    wanted = torch.rand(3)
+    torch.manual_seed(0)
+    stack(dense, SEEDS)
+    assert torch.equal(torch.rand(3), wanted)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("net", NETS)
+def test_a_member_has_the_gradient_that_it_has_alone(net: str, loss: str, own: bool) -> None:
+    members, (x, y) = stack(NETS[net], SEEDS), rows(own)
+    found = blocks_of(members, LOSSES[loss]).gradients(x, y)
+    names = dict(members.net.named_parameters())
+    for number, seed in enumerate(SEEDS):
+        alone = lone(NETS[net], seed)
+        own_x, own_y = (t[..., number] if own else t for t in (x, y))
+        LOSSES[loss](alone(own_x), own_y).backward()
+        its = dict(alone.named_parameters())
+        assert its.keys() == names.keys()
+        for name, mine in zip(names, found, strict=True):
+            if its[name].requires_grad:
+                torch.testing.assert_close(members.alone(mine, number), its[name].grad)
+        for name, buffer in alone.named_buffers():  # such as the means of a batch norm
+            torch.testing.assert_close(members.buffers[name][number], buffer)
+
+
+@pytest.mark.parametrize("size", [1, 4_000, 10**9])
+@pytest.mark.parametrize("net", ["dense", "batch norm"])
+def test_blocks_of_any_size_have_the_same_gradients(
+    net: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradients, "CACHE", 10**9)
+    monkeypatch.setattr(gradients, "MAPPED", 10**9)
+    one, many = stack(NETS[net], range(30)), stack(NETS[net], range(30))
+    x, y = rows()
+    blocks = blocks_of(many, squared, 10**9 // max(1, min(30, 10**9 // max(size, 1))))
+    for mine, its in zip(blocks.gradients(x, y), blocks_of(one, squared, 1).gradients(x, y), strict=True):
+        torch.testing.assert_close(mine, its)
+    torch.testing.assert_close(torch.cat([*blocks.logits(x)], -1), next(iter(blocks_of(one, squared, 1).logits(x))))
+
+
+@pytest.mark.parametrize(("count", "size"), [(10, 3), (10, 2), (7, 3), (6, 9), (1, 1), (11, 0)])
+def test_blocks_have_each_member_once(count: int, size: int) -> None:
+    numbers = [n for part in parts(count, size) for n in range(part.start, part.stop)]
+    assert numbers == [*range(count)]
+    assert all(part.stop - part.start <= max(size, 1) for part in parts(count, size))
+
+
+@pytest.mark.parametrize(("loss", "wanted"), [("bce", True), ("cross entropy", True), ("squared", True), ("skewed", True), ("weighted", False)])
+def test_a_loss_serves_all_members_at_once_only_where_that_is_the_mean(loss: str, wanted: bool) -> None:
+    assert pooled(LOSSES[loss], 2, rows()[1]) == wanted
+    assert not pooled(lambda logits, y: (logits - y).pow(2).mean().sqrt(), 2, rows()[1])
+
+
+class Halves(L.LightningModule):
+    """Gradients by hand that are not those of its loss."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net, self.loss = net, squared
+
+    @torch.no_grad()
+    def hand_gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
+        layer = cast(Any, self.net)
+        return layer(x), [(layer(x) - y).mT @ x / 2, layer.bias + y.sum(0)]
+
+
+def test_gradients_by_hand_are_the_users_for_each_member() -> None:
+    def make() -> nn.Module:
+        return nn.Linear(3, 2)
+
+    members, (x, y) = stack(make, SEEDS, fast=False), rows()
+    found = Blocks(members, by_hand(Halves(members.net), 2), 1).gradients(x, y)
+    for number, seed in enumerate(SEEDS):
+        for mine, its in zip(found, Halves(lone(make, seed)).hand_gradients(x, y)[1], strict=True):
+            torch.testing.assert_close(mine[number], its)
+
+
+def test_only_plain_dense_networks_have_members_last() -> None:
+    assert isinstance(stack(dense, SEEDS), FastMembers)
+    assert all(isinstance(stack(NETS[net], SEEDS), MappedMembers) for net in ("tied", "conv"))
