@@ -11,6 +11,7 @@ from functools import partial
 import lightning as L
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
@@ -210,16 +211,41 @@ class Blocks:
             yield logits
 
 
-def bytes_of_one(net: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> int:
-    """Bytes of a network's weights, and of what its backward pass keeps of a batch."""
+def bytes_of_one(members: Members, loss: Loss, x: Tensor, y: Tensor) -> int:
+    """Bytes of a member's weights, and of what a backward pass keeps of a batch."""
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    given = {tensor.untyped_storage().data_ptr() for tensor in (x, y)}
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
-        loss(net(x), y)
-    weights = {w.untyped_storage().data_ptr(): w.nbytes for w in net.parameters()}
-    return sum((weights | {at: size for at, size in kept.items() if at not in given}).values())
+    net = members.member(0)
+    with isolate_rng(), torch.enable_grad():
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss(net(x), y)
+    shared = {tensor.untyped_storage().data_ptr() for tensor in (x, y)}
+    weights = {weight.untyped_storage().data_ptr() for weight in net.parameters()}
+    activations = sum(size for at, size in kept.items() if at not in shared | weights)
+    products = 0
+    if isinstance(members, FastMembers):  # a layer's weights times its inputs, before they are summed
+        products = max(len(x) * w.nbytes for w in net.parameters() if w.ndim == 2)
+    return sum(weight.nbytes for weight in net.parameters()) + activations + products
+
+
+def clipped(
+    gradient: Gradient, dimension: int, value: float | None, algorithm: str | None
+) -> Gradient:
+    """Gradients clipped by their value, or by the norm of each member's own."""
+
+    def of_members(*given: Tensor) -> tuple[Tensor, list[Tensor]]:
+        losses, found = gradient(*given)
+        if algorithm == "value":
+            return losses, [each.clamp(-value, value) for each in found]
+        squares = [each.movedim(dimension, 0).flatten(1).pow(2).sum(1) for each in found]
+        norms = torch.stack(squares).sum(0).sqrt()
+        factors = (value / (norms + 1e-6)).clamp(max=1.0)
+        return losses, [
+            (each.movedim(dimension, -1) * factors).movedim(-1, dimension) for each in found
+        ]
+
+    return of_members

@@ -1,0 +1,183 @@
+"""A group of a study: the members of one setting and fold, trained at once by one optimizer."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.cli import ReduceLROnPlateau
+from torch import Tensor, nn
+
+from ..data.loader import Rows, TableLoader
+from ..data.tables import TableData
+from . import gradients
+from .gradients import Blocks, Gradient, Loss, of_each
+from .members import FastMembers, MakeNet, Members, stack
+
+# rows of a batch at least that are measured in one piece
+MEASURED = 256
+Clip = tuple[float | None, str | None]  # Lightning's gradient_clip_val and its algorithm
+
+
+class MemberLoader(TableLoader):
+    """Hands out a table's batches, shuffled for each member in the order that it has alone.
+
+    Args:
+        seeds: Seed of each member's order. Shuffled batches are ``(rows, inputs, members)``.
+    """
+
+    def __init__(self, table: Rows, data: TableData, seeds: Sequence[int]) -> None:
+        super().__init__(table, data.batch_size, data.passes, data.shuffle)
+        self.seeds = seeds
+
+    def shuffled(self, pass_: int) -> Iterator[Rows]:
+        orders = torch.stack([self.order(seed, pass_) for seed in self.seeds], 1)
+        for rows in torch.split(orders.to(self.device), self.batch_size):
+            yield tuple(column[rows].movedim(1, -1).contiguous() for column in self.table)
+
+
+class Group(nn.Module):
+    """The members of one setting and fold.
+
+    Args:
+        module: The user's module, with that setting.
+        make_net: Makes its network.
+        seeds: Seed of each member.
+        data: The data, with that fold.
+        clip: How gradients are clipped, each member's for itself.
+        memory: Bytes that its members' activations may take at once.
+    """
+
+    def __init__(
+        self,
+        module: L.LightningModule,
+        make_net: MakeNet,
+        seeds: Sequence[int],
+        data: TableData,
+        clip: Clip = (None, None),
+        memory: int = gradients.OF_GPU,
+    ) -> None:
+        super().__init__()
+        self.seeds, self.data = seeds, data
+        self.hidden = (module,)  # not a module of this one: it has metrics and a trainer of its own
+        x, y = self.table("train")
+        batch = x[: data.batch_size], y[: data.batch_size]
+        self.by_hand = getattr(module, "hand_gradients", None) is not None
+        self.members: Members = stack(make_net, seeds, not self.by_hand, x.ndim)
+        self.bytes_of_each = gradients.bytes_of_one(self.members, module.loss, *batch)
+        self.net = module.net = self.members.net
+        self.loss = module.loss if isinstance(module.loss, nn.Module) else None
+        self.together = isinstance(self.members, FastMembers) and gradients.pooled(
+            module.loss, y.shape[1], y
+        )
+        self.clip, self.memory, self.ndim = clip, memory, x.ndim
+        self.tables: dict[str, Rows] = {}
+        self.batches: Iterator[Rows] = iter(())
+        self.position = (-1, 0)  # epoch, and updates that were made in it
+
+    @property
+    def module(self) -> L.LightningModule:
+        return self.hidden[0]
+
+    def table(self, part: str) -> Rows:
+        """The rows of a part ``x, y``, with targets as the loss takes them."""
+        x, y, *_ = self.data.split[part]
+        targets = getattr(self.module, "targets", None)
+        return x, targets(y) if targets else y
+
+    def configure(self) -> tuple[torch.optim.Optimizer, dict[str, Any] | None]:
+        """The optimizer, and the scheduler as Lightning takes it, by the user's factories."""
+        device = next(self.net.parameters()).device
+        parts = ("train", "val", "test")
+        self.tables = {p: tuple(c.to(device) for c in self.table(p)) for p in parts}
+        self.loader = MemberLoader(self.tables["train"], self.data, self.seeds)
+        self.position = (-1, 0)
+        self.blocks = Blocks(
+            self.members, self.gradient(), self.bytes_of_each, self.ndim, self.memory
+        )
+        self.optimizer, how = optimizer_of(self.module)
+        self.how = how
+        return self.optimizer, how
+
+    def gradient(self) -> Gradient:
+        """Losses and gradients of members, clipped."""
+        if self.by_hand:
+            made = gradients.by_hand(self.module, self.ndim)
+        else:
+            made = gradients.by_autograd(self.members, self.module.loss, self.together)
+        return gradients.clipped(made, self.members.dimension, *self.clip) if self.clip[0] else made
+
+    def train_on(self, epoch: int, first: int, last: int) -> None:
+        """Make the updates of an epoch from number ``first`` to, and without, ``last``."""
+        if self.position != (epoch, first):
+            self.loader.set_epoch(epoch)
+            self.loader.load_state_dict({"epoch": epoch, "handed_out": first})
+            self.batches = iter(self.loader)
+        before = epoch * len(self.loader) + 1
+        for number, (x, y) in enumerate(islice(self.batches, last - first), before + first):
+            found = self.blocks.gradients(x, y)
+            for parameter, gradient in zip(self.net.parameters(), found, strict=True):
+                parameter.grad = gradient if parameter.requires_grad else None
+            self.optimizer.step()
+            self.step_scheduler("step", number)
+        self.position = (epoch, last)
+        if last == len(self.loader):
+            self.step_scheduler("epoch", epoch + 1)
+
+    def step_scheduler(self, interval: str, number: int) -> None:
+        if self.how and self.how["interval"] == interval and number % self.how["frequency"] == 0:
+            self.how["scheduler"].step()
+
+    @torch.no_grad()
+    def measure(self, part: str) -> dict[str, Tensor]:
+        """Loss and accuracy of each member ``(members,)``, and whether it answers all rows right."""
+        x, y = self.tables[part]
+        loss: Loss = getattr(self.module, "measured_loss", None) or self.module.loss
+        correct: Loss | None = getattr(self.module, "correct", None)
+        measured: dict[str, Tensor] = {}
+        size = max(MEASURED, self.loader.batch_size)
+        for some_x, some_y in zip(x.split(size), y.split(size), strict=True):
+            share, taken = len(some_x) / len(x), {"loss": [], "accuracy": [], "solved": []}
+            for logits in self.blocks.logits(some_x):
+                # half as many bits would be too few for a report's digits
+                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+                targets = some_y.to(logits.dtype) if some_y.is_floating_point() else some_y
+                taken["loss"].append(of_each(loss, logits, targets) * share)
+                if correct:
+                    right = of_each(correct, logits, targets).flatten(0, -2)
+                    taken["accuracy"].append(right.float().mean(0) * share)
+                    taken["solved"].append(right.all(0))
+            for name, pieces in taken.items():
+                if pieces:
+                    found = torch.cat(pieces)
+                    before = measured.get(name)
+                    both = found if before is None else before + found
+                    measured[name] = before & found if found.dtype == torch.bool and before is not None else both
+        return measured
+
+
+def optimizer_of(
+    module: L.LightningModule,
+) -> tuple[torch.optim.Optimizer, dict[str, Any] | None]:
+    """A module's optimizer, and its scheduler in a dictionary, whatever form it gives them in.
+
+    Raises:
+        ValueError: If there are several, or the scheduler waits for a measure.
+    """
+    given = module.configure_optimizers()
+    scheduler: Any = None
+    if isinstance(given, dict):
+        given, scheduler = given["optimizer"], given.get("lr_scheduler")
+    elif isinstance(given, (tuple, list)):
+        lists = given if given and isinstance(given[0], (tuple, list)) else (given, ())
+        if len(lists[0]) != 1 or len(lists[1]) > 1:
+            raise ValueError("seeds: a study needs a single optimizer and scheduler")
+        given, scheduler = lists[0][0], (*lists[1], None)[0]
+    if scheduler is None:
+        return given, None
+    how = scheduler if isinstance(scheduler, dict) else {"scheduler": scheduler}
+    plateau = (ReduceLROnPlateau, torch.optim.lr_scheduler.ReduceLROnPlateau)
+    if isinstance(how["scheduler"], plateau):
+        raise ValueError("scheduler: ReduceLROnPlateau couples the members: it waits for their mean")
+    return given, {"interval": "epoch", "frequency": 1, **how}

@@ -1,0 +1,166 @@
+"""What a study trains: its seeds, the settings of its grid, its folds; and the module made of it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from typing import Any, NamedTuple
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
+
+from ..data.split import SplitData
+from ..data.tables import TableData
+from .group import Clip, Group
+from .members import MakeNet, named_tensors, seed_all
+from .memory import check_memory
+from .rehearsal import check_trainable, rehearse
+from .study import StudyModule
+
+Setting = dict[str, Any]
+Build = Callable[[Setting], L.LightningModule]
+
+
+class Member(NamedTuple):
+    """What sets a member apart."""
+
+    seed: int
+    setting: Setting
+    fold: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's members: each seed, with each setting of a grid, in each fold.
+
+    Args:
+        seed: The first seed.
+        seeds: How many there are, counting up from it.
+        grid: Values to try for each setting, such as ``model.optimizer.lr``.
+        folds: How many folds the data is cut into; ``None``: its own split.
+
+    Raises:
+        ValueError: If a number is out of range, or the grid is not of different numbers.
+    """
+
+    seed: int
+    seeds: int = 1
+    grid: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    folds: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ValueError(f"seeds={self.seeds}: must be at least 1")
+        if self.seed + self.seeds > 2**32:
+            last = f"the last of {self.seed} and {self.seeds - 1} more is above {2**32 - 1}"
+            raise ValueError(f"seeds={self.seeds}: {last}")
+        if self.folds is not None and self.folds < 2:
+            raise ValueError(f"folds={self.folds}: must be at least 2")
+        for name, values in self.grid.items():
+            check_values(name, values)
+
+    @property
+    def settings(self) -> list[Setting]:
+        """Every combination of the grid's values."""
+        return [dict(zip(self.grid, each, strict=True)) for each in product(*self.grid.values())]
+
+    @property
+    def members(self) -> list[Member]:
+        folds = range(self.folds) if self.folds else [None]
+        seeds = range(self.seed, self.seed + self.seeds)
+        return [Member(s, setting, f) for setting in self.settings for f in folds for s in seeds]
+
+
+def check_values(name: str, values: Any) -> None:
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise ValueError(f"grid={{{name}: {values}}}: a list of numbers is expected")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError(f"grid={{{name}: {value!r}}}: only numbers; perceptrons sweep takes others")
+    if len({*values}) < len(values):
+        raise ValueError(f"grid={{{name}: {[*values]}}}: the same value is there twice")
+
+
+def make_study(
+    plan: Plan,
+    data: TableData,
+    build: Build,
+    net_factory: Callable[[L.LightningModule], MakeNet] | None = None,
+    clip: Clip = (None, None),
+) -> StudyModule:
+    """The module that trains a plan's members.
+
+    Args:
+        plan: The members.
+        data: The data.
+        build: Makes the user's module with a setting.
+        net_factory: Gives what makes a module's network alone, where that is known: it is faster
+            than to make the whole module for each seed.
+        clip: How gradients are clipped.
+
+    Raises:
+        ValueError: If they cannot be trained together.
+    """
+    folds, seeds = folds_of(data, plan.folds), range(plan.seed, plan.seed + plan.seeds)
+    groups: list[Group] = []
+    found, shapes = None, None
+    for setting in plan.settings:
+        module = under_seed(plan.seed, build, setting)
+        check_trainable(module)
+        make_net = net_maker(plan.seed, build, setting, net_factory)
+        shapes = shapes or shapes_of(module)
+        if shapes_of(module) != shapes:
+            changed = ", ".join(f"{name}={value}" for name, value in setting.items())
+            raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
+        if found is None:
+            x, y = (column[: data.batch_size] for column in folds[0].split["train"][:2])
+            again = partial(under_seed, plan.seed, build, setting)
+            found = rehearse(again, make_net, plan.seed, x, y)
+            check_memory(module.net, found.kept, plan)
+        for fold in folds:
+            module = under_seed(plan.seed, build, setting)
+            groups.append(Group(module, make_net, seeds, fold, clip))
+    assert found is not None
+    return StudyModule(groups, plan.members, found.random)
+
+
+def under_seed(seed: int, make: Callable[..., Any], *given: Any) -> Any:
+    """What a function makes under a seed; what else draws random numbers does not notice."""
+    with isolate_rng():
+        seed_all(seed)
+        return make(*given)
+
+
+def shapes_of(module: L.LightningModule) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in named_tensors(module.net)}
+
+
+def folds_of(data: TableData, folds: int | None) -> list[TableData]:
+    """The data of each fold.
+
+    Raises:
+        ValueError: If there is nothing to hold out.
+    """
+    if folds is None:
+        return [data]
+    if not isinstance(data, SplitData):
+        raise ValueError(f"folds={folds}: {type(data).__name__} has no rows to hold out")
+    return [data.fold(number, folds) for number in range(folds)]
+
+
+def net_maker(
+    seed: int,
+    build: Build,
+    setting: Setting,
+    net_factory: Callable[[L.LightningModule], MakeNet] | None,
+) -> MakeNet:
+    """What makes a network as the user's module has it, under whatever seed there is."""
+    module = under_seed(seed, build, setting)
+    if net_factory:
+        make_net = net_factory(module)
+        mine = dict(named_tensors(under_seed(seed, make_net)))
+        if all(torch.equal(mine[name], its) for name, its in named_tensors(module.net)):
+            return make_net
+    return lambda: build(setting).net

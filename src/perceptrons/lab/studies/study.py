@@ -1,0 +1,234 @@
+"""A study as Lightning trains it: one module that makes the updates of all groups, in lockstep.
+
+A Lightning batch is a span of updates, by its numbers; each group has its own loader and optimizer.
+``trainer.global_step`` counts updates, those of the group that makes most.
+"""
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from ..data.tables import EVALUATION_ROWS, TableData
+from .group import Group
+
+if TYPE_CHECKING:
+    from .plan import Member
+
+# updates in a span: a signal waits for its end
+MOST = 128
+# numbers of all members' predictions that are made at once
+PREDICTED = 2**24
+
+Span = tuple[int, int, int]  # epoch, and updates of it: the first, and the one after the last
+
+
+class SpanNumbers:
+    """Hands out an epoch's updates as spans, by their numbers.
+
+    Args:
+        updates: Updates of an epoch.
+        trainer: Knows how many there have been, and may be.
+    """
+
+    def __init__(self, updates: int, trainer: L.Trainer) -> None:
+        self.updates, self.trainer = updates, trainer
+        self.length = -(-updates // -(-updates // MOST))
+        self.batch_sampler = SimpleNamespace(sampler=self)  # through which Lightning tells the epoch
+        self.epoch, self.spans, self.made = 0, 0, 0
+        self.resumed: dict[str, int] = {}
+
+    def set_epoch(self, epoch: int) -> None:
+        if epoch != self.epoch:
+            self.epoch, self.spans, self.made = epoch, 0, 0
+
+    def __len__(self) -> int:
+        return -(-self.updates // self.length)
+
+    def __iter__(self) -> Iterator[Span]:
+        # Lightning tells the epoch after it has asked for the iterator: this runs at the first next
+        resumed, self.resumed = self.resumed, {}
+        same = resumed.get("epoch") == self.epoch
+        self.spans, self.made = (resumed["spans"], resumed["made"]) if same else (0, 0)
+        while self.spans < len(self):
+            self.spans += 1
+            first, last = self.made, min(self.spans * self.length, self.updates)
+            if self.trainer.max_steps != -1:
+                last = min(last, first + self.trainer.max_steps - self.trainer.global_step)
+            self.made = max(last, first + 1)
+            yield self.epoch, first, self.made
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "spans": self.spans, "made": self.made}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.resumed = state_dict
+
+
+class StudyModule(L.LightningModule):
+    """Many members of one experiment.
+
+    Args:
+        groups: The members of each setting and fold.
+        members: What sets each member apart, group by group.
+        random: Whether members draw random numbers of their own, as dropout does.
+
+    Attributes:
+        of_each: What was measured last, by names such as ``train/loss``: of each member
+            ``(members,)``.
+    """
+
+    def __init__(
+        self, groups: Sequence[Group], members: Sequence["Member"], random: bool = False
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.groups, self.each, self.random = nn.ModuleList(groups), members, random
+        self.of_each: dict[str, Tensor] = {}
+        self.measured: dict[str, list[Tensor]] = {}
+        self.member_asked: int | None = None
+
+    @property
+    def members(self) -> "Networks":
+        """The networks, each an ordinary ``nn.Module``."""
+        return Networks(self)
+
+    @property
+    def user_module(self) -> L.LightningModule:
+        """The user's module, as the first group trains it."""
+        return self.groups[0].module
+
+    @property
+    def updates(self) -> int:
+        """Updates of an epoch, in the group that makes most."""
+        return max(self.updates_of(group) for group in self.groups)
+
+    def updates_of(self, group: Any) -> int:
+        rows = len(group.data.split["train"][0])
+        passes: int = group.data.passes
+        return -(-rows // (group.data.batch_size or rows)) * passes
+
+    def hand_out_by(self, trainer: L.Trainer, data: TableData) -> None:
+        """Let the data hand out spans and groups in place of rows."""
+        everyone = [*range(len(self.groups))]
+        data.train_dataloader = lambda: SpanNumbers(self.updates, trainer)
+        data.val_dataloader = data.test_dataloader = lambda: everyone
+        data.predict_dataloader = lambda: rows_of(len(data.predicted), len(self.each))
+
+    def configure_optimizers(self) -> Any:
+        made = [group.configure() for group in self.groups]
+        return [optimizer for optimizer, _ in made], [how for _, how in made if how]
+
+    def training_step(self, batch: Span, batch_idx: int) -> None:
+        epoch, first, last = batch
+        for group in self.groups:
+            mine, most = len(group.loader), self.updates
+            group.train_on(epoch, first * mine // most, last * mine // most)
+        made = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        for counter in (made.total, made.current):
+            counter.ready += last - first
+            counter.completed += last - first
+
+    def validation_step(self, batch: int, batch_idx: int) -> None:
+        parts = self.groups[batch].data.split
+        found = self.groups[batch].measure("train")
+        same = parts["val"] is parts["train"]
+        self.take("train", found)
+        self.take("val", found if same else self.groups[batch].measure("val"))
+
+    def test_step(self, batch: int, batch_idx: int) -> None:
+        self.take("test", self.groups[batch].measure("test"))
+
+    def take(self, stage: str, found: dict[str, Tensor]) -> None:
+        for name, values in found.items():
+            self.measured.setdefault(f"{stage}/{name}", []).append(values)
+
+    def on_validation_epoch_end(self) -> None:
+        self.report()
+
+    def on_test_epoch_end(self) -> None:
+        self.report()
+
+    def report(self) -> None:
+        """Log means over the members, and quantiles of their loss."""
+        self.of_each = {name: torch.cat(pieces).cpu() for name, pieces in self.measured.items()}
+        self.measured = {}
+        self.log_dict({name: mean(values) for name, values in self.of_each.items()})
+        if (losses := self.of_each.get("train/loss")) is not None:
+            found = quantiles(losses)
+            self.log_dict({f"study/loss_{name}": v for name, v in found.items() if v is not None})
+
+    def predict_step(self, batch: Sequence[int], batch_idx: int = 0) -> dict[str, Tensor]:
+        """What the members say of some rows: the mean of each number, and its standard deviation.
+
+        The class is that of the mean probability.
+        """
+        said = self.user_module.predictions
+        logits = torch.cat([group.predict(slice(*batch)) for group in self.groups], -1)
+        if self.member_asked is not None:
+            return said(logits[..., self.member_asked])
+        return ensemble(said, logits)
+
+
+def ensemble(said: Any, logits: Tensor) -> dict[str, Tensor]:
+    """Mean and standard deviation over members of what their logits ``(rows, n, members)`` say."""
+    each = torch.vmap(said, -1, -1)(logits)
+    if "probability" not in each:
+        name, values = next(iter(each.items()))
+        return {name: values.mean(-1), "standard deviation": values.std(-1)}
+    chance = each["probability"]
+    classes = torch.vmap(lambda p: said(torch.logit(p) if p.shape[-1] == 1 else p.log()), 0)
+    return {
+        "probability": chance.mean(-1),
+        "standard deviation": chance.std(-1, correction=int(chance.shape[-1] > 1)),
+        "class": classes(chance.mean(-1)[:, None])["class"][:, 0],
+    }
+
+
+class Networks(Sequence[nn.Module]):
+    """The networks of a study's members, taken out one by one."""
+
+    def __init__(self, study: StudyModule) -> None:
+        self.study = study
+
+    def __len__(self) -> int:
+        return len(self.study.each)
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"member={number}: there are {len(self)}")
+        group, place = divmod(number % len(self), self.study.groups[0].members.count)
+        return self.study.groups[group].members.member(place)
+
+
+def rows_of(rows: int, members: int) -> list[tuple[int, int]]:
+    """Pieces of the rows to predict: the first of each, and the one after its last."""
+    size = max(1, min(EVALUATION_ROWS, PREDICTED // members))
+    return [(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def mean(of_each: Tensor) -> Tensor:
+    """Mean over members, without those that have gone beyond all numbers."""
+    values = of_each.double()
+    finite = values[values.isfinite()]
+    return finite.mean() if len(finite) else values.mean()
+
+
+QUANTILES = {"10": 0.1, "median": 0.5, "90": 0.9}
+
+
+def quantiles(values: Tensor) -> dict[str, float | None]:
+    """The 10 %, 50 % and 90 % quantiles of those values that are finite."""
+    finite = values[values.isfinite()].double()
+    if not len(finite):
+        return dict.fromkeys(QUANTILES)
+    # by a sort, for torch.quantile takes at most 16 million values
+    ordered = finite.sort().values
+    return {
+        name: ordered[round(share * (len(ordered) - 1))].item() for name, share in QUANTILES.items()
+    }

@@ -1,0 +1,351 @@
+"""Law 4: a member of a study is the run that it stands for; law 6: a study resumed is one never stopped."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.cli import ReduceLROnPlateau
+from torch import Tensor, nn
+
+from perceptrons.lab.data.split import SplitData, take
+from perceptrons.lab.data.tables import TableData
+from perceptrons.lab.studies.plan import Plan, make_study
+from perceptrons.lab.studies.study import StudyModule
+
+SEED = 5
+
+
+class Noise(SplitData):
+    """Random rows of two classes."""
+
+    inputs, outputs, classes = 3, 1, 2
+
+    @property
+    def labels(self) -> Any:
+        return (torch.arange(self.rows) % 2).numpy()
+
+    @property
+    def rows(self) -> int:
+        return 22
+
+    def chosen(self, rows: Any) -> Any:
+        x = torch.randn(22, 3, generator=torch.Generator().manual_seed(0))
+        table = (x, torch.as_tensor(self.labels)[:, None].float())
+        parts = take(table, rows)
+        mean = parts["train"][0].mean(0)
+        return {name: (x - mean, y) for name, (x, y) in parts.items()}
+
+
+class Net(nn.Sequential):
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        with torch.no_grad():
+            for weight in self.parameters():
+                weight.mul_(scale)
+
+
+class Normed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.norm, self.down = nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.down(F.silu(self.norm(self.up(x))))
+        return made
+
+
+class Module(L.LightningModule):
+    """What the protocol asks for, and nothing more."""
+
+    def __init__(
+        self,
+        net: Callable[[], nn.Module] = Net,
+        optimizer: Any = lambda p: torch.optim.SGD(p, lr=0.5),
+        scheduler: Any = None,
+        loss: Any = F.binary_cross_entropy_with_logits,
+    ) -> None:
+        super().__init__()
+        self.net, self.loss = net(), loss
+        self.optimizer, self.scheduler = optimizer, scheduler
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        x, y = batch
+        made: Tensor = self.loss(self.net(x), y)
+        return made
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        pass
+
+    def correct(self, logits: Tensor, y: Tensor) -> Tensor:
+        return (logits > 0) == (y > 0)
+
+    def predictions(self, logits: Tensor) -> dict[str, Tensor]:
+        return {"logit": logits, "probability": logits.sigmoid(), "class": (logits > 0).int()}
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.parameters())
+        if not self.scheduler:
+            return optimizer
+        how = {"scheduler": self.scheduler(optimizer), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": how}
+
+
+def trainer(epochs: int = 2, **settings: Any) -> L.Trainer:
+    quiet: dict[str, Any] = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return L.Trainer(max_epochs=epochs, **{**quiet, **settings})
+
+
+def fitted(
+    build: Callable[[dict[str, Any]], L.LightningModule],
+    data: TableData,
+    plan: Plan,
+    clip: Any = (None, None),
+    ckpt_path: Any = None,
+    **settings: Any,
+) -> StudyModule:
+    study, by = make_study(plan, data, build, clip=clip), trainer(**settings)
+    study.hand_out_by(by, data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        by.fit(study, datamodule=data, ckpt_path=ckpt_path)
+    return study
+
+
+def lone(build: Callable[[], L.LightningModule], data: TableData, seed: int, **settings: Any) -> Any:
+    L.seed_everything(seed, verbose=False)
+    module = build()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer(**settings).fit(module, datamodule=data)
+    return module
+
+
+def scheduled(optimizer: Any) -> Any:
+    return torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+
+
+WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "plain": ({}, {}, {}),
+    "batches": ({}, {"batch_size": 5}, {}),
+    "shuffled": ({}, {"batch_size": 5, "shuffle": True}, {}),
+    "norm shuffled": ({"net": Normed}, {"batch_size": 8, "shuffle": True}, {}),
+    "adam scheduled": (
+        {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "scheduler": scheduled},
+        {"batch_size": 10},
+        {},
+    ),
+    "momentum": ({"optimizer": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)}, {}, {}),
+    "clipped by value": ({}, {}, {"gradient_clip_val": 0.01, "gradient_clip_algorithm": "value"}),
+    "clipped by norm": ({}, {}, {"gradient_clip_val": 0.05, "gradient_clip_algorithm": "norm"}),
+    "norm clipped by norm": ({"net": Normed}, {}, {"gradient_clip_val": 0.05}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_member_is_the_run_with_its_seed(way: str) -> None:
+    model, table, settings = WAYS[way]
+    clip = (settings.get("gradient_clip_val"), settings.get("gradient_clip_algorithm"))
+    study = fitted(lambda _: Module(**model), Noise(passes=3, **table), Plan(SEED, 3), clip)
+    for number in range(3):
+        alone = lone(
+            lambda: Module(**model), Noise(passes=3, **table), SEED + number, **settings
+        )
+        for name, value in alone.net.state_dict().items():
+            mine = study.members[number].state_dict()[name]
+            torch.testing.assert_close(mine, value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_grid_and_folds_give_each_member_its_setting_and_rows() -> None:
+    def build(setting: dict[str, Any]) -> Module:
+        rate, scale = setting.get("lr", 0.5), setting.get("scale", 1.0)
+        return Module(lambda: Net(scale), lambda p: torch.optim.SGD(p, lr=rate))
+
+    data = Noise(passes=3, batch_size=4)
+    plan = Plan(SEED, 2, {"lr": [0.1, 1.0], "scale": [1.0, 3.0]}, 3)
+    study = fitted(build, data, plan)
+    assert len(study.members) == len(plan.members) == 2 * 2 * 3 * 2
+    for number in (0, 7, 14, 23):
+        seed, setting, fold = plan.members[number]
+        assert fold is not None
+        alone = lone(lambda: build(setting), Noise(passes=3, batch_size=4).fold(fold, 3), seed)
+        for mine, its in zip(study.members[number].parameters(), alone.net.parameters(), strict=True):
+            torch.testing.assert_close(mine, its, rtol=1e-4, atol=1e-5)
+        x, y = data.fold(fold, 3).split["val"]
+        wanted = ((alone.net(x) > 0) == (y > 0)).float().mean()
+        assert study.of_each["val/accuracy"][number] == wanted
+
+
+@pytest.mark.parametrize("way", ["shuffled", "norm shuffled", "adam scheduled"])
+def test_a_study_resumed_ends_with_the_bits_of_one_never_stopped(way: str, tmp_path: Path) -> None:
+    model, table, _ = WAYS[way]
+
+    def run(epochs: int, ckpt_path: Any = None) -> tuple[StudyModule, Path]:
+        data, file = Noise(passes=4, **table), tmp_path / f"{epochs}{bool(ckpt_path)}.ckpt"
+        plan = Plan(SEED, 3)
+        study = fitted(lambda _: Module(**model), data, plan, ckpt_path=ckpt_path, epochs=epochs)
+        study.trainer.save_checkpoint(file)
+        return study, file
+
+    whole, file = run(4)
+    _, half = run(2)
+    _, resumed = run(4, half)
+    one, other = (torch.load(f, weights_only=True) for f in (file, resumed))
+    assert one["global_step"] == other["global_step"] == 4 * whole.updates
+    for name in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert str(one[name]) == str(other[name])
+    for name, value in one["state_dict"].items():
+        assert torch.equal(value, other["state_dict"][name])
+
+
+def test_updates_are_counted_and_max_steps_ends_inside_an_epoch() -> None:
+    data = Noise(passes=300, batch_size=11)
+    study = fitted(lambda _: Module(), data, Plan(SEED, 2), max_steps=333)
+    assert study.trainer.global_step == 333
+    alone = lone(Module, Noise(passes=300, batch_size=11), SEED, max_steps=333)
+    for mine, its in zip(study.members[0].parameters(), alone.net.parameters(), strict=True):
+        torch.testing.assert_close(mine, its, rtol=1e-3, atol=1e-4)
+
+
+def test_metrics_are_means_over_the_members() -> None:
+    data = Noise(passes=20)
+    study = fitted(lambda _: Module(), data, Plan(SEED, 5))
+    x, y = data.split["train"]
+    losses = [F.binary_cross_entropy_with_logits(net(x), y).item() for net in study.members]
+    right = [((net(x) > 0) == (y > 0)).float().mean().item() for net in study.members]
+    found = study.trainer.callback_metrics
+    assert found["train/loss"].item() == pytest.approx(sum(losses) / 5, rel=1e-5)
+    assert found["train/accuracy"].item() == pytest.approx(sum(right) / 5)
+    assert found["train/solved"].item() == pytest.approx(sum(r == 1 for r in right) / 5)
+    assert found["study/loss_median"].item() == pytest.approx(sorted(losses)[2], rel=1e-5)
+
+
+class Own(Module):
+    """Trains on something else than its loss."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return super().training_step(batch, batch_idx) + self.net(batch[0]).pow(2).mean()
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.down = nn.LSTM(1, 4, batch_first=True), nn.Linear(4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.down(self.cell(x[..., None])[0][:, -1])
+        return made
+
+
+class Deciding(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = super().forward(x)
+        return made * 2 if made.sum() > 0 else made
+
+
+def spectral() -> nn.Module:
+    return nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), nn.Linear(4, 1))
+
+
+class NoNet(L.LightningModule):
+    pass
+
+
+def doing(step: Callable[[Any, Any], None]) -> type[torch.optim.Optimizer]:
+    """An optimizer with a rule of its own."""
+
+    class Doing(torch.optim.SGD):
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            with torch.no_grad():
+                for group in self.param_groups:
+                    for weight in group["params"]:
+                        step(weight, weight.grad)
+
+    return Doing
+
+
+def normalised(weight: Any, gradient: Any) -> None:
+    weight -= gradient / gradient.norm()
+
+
+REFUSED: dict[str, tuple[Callable[[], L.LightningModule], str]] = {
+    "lstm": (lambda: Module(Recurrent), "LSTM cannot be trained from many seeds at once"),
+    "decides": (lambda: Module(Deciding), "Deciding cannot be trained from many seeds at once"),
+    "spectral": (lambda: Module(spectral), "seeds: "),
+    "own step": (Own, "training_step of Own gives another loss than loss(net(x), y)"),
+    "lbfgs": (lambda: Module(optimizer=lambda p: torch.optim.LBFGS(p)), "optimizer='LBFGS': couples"),
+    "muon": (lambda: Module(optimizer=lambda p: torch.optim.Muon([*p][::2])), "couples the members"),
+    "adafactor": (lambda: Module(optimizer=lambda p: torch.optim.Adafactor(p)), "couples the members"),
+    "user's": (lambda: Module(optimizer=lambda p: doing(normalised)(p)), "couples the members"),
+    "plateau": (
+        lambda: Module(scheduler=lambda o: ReduceLROnPlateau(o, monitor="val/loss")),
+        "scheduler: ReduceLROnPlateau couples the members",
+    ),
+    "no net": (NoNet, "NoNet has no 'net'"),
+    "loss deciding": (
+        lambda: Module(loss=lambda z, y: (z - y).pow(2).mean() * (2 if z.sum() > 0 else 1)),
+        "the loss cannot be trained from many seeds at once",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_a_study_is_said_before_it_begins(name: str) -> None:
+    build, said = REFUSED[name]
+    with pytest.raises(ValueError) as raised:
+        make_study(Plan(SEED, 3), Noise(), lambda _: build())
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"seeds": 0}, "seeds=0: must be at least 1"),
+        ({"seeds": -3}, "seeds=-3: must be at least 1"),
+        ({"seed": 2**32 - 2, "seeds": 3}, "above 4294967295"),
+        ({"folds": 1}, "folds=1: must be at least 2"),
+        ({"grid": {"a": []}}, "a list of numbers"),
+        ({"grid": {"a": ["x"]}}, "only numbers"),
+        ({"grid": {"a": [True]}}, "only numbers"),
+        ({"grid": {"a": "12"}}, "a list of numbers"),
+        ({"grid": {"a": [1, 1.0]}}, "the same value is there twice"),
+        ({"grid": {"a": [float("nan")]}}, "only numbers"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(plan: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Plan(**{"seed": 0, **plan})
+
+
+def test_a_grid_that_changes_a_shape_is_refused() -> None:
+    def build(setting: dict[str, Any]) -> Module:
+        return Module(lambda: nn.Sequential(nn.Linear(3, setting["width"]), nn.Linear(setting["width"], 1)))
+
+    with pytest.raises(ValueError, match=r"width=3 changes a shape; perceptrons sweep"):
+        make_study(Plan(SEED, 2, {"width": [2, 3]}), Noise(), build)
+
+
+def test_dropout_draws_masks_of_its_own_for_each_member_and_says_so() -> None:
+    def net() -> nn.Module:
+        layer = nn.Linear(3, 1)
+        nn.init.ones_(layer.weight)
+        return nn.Sequential(nn.Dropout(0.5), layer)
+
+    study = make_study(Plan(SEED, 40), Noise(), lambda _: Module(net))
+    assert study.random
+    group: Any = study.groups[0]
+    group.configure()
+    (logits,) = group.blocks.logits(torch.ones(1, 3))
+    assert len(logits.unique()) > 2
+    assert not make_study(Plan(SEED, 2), Noise(), lambda _: Module()).random
