@@ -21,6 +21,7 @@ from ..training.spans import use_spans
 from .errors import PACKAGE, fail, line_of, shown
 from .parser import TOLD, ModuleMaker, Recipes, SettingsParser, check_nulls
 from .settings import ARGUMENTS, CHECKPOINT_DEFAULTS, TRAINER_DEFAULTS, quiet
+from .study import StudyModule, plan_of, study_of, with_setting, write_members
 
 # files at the top of the package that run the program
 NOT_IMPORTED = ("__main__", "lab")
@@ -116,19 +117,31 @@ class Command(LightningCLI):
             say("no --ckpt_path: these are the initial weights, as the seed draws them")
 
     def instantiate_classes(self) -> None:
+        try:
+            self.config_init = self.instantiated(self.config)
+            self.datamodule = self._get(self.config_init, "data")
+            self.model = self._get(self.config_init, "model")
+            self.trainer = self.instantiate_trainer()
+            if plan := plan_of(self.settings):
+                self.model = study_of(self, plan, self.model, self.datamodule)
+        except Exception as failure:  # a class of the user's or a library's may raise anything
+            owner, cause = self.recipes.failed or (None, failure)
+            fail(line_of(cause, owner.__name__ if owner else ""), cause)
+
+    def instantiated(self, config: Any) -> Any:
+        """The objects of the settings, and a note how each is made."""
         makers = [
             (ModuleMaker(self, "model", self.recipes), L.LightningModule, True),
             (ModuleMaker(self, "data", self.recipes), L.LightningDataModule, True),
             (self.recipes, object, True),
         ]
-        try:
-            self.config_init = self.parser.instantiate(self.config, instantiators=makers)
-            self.datamodule = self._get(self.config_init, "data")
-            self.model = self._get(self.config_init, "model")
-            self.trainer = self.instantiate_trainer()
-        except Exception as failure:  # a class of the user's or a library's may raise anything
-            owner, cause = self.recipes.failed or (None, failure)
-            fail(line_of(cause, owner.__name__ if owner else ""), cause)
+        return self.parser.instantiate(config, instantiators=makers)
+
+    def module_with(self, setting: dict[str, Any]) -> L.LightningModule:
+        """The module as the settings have it, but for some of them."""
+        config = with_setting(self.config, self.subcommand, setting)
+        self.parser.validate(config)
+        return cast(L.LightningModule, self._get(self.instantiated(config), "model"))
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         if self.settings.trainer.enable_progress_bar is None:
@@ -181,10 +194,12 @@ class Command(LightningCLI):
         """Write the results, and show where they are."""
         if self.directory is None:
             return
-        write_json(
-            self.directory / "metrics.json", {"updates": self.trainer.global_step, **self.measured()}
-        )
-        say(f"\nrun:  {shown(self.directory)}")
+        results = {"updates": self.trainer.global_step, **self.measured()}
+        said = ""
+        if isinstance(self.model, StudyModule):
+            results["study"], said = write_members(self.directory, self.trainer, self.model)
+        write_json(self.directory / "metrics.json", results)
+        say(f"{said}\nrun:  {shown(self.directory)}")
 
     def measured(self) -> dict[str, float]:
         """All that was measured last, by its name."""

@@ -45,6 +45,21 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
         True,
         "fit: whether to draw figures for TensorBoard: the boundary, the neurons, the network.",
     ),
+    "seeds": (
+        int | None,
+        None,
+        "Train from this many seeds at once, counting up from seed_everything. null: one.",
+    ),
+    "grid": (
+        dict[str, Any] | None,
+        None,
+        "Train with each combination of these values too: '{model.optimizer.lr: [0.1, 1]}'.",
+    ),
+    "folds": (
+        int | None,
+        None,
+        "Cut the data into this many folds; each is validated on once. null: the data's split.",
+    ),
     "resume": (
         str | None,
         None,

@@ -1,0 +1,121 @@
+"""--seeds, --grid and --folds: the study that they ask for, from the settings of one run."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+from torch import nn
+
+from ..data.tables import TableData
+from ..runs.files import write_csv
+from ..runs.text import say
+from ..studies.plan import Plan, make_study
+from ..studies.record import Study
+from ..studies.study import StudyModule
+from ..studies.summary import Row, summaries, tables
+from ..training.spans import trains_alone
+from .errors import nearest
+
+
+def plan_of(settings: Any) -> Plan | None:
+    """The members that settings ask for; ``None`` where they ask for a single run.
+
+    Raises:
+        ValueError: If they are mistaken.
+    """
+    if settings.seeds is None and not settings.grid and settings.folds is None:
+        return None
+    seed = settings.seed_everything
+    plan = Plan(seed, 1 if settings.seeds is None else settings.seeds, settings.grid or {}, settings.folds)
+    for name, values in plan.grid.items():
+        holder, key = place_of(settings, name)
+        if isinstance(holder[key], bool) or not isinstance(holder[key], (int, float)):
+            why = f"{name} is {holder[key]!r}, not a number; perceptrons sweep tries such"
+            raise ValueError(f"grid={{{name}: {values}}}: {why}")
+    return plan
+
+
+def place_of(settings: Any, name: str) -> tuple[Any, str]:
+    """Where a setting such as ``model.optimizer.lr`` is: what holds it, and its key.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    *path, last = name.split(".")
+    if path[:1] != ["model"]:
+        raise ValueError(f"grid={{{name}: ...}}: a setting of the model, as model.optimizer.lr")
+    holder = settings
+    for key in path:
+        holder = arguments(holder)
+        holder = holder[key] if key in holder else None
+        if not hasattr(holder, "keys"):
+            raise ValueError(f"grid={{{name}: ...}}: there is no {key}, or it has no settings")
+    holder = arguments(holder)
+    if last not in holder:
+        known = [str(key) for key in vars(holder)]
+        raise ValueError(f"grid={{{name}: ...}}: no such setting{nearest(last, known)}")
+    return holder, last
+
+
+def arguments(holder: Any) -> Any:
+    """Arguments of what may be a class with its path."""
+    return holder.init_args if "init_args" in holder else holder
+
+
+def study_of(command: Any, plan: Plan, module: L.LightningModule, data: Any) -> StudyModule:
+    """The module that trains a plan's members.
+
+    Args:
+        command: The command line, which has parsed one run.
+        plan: The members.
+        module: The module of that run.
+        data: Its data.
+
+    Raises:
+        ValueError: If they cannot be trained together.
+    """
+    if not isinstance(data, TableData):
+        raise ValueError(f"seeds={plan.seeds}: a study needs a table; {type(data).__name__} is none")
+    data.setup("fit")
+    trainer = command.trainer
+    if not trains_alone(trainer):
+        why = "a study is trained by one process, in 32 or 64 bits, with all batches of an epoch"
+        raise ValueError(f"seeds={plan.seeds}: {why}, none of them accumulated")
+    clip = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+    trainer.gradient_clip_val = None
+
+    def build(setting: dict[str, Any]) -> L.LightningModule:
+        return cast(L.LightningModule, command.module_with(setting))
+
+    def net_factory(module: Any) -> Callable[[], nn.Module]:
+        return lambda: command.recipes.again(module.net)
+
+    study = make_study(plan, data, build, net_factory, clip)
+    study.hand_out_by(trainer, data)
+    if command.subcommand == "fit":
+        trainer.callbacks.insert(0, Study())
+    if study.random:
+        say("dropout and the like draw random numbers of each member's own, not those of a lone run")
+    return study
+
+
+def with_setting(config: Any, subcommand: str, setting: dict[str, Any]) -> Any:
+    """Settings of a run with some of them changed."""
+    changed = copy.deepcopy(config)
+    for name, value in setting.items():
+        holder, key = place_of(changed[subcommand], name)
+        holder[key] = type(holder[key])(value) if float(value).is_integer() else value
+    return changed
+
+
+def write_members(
+    directory: Path, trainer: L.Trainer, study: StudyModule
+) -> tuple[list[Row], str]:
+    """Write a row for each member; what they say together, and the same as a table."""
+    (record,) = (each for each in trainer.callbacks if isinstance(each, Study))
+    columns = record.rows([*study.each])
+    write_csv(directory / "members.csv", columns)
+    found = summaries(columns)
+    return found, f"\n{tables(found)}\n"

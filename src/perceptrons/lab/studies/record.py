@@ -1,0 +1,99 @@
+"""What a study writes down of each member while it trains: since when it is solved, and its loss.
+
+A member is solved once it answers every training row right. What is found is no finer than the
+reports: ``data.passes`` says how often there is one.
+"""
+
+from typing import Any, cast
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from .plan import Member
+from .study import StudyModule
+
+# curves of the loss that are kept to be drawn, and points of them: after more reports every second
+# is dropped, so that thousands of reports take no more memory, time or space than hundreds
+CURVES, POINTS = 500, 256
+KEPT = ("since", "last", "updates", "curves", "reports", "every")  # by a checkpoint
+
+Columns = dict[str, list[Any]]
+
+
+class Study(Callback):
+    """Follows each member; a checkpoint holds what it has found."""
+
+    def __init__(self) -> None:
+        self.since = torch.empty(0, dtype=torch.long)  # -1: not solved
+        self.last: dict[str, Tensor] = {}  # what was measured last, of each member
+        self.updates: list[int] = []
+        self.curves: list[Tensor] = []  # at each of these updates, losses of evenly chosen members
+        self.reports, self.every = 0, 1
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        study = cast(StudyModule, pl_module)
+        if trainer.state.fn != "fit" or "train/loss" not in study.of_each:
+            return
+        self.last = study.of_each
+        if "train/solved" in self.last:
+            self.follow(self.last["train/solved"], made_by_each(study, trainer.global_step))
+        losses = self.last["train/loss"]
+        if self.reports and (self.reports - 1) % self.every:  # the last was kept only for now
+            del self.updates[-1], self.curves[-1]
+        self.updates.append(trainer.global_step)
+        self.curves.append(losses[:: -(-len(losses) // CURVES)].clone())
+        self.reports += 1
+        if len(self.updates) > POINTS:
+            self.updates, self.curves = self.updates[::2], self.curves[::2]
+            self.every *= 2
+
+    def follow(self, solved: Tensor, updates: Tensor) -> None:
+        if len(self.since) != len(solved):
+            self.since = torch.full((len(solved),), -1)
+        self.since = torch.where(solved, torch.where(self.since < 0, updates, self.since), -1)
+
+    def state_dict(self) -> dict[str, Any]:
+        # as one tensor: hundreds of reports would be hundreds to write, at each of them
+        curves = torch.stack(self.curves) if self.curves else torch.empty(0)
+        return {**{name: getattr(self, name) for name in KEPT}, "curves": curves}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name in KEPT:
+            setattr(self, name, state_dict[name])
+        self.curves = [*self.curves]
+
+    def rows(self, members: list[Member]) -> Columns:
+        """A row for each member, by column."""
+        return rows_of_members(members, self.last, self.since)
+
+
+def rows_of_members(members: list[Member], last: dict[str, Tensor], since: Tensor) -> Columns:
+    columns: Columns = {"member": [*range(len(members))], "seed": [m.seed for m in members]}
+    if members[0].fold is not None:
+        columns["fold"] = [member.fold for member in members]
+    for name in members[0].setting:
+        columns[name] = [member.setting[name] for member in members]
+    if len(since):
+        columns["solved"] = (since >= 0).int().tolist()
+        columns["updates"] = [None if each < 0 else each for each in since.tolist()]
+    for name, values in last.items():
+        stage, _, measure = name.partition("/")
+        if measure != "solved":
+            columns[measure if stage == "train" else f"{stage}_{measure}"] = values.tolist()
+    return columns
+
+
+def made_by_each(study: StudyModule, step: int) -> Tensor:
+    """Updates that each member has made: folds with fewer batches make fewer of them."""
+    made = [step * study.updates_of(group) // study.updates for group in study.groups]
+    counts = torch.tensor([len(cast(Any, group).seeds) for group in study.groups])
+    return torch.tensor(made).repeat_interleave(counts)
+
+
+def best_of(last: dict[str, Tensor], since: Tensor) -> int:
+    """Number of the member with the lowest loss, of those that are solved where some are."""
+    losses = last["val/loss" if "val/loss" in last else "train/loss"]
+    worse = (since < 0) & (since >= 0).any() if len(since) else torch.zeros(len(losses)).bool()
+    return int(losses.nan_to_num(torch.inf).masked_fill(worse, torch.inf).argmin())

@@ -1,0 +1,152 @@
+"""What the members of a study say together: shares, means and how sure they are."""
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..runs.text import aligned
+
+Columns = dict[str, list[Any]]
+Row = dict[str, Any]
+Values = NDArray[np.float64]
+
+Z = 1.959964  # of a normal distribution, 95 % lie within so many standard deviations
+MANY = 100  # values from which on its quantile serves
+KEYS = ("member", "seed", "fold", "solved", "updates")
+MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+def varied(columns: Columns) -> list[str]:
+    """Names of the settings in a study's rows."""
+    return [name for name in columns if name not in (*KEYS, *MEASURES)]
+
+
+def summaries(columns: Columns) -> list[Row]:
+    """A row for each setting: the share solved, and its measures over seeds and folds."""
+    names = varied(columns)
+    settings = [*zip(*(columns[name] for name in names), strict=True)] or [()] * len(columns["seed"])
+    found = []
+    # members lie in the order of their settings, but those of pooled studies do not
+    order = sorted(range(len(settings)), key=lambda at: settings[at])
+    for setting, numbers in groupby(order, key=lambda at: settings[at]):
+        there = [*numbers]
+        of_setting = {name: [column[at] for at in there] for name, column in columns.items()}
+        found.append({**dict(zip(names, setting, strict=True)), **summary(of_setting)})
+    return found
+
+
+def summary(columns: Columns) -> Row:
+    count = len(columns["seed"])
+    row: Row = {"members": count}
+    if "solved" in columns:
+        solved = sum(columns["solved"])
+        low, high = wilson(solved, count)
+        row |= {"solved": solved, "share": solved / count, "share_low": low, "share_high": high}
+        row |= quantiles("updates", [each for each in columns["updates"] if each is not None])
+    for name in MEASURES:
+        twin = columns.get(name.removeprefix("val_")) if name.startswith("val_") else None
+        if name in columns and columns[name] != twin:  # or it is validated on the training rows
+            row |= of_measure(name, columns[name], columns.get("fold"))
+    return row
+
+
+def of_measure(name: str, given: Sequence[float], folds: Sequence[int] | None) -> Row:
+    """Mean, standard deviation and 95 % interval of a measure, without what is not finite."""
+    values = np.asarray(given, float)
+    finite = np.isfinite(values)
+    values = values[finite]
+    if not len(values):
+        return {f"{name}_{each}": None for each in ("mean", "std", "low", "high", "median")}
+    half = half_width(values, None if folds is None else np.asarray(folds)[finite])
+    mean = float(values.mean())
+    return {
+        f"{name}_mean": mean,
+        f"{name}_std": float(values.std(ddof=1)) if len(values) > 1 else None,
+        f"{name}_low": None if half is None else mean - half,
+        f"{name}_high": None if half is None else mean + half,
+        **quantiles(name, values),
+    }
+
+
+def half_width(values: Values, folds: NDArray[np.int64] | None) -> float | None:
+    """Half of the 95 % interval of a mean, by Student's t.
+
+    The members of a fold share its rows, so that the folds' means are what is independent: as many
+    values as there are folds, however many seeds.
+    """
+    if folds is not None:
+        values = np.array([values[folds == fold].mean() for fold in np.unique(folds)])
+    if len(values) < 2:
+        return None
+    quantile = Z
+    if len(values) < MANY:
+        from scipy.stats import t  # takes most of a second
+
+        quantile = float(t.ppf(0.975, len(values) - 1))
+    return quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
+
+
+def quantiles(name: str, values: Sequence[float] | Values) -> Row:
+    found = np.quantile(values, [0.1, 0.5, 0.9], method="nearest") if len(values) else [None] * 3
+    ends = ("10", "median", "90")
+    return {
+        f"{name}_{end}": None if each is None else float(each)
+        for end, each in zip(ends, found, strict=True)
+    }
+
+
+def wilson(count: int, of: int) -> tuple[float, float]:
+    """Wilson's score interval for a share, at 95 %.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
+    J. Am. Stat. Assoc. 22 (1927) 209-212.
+    """
+    share, extra = count / of, Z * Z / of
+    middle = (share + extra / 2) / (1 + extra)
+    half = math.sqrt(extra * (share * (1 - share) + extra / 4)) / (1 + extra)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def tables(rows: Sequence[Row]) -> str:
+    """Summaries as aligned lines: what is solved, then a line for each measure."""
+    names = [name for name in rows[0] if name not in NOT_SETTINGS and not measured(name)]
+    heads = {short(name): [row[name] for row in rows] for name in names}
+    first: Columns = {**heads, "members": [row["members"] for row in rows]}
+    if "solved" in rows[0]:
+        first["solved"] = [f"{row['share']:.1%}" for row in rows]
+        first["95 % interval"] = [f"{r['share_low']:.1%} to {r['share_high']:.1%}" for r in rows]
+        for end in ("10", "median", "90"):
+            head = "updates 10 %" if end == "10" else "90 %" if end == "90" else end
+            first[head] = [row[f"updates_{end}"] for row in rows]
+    second: Columns = {name: [] for name in (*heads, "measure", "mean", "std", "95 % interval", "median")}
+    for at, row in enumerate(rows):
+        for name in (each for each in MEASURES if f"{each}_mean" in row):
+            for head, column in heads.items():
+                second[head].append(column[at])
+            second["measure"].append(name.replace("_", " "))
+            second["mean"].append(digits(row[f"{name}_mean"]))
+            second["std"].append(digits(row[f"{name}_std"]))
+            ends = [digits(row[f"{name}_{end}"]) for end in ("low", "high")]
+            second["95 % interval"].append("-" if "-" in ends else " to ".join(ends))
+            second["median"].append(digits(row[f"{name}_median"]))
+    return "\n\n".join(aligned(each) for each in (first, second))
+
+
+NOT_SETTINGS = ("members", "solved", "share", "share_low", "share_high")
+
+
+def measured(name: str) -> bool:
+    return name.startswith(tuple(f"{each}_" for each in ("updates", *MEASURES)))
+
+
+def short(name: str) -> str:
+    """A setting without the path that leads to it."""
+    return name.rpartition(".")[2]
+
+
+def digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
