@@ -69,7 +69,9 @@ class Tied(nn.Module):
 
 
 def dense() -> nn.Module:
-    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 5, bias=False), nn.GELU(), nn.Linear(5, 2))
+    return nn.Sequential(
+        nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 5, bias=False), nn.GELU(), nn.Linear(5, 2)
+    )
 
 
 def batch_norm() -> nn.Module:
@@ -177,9 +179,13 @@ def test_blocks_of_any_size_have_the_same_gradients(
     one, many = stack(NETS[net], range(30)), stack(NETS[net], range(30))
     x, y = rows()
     blocks = blocks_of(many, squared, 10**9 // max(1, min(30, 10**9 // max(size, 1))))
-    for mine, its in zip(blocks.gradients(x, y), blocks_of(one, squared, 1).gradients(x, y), strict=True):
+    for mine, its in zip(
+        blocks.gradients(x, y), blocks_of(one, squared, 1).gradients(x, y), strict=True
+    ):
         torch.testing.assert_close(mine, its)
-    torch.testing.assert_close(torch.cat([*blocks.logits(x)], -1), next(iter(blocks_of(one, squared, 1).logits(x))))
+    torch.testing.assert_close(
+        torch.cat([*blocks.logits(x)], -1), next(iter(blocks_of(one, squared, 1).logits(x)))
+    )
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 3), (10, 2), (7, 3), (6, 9), (1, 1), (11, 0)])
@@ -189,8 +195,19 @@ def test_blocks_have_each_member_once(count: int, size: int) -> None:
     assert all(part.stop - part.start <= max(size, 1) for part in parts(count, size))
 
 
-@pytest.mark.parametrize(("loss", "wanted"), [("bce", True), ("cross entropy", True), ("squared", True), ("skewed", True), ("weighted", False)])
-def test_a_loss_serves_all_members_at_once_only_where_that_is_the_mean(loss: str, wanted: bool) -> None:
+@pytest.mark.parametrize(
+    ("loss", "wanted"),
+    [
+        ("bce", True),
+        ("cross entropy", True),
+        ("squared", True),
+        ("skewed", True),
+        ("weighted", False),
+    ],
+)
+def test_a_loss_serves_all_members_at_once_only_where_that_is_the_mean(
+    loss: str, wanted: bool
+) -> None:
     assert pooled(LOSSES[loss], 2, rows()[1]) == wanted
     assert not pooled(lambda logits, y: (logits - y).pow(2).mean().sqrt(), 2, rows()[1])
 

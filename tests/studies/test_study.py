@@ -122,7 +122,9 @@ def fitted(
     return study
 
 
-def lone(build: Callable[[], L.LightningModule], data: TableData, seed: int, **settings: Any) -> Any:
+def lone(
+    build: Callable[[], L.LightningModule], data: TableData, seed: int, **settings: Any
+) -> Any:
     L.seed_everything(seed, verbose=False)
     module = build()
     with warnings.catch_warnings():
@@ -158,9 +160,7 @@ def test_a_member_is_the_run_with_its_seed(way: str) -> None:
     clip = (settings.get("gradient_clip_val"), settings.get("gradient_clip_algorithm"))
     study = fitted(lambda _: Module(**model), Noise(passes=3, **table), Plan(SEED, 3), clip)
     for number in range(3):
-        alone = lone(
-            lambda: Module(**model), Noise(passes=3, **table), SEED + number, **settings
-        )
+        alone = lone(lambda: Module(**model), Noise(passes=3, **table), SEED + number, **settings)
         for name, value in alone.net.state_dict().items():
             mine = study.members[number].state_dict()[name]
             torch.testing.assert_close(mine, value, rtol=1e-4, atol=1e-5)
@@ -179,7 +179,9 @@ def test_a_grid_and_folds_give_each_member_its_setting_and_rows() -> None:
         seed, setting, fold = plan.members[number]
         assert fold is not None
         alone = lone(lambda: build(setting), Noise(passes=3, batch_size=4).fold(fold, 3), seed)
-        for mine, its in zip(study.members[number].parameters(), alone.net.parameters(), strict=True):
+        for mine, its in zip(
+            study.members[number].parameters(), alone.net.parameters(), strict=True
+        ):
             torch.testing.assert_close(mine, its, rtol=1e-4, atol=1e-5)
         x, y = data.fold(fold, 3).split["val"]
         wanted = ((alone.net(x) > 0) == (y > 0)).float().mean()
@@ -283,9 +285,18 @@ REFUSED: dict[str, tuple[Callable[[], L.LightningModule], str]] = {
     "decides": (lambda: Module(Deciding), "Deciding cannot be trained from many seeds at once"),
     "spectral": (lambda: Module(spectral), "seeds: "),
     "own step": (Own, "training_step of Own gives another loss than loss(net(x), y)"),
-    "lbfgs": (lambda: Module(optimizer=lambda p: torch.optim.LBFGS(p)), "optimizer='LBFGS': couples"),
-    "muon": (lambda: Module(optimizer=lambda p: torch.optim.Muon([*p][::2])), "couples the members"),
-    "adafactor": (lambda: Module(optimizer=lambda p: torch.optim.Adafactor(p)), "couples the members"),
+    "lbfgs": (
+        lambda: Module(optimizer=lambda p: torch.optim.LBFGS(p)),
+        "optimizer='LBFGS': couples",
+    ),
+    "muon": (
+        lambda: Module(optimizer=lambda p: torch.optim.Muon([*p][::2])),
+        "couples the members",
+    ),
+    "adafactor": (
+        lambda: Module(optimizer=lambda p: torch.optim.Adafactor(p)),
+        "couples the members",
+    ),
     "user's": (lambda: Module(optimizer=lambda p: doing(normalised)(p)), "couples the members"),
     "plateau": (
         lambda: Module(scheduler=lambda o: ReduceLROnPlateau(o, monitor="val/loss")),
@@ -330,7 +341,9 @@ def test_a_plan_that_cannot_be_is_refused(plan: dict[str, Any], said: str) -> No
 
 def test_a_grid_that_changes_a_shape_is_refused() -> None:
     def build(setting: dict[str, Any]) -> Module:
-        return Module(lambda: nn.Sequential(nn.Linear(3, setting["width"]), nn.Linear(setting["width"], 1)))
+        return Module(
+            lambda: nn.Sequential(nn.Linear(3, setting["width"]), nn.Linear(setting["width"], 1))
+        )
 
     with pytest.raises(ValueError, match=r"width=3 changes a shape; perceptrons sweep"):
         make_study(Plan(SEED, 2, {"width": [2, 3]}), Noise(), build)

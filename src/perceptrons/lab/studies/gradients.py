@@ -183,7 +183,9 @@ class Blocks:
         """A batch's rows for a block, whose members mostly have them in common."""
         return table[..., part] if own and part is not None else table
 
-    def each(self, x: Tensor, y: Tensor) -> Iterator[tuple[slice | None, Weights, Weights, Tensor, Tensor]]:
+    def each(
+        self, x: Tensor, y: Tensor
+    ) -> Iterator[tuple[slice | None, Weights, Weights, Tensor, Tensor]]:
         """What each block is, and has."""
         own = x.ndim > self.ndim
         for part, weights, buffers in self.pieces:
@@ -227,7 +229,9 @@ def bytes_of_one(members: Members, loss: Loss, x: Tensor, y: Tensor) -> int:
     weights = {weight.untyped_storage().data_ptr() for weight in net.parameters()}
     activations = sum(size for at, size in kept.items() if at not in shared | weights)
     products = 0
-    if isinstance(members, FastMembers):  # a layer's weights times its inputs, before they are summed
+    if isinstance(
+        members, FastMembers
+    ):  # a layer's weights times its inputs, before they are summed
         products = max(len(x) * w.nbytes for w in net.parameters() if w.ndim == 2)
     return sum(weight.nbytes for weight in net.parameters()) + activations + products
 

@@ -153,7 +153,9 @@ class Group(nn.Module):
                     found = torch.cat(pieces)
                     before = measured.get(name)
                     both = found if before is None else before + found
-                    measured[name] = before & found if found.dtype == torch.bool and before is not None else both
+                    measured[name] = (
+                        before & found if found.dtype == torch.bool and before is not None else both
+                    )
         return measured
 
 
@@ -179,5 +181,7 @@ def optimizer_of(
     how = scheduler if isinstance(scheduler, dict) else {"scheduler": scheduler}
     plateau = (ReduceLROnPlateau, torch.optim.lr_scheduler.ReduceLROnPlateau)
     if isinstance(how["scheduler"], plateau):
-        raise ValueError("scheduler: ReduceLROnPlateau couples the members: it waits for their mean")
+        raise ValueError(
+            "scheduler: ReduceLROnPlateau couples the members: it waits for their mean"
+        )
     return given, {"interval": "epoch", "frequency": 1, **how}

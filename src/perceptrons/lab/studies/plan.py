@@ -77,8 +77,14 @@ def check_values(name: str, values: Any) -> None:
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
         raise ValueError(f"grid={{{name}: {values}}}: a list of numbers is expected")
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ValueError(f"grid={{{name}: {value!r}}}: only numbers; perceptrons sweep takes others")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not math.isfinite(value)
+        ):
+            raise ValueError(
+                f"grid={{{name}: {value!r}}}: only numbers; perceptrons sweep takes others"
+            )
     if len({*values}) < len(values):
         raise ValueError(f"grid={{{name}: {[*values]}}}: the same value is there twice")
 
@@ -87,7 +93,7 @@ def make_study(
     plan: Plan,
     data: TableData,
     build: Build,
-    net_factory: Callable[[L.LightningModule], MakeNet] | None = None,
+    net_of: Callable[[Setting], MakeNet | None] | None = None,
     clip: Clip = (None, None),
 ) -> StudyModule:
     """The module that trains a plan's members.
@@ -96,7 +102,7 @@ def make_study(
         plan: The members.
         data: The data.
         build: Makes the user's module with a setting.
-        net_factory: Gives what makes a module's network alone, where that is known: it is faster
+        net_of: Gives what makes the network of a setting alone, where that is known: it is faster
             than to make the whole module for each seed.
         clip: How gradients are clipped.
 
@@ -109,7 +115,7 @@ def make_study(
     for setting in plan.settings:
         module = under_seed(plan.seed, build, setting)
         check_trainable(module)
-        make_net = net_maker(plan.seed, build, setting, net_factory)
+        make_net = net_maker(plan.seed, build, setting, net_of)
         shapes = shapes or shapes_of(module)
         if shapes_of(module) != shapes:
             changed = ", ".join(f"{name}={value}" for name, value in setting.items())
@@ -154,12 +160,11 @@ def net_maker(
     seed: int,
     build: Build,
     setting: Setting,
-    net_factory: Callable[[L.LightningModule], MakeNet] | None,
+    net_of: Callable[[Setting], MakeNet | None] | None,
 ) -> MakeNet:
     """What makes a network as the user's module has it, under whatever seed there is."""
     module = under_seed(seed, build, setting)
-    if net_factory:
-        make_net = net_factory(module)
+    if make_net := net_of(setting) if net_of else None:
         mine = dict(named_tensors(under_seed(seed, make_net)))
         if all(torch.equal(mine[name], its) for name, its in named_tensors(module.net)):
             return make_net

@@ -110,7 +110,9 @@ def check_net(members: Members, x: Tensor) -> bool:
     with torch.no_grad():
         torch.manual_seed(0)
         alone = torch.stack([net(x) for net in lone], -1)
-        random = not torch.equal(alone, torch.stack([net(x) for net in lone], -1)) and changes(lone[0], x)
+        random = not torch.equal(alone, torch.stack([net(x) for net in lone], -1)) and changes(
+            lone[0], x
+        )
     if not random and not torch.allclose(logits, alone, 1e-3, 1e-5):
         raise ValueError(f"seeds: members of {name} do not compute what it does alone; {INSTEAD}")
     return random
@@ -170,14 +172,16 @@ def check_optimizer(build: Callable[[], Any], members: Members) -> float:
                 if how:
                     how["scheduler"].step()
     except (RuntimeError, TypeError, ValueError) as failure:
-        if name and net is members.net or isinstance(failure, (RuntimeError, TypeError)):
+        if (name and net is members.net) or isinstance(failure, (RuntimeError, TypeError)):
             raise ValueError(coupled(name)) from failure
         raise
     for number, net in enumerate(lone):
         for at, weight in net.named_parameters():
             if not torch.allclose(members.alone(names[at], number), weight, 1e-3, 1e-5):
                 raise ValueError(coupled(name))
-    kept = [v for state in optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]
+    kept = [
+        v for state in optimizer.state.values() for v in state.values() if isinstance(v, Tensor)
+    ]
     weights = sum(weight.nbytes for weight in module.net.parameters())
     return sum(each.nbytes for each in kept if each.ndim) / weights
 

@@ -37,7 +37,9 @@ class SpanNumbers:
     def __init__(self, updates: int, trainer: L.Trainer) -> None:
         self.updates, self.trainer = updates, trainer
         self.length = -(-updates // -(-updates // MOST))
-        self.batch_sampler = SimpleNamespace(sampler=self)  # through which Lightning tells the epoch
+        self.batch_sampler = SimpleNamespace(
+            sampler=self
+        )  # through which Lightning tells the epoch
         self.epoch, self.spans, self.made = 0, 0, 0
         self.resumed: dict[str, int] = {}
 

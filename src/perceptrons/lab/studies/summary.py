@@ -28,7 +28,9 @@ def varied(columns: Columns) -> list[str]:
 def summaries(columns: Columns) -> list[Row]:
     """A row for each setting: the share solved, and its measures over seeds and folds."""
     names = varied(columns)
-    settings = [*zip(*(columns[name] for name in names), strict=True)] or [()] * len(columns["seed"])
+    settings = [*zip(*(columns[name] for name in names), strict=True)] or [()] * len(
+        columns["seed"]
+    )
     found = []
     # members lie in the order of their settings, but those of pooled studies do not
     order = sorted(range(len(settings)), key=lambda at: settings[at])
@@ -122,7 +124,9 @@ def tables(rows: Sequence[Row]) -> str:
         for end in ("10", "median", "90"):
             head = "updates 10 %" if end == "10" else "90 %" if end == "90" else end
             first[head] = [row[f"updates_{end}"] for row in rows]
-    second: Columns = {name: [] for name in (*heads, "measure", "mean", "std", "95 % interval", "median")}
+    second: Columns = {
+        name: [] for name in (*heads, "measure", "mean", "std", "95 % interval", "median")
+    }
     for at, row in enumerate(rows):
         for name in (each for each in MEASURES if f"{each}_mean" in row):
             for head, column in heads.items():
