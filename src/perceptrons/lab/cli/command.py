@@ -6,6 +6,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any, cast
 
 import lightning as L
@@ -25,7 +26,12 @@ from .study import StudyModule, plan_of, study_of, with_setting, write_members
 # files at the top of the package that run the program
 NOT_IMPORTED = ("__main__", "lab")
 # of version 0.1, until their rooms have taken them over
-OLD = ["blocks", "board", "callbacks", "checkpoints", "columns", "compiled", "database", "datafile", "diagrams", "drawing", "export", "figures", "fused", "listing", "measures", "notebook", "optimizers", "panels", "plots", "plotting", "predictions", "provenance", "results", "resume", "rules", "runs", "sampling", "scene", "shapes", "space", "standings", "study", "survey", "sweep", "trials", "watched", "workers"]
+OLD = """
+blocks board callbacks checkpoints columns compiled database datafile diagrams drawing
+export figures fused listing measures notebook optimizers panels plots plotting
+predictions provenance results resume rules runs sampling scene shapes space standings
+study survey sweep trials watched workers
+""".split()
 
 
 class Command(LightningCLI):
