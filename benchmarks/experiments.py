@@ -13,8 +13,9 @@ from typing import NamedTuple
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from perceptrons.cli import CLI
-from perceptrons.preflight import quiet
+from perceptrons import Classifier
+from perceptrons.lab.cli.command import Command, import_files
+from perceptrons.lab.cli.settings import quiet
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -104,22 +105,27 @@ def reproduce(name: str) -> dict[str, float]:
     """Train an experiment, and what came out by the figures' names."""
     command = ["fit", f"--config={CONFIGS / name}.yaml", f"--name=experiment_{name}"]
     with redirect_stdout(StringIO()):
-        run = CLI([*command, *REPORTS.get(name, [])])
+        run = Command(Classifier, [*command, *REPORTS.get(name, [])])
     events = EventAccumulator(str(run.directory)).Reload()
     losses = {f"loss at step {point.step}": point.value for point in events.Scalars("train/loss")}
-    measured = {name.removeprefix("train/"): value for name, value in run.model.measured.items()}
+    measured = {name.removeprefix("train/"): value for name, value in run.measured().items()}
     chances = probabilities(run) if run.datamodule.point_width == 2 else {}
-    x, y = run.datamodule.split["test"]
-    given, right = run.model.predict_step((x,)).classes, run.model.answers(y)
-    measured["test accuracy"] = float((given == right).float().mean())
+    if run.datamodule.classes is not None:
+        x, y = run.datamodule.split["test"]
+        right = run.model.correct(run.model(x), y)
+        measured["test accuracy"] = right.float().mean().item()
+    else:
+        (tested,) = run.trainer.test(run.model, datamodule=run.datamodule, verbose=False)
+        measured["test R2"] = tested["test/r2"]
     return {**losses, **chances, **measured}
 
 
 @torch.no_grad()
-def probabilities(run: CLI) -> dict[str, float]:
+def probabilities(run: Command) -> dict[str, float]:
     """What a network with two inputs makes of some points."""
     points = torch.tensor([*CORNERS, (1, -1), (-1, 1)]).float()
-    found = run.model.predict_step((run.datamodule.from_points(points),)).probabilities
+    logits = run.model(run.datamodule.from_points(points))
+    found = run.model.predictions(logits)["probability"]
     return {
         f"p{tuple(map(int, point))}": float(p[0])
         for point, p in zip(points.tolist(), found, strict=True)
@@ -128,6 +134,7 @@ def probabilities(run: CLI) -> dict[str, float]:
 
 def main() -> None:
     quiet()
+    import_files()
     sys.argv[1:] = []
     row = "{:<18} {:<18} {:>15} {:>15} {:>10}  {}"
     print(row.format("experiment", "figure", "published", "reproduced", "off by", "verdict"))
