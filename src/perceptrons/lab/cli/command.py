@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from ..data import samples, table  # noqa: F401  their classes go by short names
 from ..runs import directories
 from ..runs.files import write_json, write_whole
 from ..runs.text import aligned, say

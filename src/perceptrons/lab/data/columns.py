@@ -188,7 +188,7 @@ def days(name: str, value: Any) -> float:
     """Days from 1970 to a date."""
     try:
         date = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as mistake:
+    except (TypeError, ValueError):
         expected = f"{printable(name)} is a date such as 2024-12-31"
-        raise ValueError(f"points={value!r}: {expected}") from mistake
+        raise ValueError(f"points={value!r}: {expected}") from None
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() / DAY

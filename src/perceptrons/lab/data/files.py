@@ -87,18 +87,18 @@ def readable(start: str, path: str) -> Iterator[None]:
     try:
         check_file(start, Path(path))
         yield
-    except ImportError as mistake:
+    except ImportError:
         needed = "to read it needs pandas, and Parquet pyarrow"
         install = "pip install -e '.[tables]' installs them"
-        raise ValueError(f"{start}: {needed}; {install}") from mistake
-    except UnicodeDecodeError as mistake:
-        raise ValueError(f"{start}: is not text in UTF-8") from mistake
+        raise ValueError(f"{start}: {needed}; {install}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{start}: is not text in UTF-8") from None
     except Exception as mistake:
         if str(mistake).startswith(start):
             raise
         reason = getattr(mistake, "strerror", None) or str(mistake).strip().partition("\n")[0]
         reason = reason.removeprefix("Error tokenizing data. C error: ")
-        raise ValueError(f"{start}: cannot be read as a table: {printable(reason)}") from mistake
+        raise ValueError(f"{start}: cannot be read as a table: {printable(reason)}") from None
 
 
 def check_file(start: str, path: Path) -> None:

@@ -102,7 +102,7 @@ def choose_rows(
                     rows, test_size=kept, stratify=strata, random_state=seed
                 )
             except ValueError as mistake:
-                raise ValueError(f"{name}_fraction={fraction}: {mistake}") from mistake
+                raise ValueError(f"{name}_fraction={fraction}: {mistake}") from None
             chosen["train"] = rows
     return chosen if val_fraction else {**chosen, "val": chosen["train"]}
 
