@@ -157,8 +157,9 @@ ROW = "path='mine.csv': "
         ("a,saved\n", ROW + "holds no rows"),
         (
             "a,b,saved\n1,,u\n2,,v\n,3,u\n3,?,\n",
-            ROW + "values are missing in a (1 of 4 rows), b (3 of 4 rows), saved (1 of 4 rows);"
-            f" the same value in every row of b; {GAPS}; {OUT}",
+            ROW + "values are missing in a (1 of 4 rows), b (3 of 4 rows);"
+            f" the same value in every row of b; {GAPS}; {OUT}; target='saved': values are missing"
+            " in 1 of 4 rows; missing='drop' leaves them out",
         ),
         (
             "a,saved\n1,u\ninf,v\n3,u\n4,v\n",
@@ -281,8 +282,8 @@ def test_gaps_that_leave_no_row_are_named() -> None:
 
 def test_a_target_with_gaps_is_not_filled_in() -> None:
     Path("mine.csv").write_text("a,y\n1,u\n2,v\n3,\n")
-    found = message(lambda: Table("mine.csv", "y", missing="impute"))
-    assert found.startswith("path='mine.csv': values are missing in y (1 of 3 rows)")
+    line = "target='y': values are missing in 1 of 3 rows; missing='drop' leaves them out"
+    assert message(lambda: Table("mine.csv", "y", missing="impute")) == line
 
 
 @pytest.mark.parametrize(

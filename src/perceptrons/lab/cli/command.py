@@ -90,7 +90,7 @@ class Command(LightningCLI):
             place = f"{self.default_model.__module__}.{self.default_model.__qualname__}"
             parser.set_defaults({"model": {"class_path": place}})
         for path in ("", "net.init_args."):
-            for name in TOLD[: 2 if path else 3]:
+            for name in TOLD[: 2 if path else None]:
                 target = f"model.init_args.{path}{name}"
                 told = partial(self.told, name=name, target=target)
                 told.__name__ = f"{name} of "  # type: ignore[attr-defined]  # for the help

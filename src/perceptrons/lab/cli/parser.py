@@ -30,7 +30,7 @@ yaml.SafeDumper.add_multi_representer(
 BASES = (L.LightningModule, L.LightningDataModule, L.Callback, Logger)
 BASES += (nn.Module, Optimizer, LRScheduler)
 # what a network or a module is told by the data
-TOLD = ("inputs", "outputs", "classes")
+TOLD = ("inputs", "outputs", "classes", "target_mean", "target_std")
 # lines of jsonargparse's message that say what was tried, not what is wrong
 TRIED = re.compile(r"Subtypes:|Errors:|Given value|Does not validate|Problem with|Unable to load")
 NO_REASON = re.compile(r"Expected a <class '(NoneType|list)'>|Expected a path but")

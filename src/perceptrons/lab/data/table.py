@@ -121,13 +121,14 @@ class Table(ColumnData):
                 every, gaps = {name: column.take(keep) for name, column in every.items()}, {}
             else:
                 problems.add("missing='drop'", "leaves no rows")
-        elif self.missing == "impute":
-            gaps = {self.target_name: gaps[self.target_name]}
-        for name, gap in gaps.items():
-            if gap.any():
-                where = f"{printable(name)} ({gap.sum()} of {len(gap)} rows)"
-                problems.add(start, MISSING, where)
         target = every.pop(self.target_name)
+        for name, gap in gaps.items():
+            where = f"{gap.sum()} of {len(gap)} rows"
+            if gap.any() and name == self.target_name:
+                what = f"values are missing in {where}; missing='drop' leaves them out"
+                problems.add(f"target={name!r}", what)
+            elif gap.any() and self.missing != "impute":
+                problems.add(start, MISSING, f"{printable(name)} ({where})")
         return every, target
 
     def pointed(self, points: Any) -> dict[str, Column]:
