@@ -16,13 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .columns import Column, column_of_points, places
+from .columns import Column, places
 from .files import enumerated
 from .loader import Rows
 from .split import Chosen, Labels, SplitData, take
 
 Texts = dict[str, tuple[str, ...]]
-Points = list[list[float | str | bool | None]]
 
 
 @dataclass(frozen=True)
@@ -51,19 +50,19 @@ class Encoding:
         """
         from sklearn.preprocessing import StandardScaler
 
-        check_varied(texts, table)
         transformer = column_transformer(texts).fit(table)
-        filled = np.empty(len(texts))
+        inputs, filled = in_order(texts, transformer.transform(table)), np.empty(len(texts))
         for _, pipeline, columns in transformer.transformers_:
             filled[columns] = pipeline[0].statistics_
         with np.errstate(over="ignore", invalid="ignore"):
-            scaler = StandardScaler().fit(in_order(texts, transformer.transform(table)))
+            scaler = StandardScaler().fit(inputs)
+        names = input_names(texts)
         text = np.array([bool(known) for known in texts.values() for _ in inputs_of(known)])
-        beyond = ~text & ~((scaler.var_ > 0) & np.isfinite(scaler.var_))
-        if beyond.any():
-            names = [name for name, wrong in zip(input_names(texts), beyond, strict=True) if wrong]
-            which = f"too large or too small to compute with: {enumerated(names)}"
-            raise ValueError(f"features: {which}; bring them nearer to 1")
+        varied = (inputs.min(0) < inputs.max(0)) & (scaler.var_ > 0) & np.isfinite(scaler.var_)
+        if wrong := [name for name, right in zip(names, text | varied, strict=True) if not right]:
+            what = f"the same, or too large or small to compute with, in all {len(table)} training"
+            out = "leave such columns out by exclude"
+            raise ValueError(f"features: {what} rows: {enumerated(wrong)}; {out}")
         mean, std = np.where(text, 0.0, scaler.mean_), np.where(text, 1.0, scaler.scale_)
         return cls(texts, filled.tolist(), mean.tolist(), std.tolist())
 
@@ -95,8 +94,10 @@ def column_transformer(texts: Texts) -> Any:
         sparse_output=False,
         handle_unknown="error",
     )
-    numbers = make_pipeline(SimpleImputer())
-    texts_ = make_pipeline(SimpleImputer(strategy="most_frequent"), one_hot)
+    numbers = make_pipeline(SimpleImputer(keep_empty_features=True))
+    texts_ = make_pipeline(
+        SimpleImputer(strategy="most_frequent", keep_empty_features=True), one_hot
+    )
     chosen = [
         (name, steps, [place for place, known in enumerate(texts.values()) if bool(known) == text])
         for name, steps, text in (("numbers", numbers, False), ("texts", texts_, True))
@@ -130,28 +131,8 @@ def input_names(texts: Texts) -> list[str]:
     ]
 
 
-def check_varied(texts: Texts, table: NDArray[np.float64]) -> None:
-    """Find the columns of the training rows ``(rows, columns)`` that say nothing."""
-    names, numeric = np.array([*texts], object), np.array([not known for known in texts.values()])
-    empty = np.isnan(table).all(0)
-    filled = np.where(np.isnan(table), np.nanmean(np.where(empty, 0.0, table), 0), table)
-    constant = numeric & ~empty & (filled.min(0) == filled.max(0))
-    faults = (("the same", constant), ("missing", empty))
-    found = [
-        f"{what} in all {len(table)} training rows: {enumerated(names[where].tolist())}"
-        for what, where in faults
-        if where.any()
-    ]
-    if found:
-        raise ValueError(f"features: {'; '.join(found)}; leave such columns out by exclude")
-
-
 class ColumnData(SplitData):
     """A table of named columns.
-
-    Args:
-        points: Rows of your own for ``predict``, each a list of what the features' columns hold.
-            ``null``: the table's.
 
     Attributes:
         target_mean: Mean of a numeric target in the training rows; of classes 0.
@@ -160,12 +141,9 @@ class ColumnData(SplitData):
 
     target_mean: float
     target_std: float
-    # whether a point may lack values
-    fills_in = False
 
-    def __init__(self, points: Points | None = None, **split: Any) -> None:
+    def __init__(self, **split: Any) -> None:
         super().__init__(**split)
-        self.points = points
         self.load()
 
     @abstractmethod
@@ -251,21 +229,10 @@ class ColumnData(SplitData):
         self.split = self.encoded()
 
     def pointed(self, points: Any) -> dict[str, Column]:
-        """Columns of rows of the user's.
-
-        Raises:
-            ValueError: If there are none, or one has the wrong number of values or such as the
-                table cannot have.
-        """
-        if len(points) == 0:
-            raise ValueError("points=[]: there must be at least 1, or null for the table's")
-        for point in points:
-            if len(point) != len(self.texts):
-                has = f"has {len(point)} values, the data has {len(self.texts)} columns"
-                raise ValueError(f"points={point}: {has}")
+        """Columns of rows of the user's."""
+        values = super().numbers(points).double()
         return {
-            name: column_of_points(name, [*values], self.columns[name], self.fills_in)
-            for name, values in zip(self.texts, zip(*points, strict=True), strict=True)
+            name: Column(column.numpy()) for name, column in zip(self.texts, values.T, strict=True)
         }
 
     def numbers(self, points: Any) -> Tensor:

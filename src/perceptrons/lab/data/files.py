@@ -105,14 +105,10 @@ def check_file(start: str, path: Path) -> None:
     if path.is_dir():
         raise ValueError(f"{start}: is a directory")
     if not path.exists():
-        raise ValueError(f"{start}: no such file{nearest(str(path), map(str, beside(path)))}")
+        beside = [str(file) for file in path.parent.glob("*.*")]
+        raise ValueError(f"{start}: no such file{nearest(str(path), beside)}")
     if not path.is_file():
         raise ValueError(f"{start}: is not a regular file")
-
-
-def beside(path: Path) -> list[Path]:
-    """The files in the directory of a path."""
-    return [*path.parent.glob("*.*")][:1000]
 
 
 def read_parquet(start: str, path: str) -> Any:
@@ -123,7 +119,7 @@ def read_parquet(start: str, path: str) -> Any:
     check_width(start, len(names))
     if len(set(names)) < len(names):
         raise ValueError(f"{start}: several columns have the same name")
-    return pd.read_parquet(path)
+    return pd.read_parquet(path).replace("", None)
 
 
 def survey_lines(start: str, path: str, sep: str | None) -> tuple[list[str], str, list[int]]:

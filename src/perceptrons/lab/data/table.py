@@ -5,9 +5,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .columns import MOST, Column, check_column, column_of
-from .encoding import ColumnData, Points
+from .columns import MOST, NUMBER, Column, check_column, column_of
+from .encoding import ColumnData
 from .files import Problems, enumerated, nearest, printable, read_frame
+
+Points = list[list[float | str | bool | None]]
 
 
 class Table(ColumnData):
@@ -57,8 +59,7 @@ class Table(ColumnData):
             raise ValueError(f"sep={sep!r}: must be one character, not that of decimal or quotes")
         self.path, self.target_name, self.task = path, target, task
         self.features, self.exclude, self.categorical = features, exclude, categorical
-        self.missing, self.fills_in = missing, missing == "impute"
-        self.sep, self.decimal = sep, decimal
+        self.missing, self.sep, self.decimal = missing, sep, decimal
         super().__init__(**split)
         self.points = points
 
@@ -66,22 +67,26 @@ class Table(ColumnData):
         start, problems = f"path={self.path!r}", Problems()
         frame = read_frame(start, self.path, self.sep, self.decimal, problems)
         names = self.learned_from(list(frame), problems)
+        if self.missing == "drop":
+            frame = whole_rows(frame, [*names, self.target_name], problems)
         columns = {
             name: column_of(start, frame[name], name in self.categorical, problems)
             for name in names
         }
-        setting, there = f"target={self.target_name!r}", self.target_name in frame
-        target = Column(np.zeros(len(frame)))
-        if there:
-            target = column_of(setting, frame[self.target_name], False, problems)
-        columns, target = self.complete(start, columns, target, problems)
-        if there:
-            target = target_of(setting, target, self.task, problems)
-        if self.val_fraction or self.test_fraction:
-            check_rare(setting, target, problems)
         for name, column in columns.items():
+            gaps = int(np.isnan(column.values).sum())
+            if gaps and self.missing != "impute":
+                problems.add(start, MISSING, f"{printable(name)} ({gaps} of {len(frame)} rows)")
             check_column(start, name, column, problems)
-        advise(start, problems)
+        if start in problems.found:
+            advise(start, problems)
+        target = Column(np.zeros(len(frame)))
+        if self.target_name in frame:
+            setting = f"target={self.target_name!r}"
+            target = column_of(setting, frame[self.target_name], False, problems)
+            target = target_of(setting, target, self.task, problems)
+            if self.val_fraction or self.test_fraction:
+                check_rare(setting, target, problems)
         problems.check()
         return columns, target
 
@@ -109,61 +114,62 @@ class Table(ColumnData):
             problems.add("features", "no column is left to learn from")
         return left
 
-    def complete(
-        self, start: str, columns: dict[str, Column], target: Column, problems: Problems
-    ) -> tuple[dict[str, Column], Column]:
-        """The columns as ``missing`` says; missing values that may not be are problems."""
-        every = {**columns, self.target_name: target}
-        gaps = {name: np.isnan(column.values) for name, column in every.items()}
-        if self.missing == "drop":
-            keep = ~np.any([*gaps.values()], 0)
-            if keep.any():
-                every, gaps = {name: column.take(keep) for name, column in every.items()}, {}
-            else:
-                problems.add("missing='drop'", "leaves no rows")
-        target = every.pop(self.target_name)
-        for name, gap in gaps.items():
-            where = f"{gap.sum()} of {len(gap)} rows"
-            if gap.any() and name == self.target_name:
-                what = f"values are missing in {where}; missing='drop' leaves them out"
-                problems.add(f"target={name!r}", what)
-            elif gap.any() and self.missing != "impute":
-                problems.add(start, MISSING, f"{printable(name)} ({where})")
-        return every, target
-
     def pointed(self, points: Any) -> dict[str, Column]:
-        if not isinstance(points, str):
-            return super().pointed(points)
-        start, problems = f"points={points!r}", Problems()
-        frame = read_frame(start, points, self.sep, self.decimal, problems)
+        start, problems = "points", Problems()
+        if isinstance(points, str):
+            start = f"points={points!r}"
+            frame = read_frame(start, points, self.sep, self.decimal, problems)
+        else:
+            frame = self.frame_of(points)
         columns = {}
-        for name, known in self.columns.items():
+        for name in self.texts:
             if name not in frame:
                 problems.add(start, "lacks the columns", printable(name))
                 continue
-            column = column_of(start, frame[name], bool(known.texts), problems)
-            columns[name] = column if column.texts else column._replace(texts=known.texts)
-            if kind(column) != kind(known) and not np.isnan(column.values).all():
-                problems.add(start, f"no {kind(known)} in", printable(name))
-            if np.isnan(column.values).any() and not self.fills_in:
+            known, as_text = self.columns[name], bool(self.texts[name])
+            columns[name] = column_of(start, frame[name], as_text, problems)
+            missing = np.isnan(columns[name].values)
+            if missing.any() and self.missing != "impute":
                 problems.add(start, MISSING, printable(name))
+            if missing.all():
+                columns[name] = columns[name]._replace(texts=self.texts[name])
+            elif columns[name].kind != known.kind:
+                given = columns[name].given(~missing)
+                odd = next((each for each in given if not NUMBER.fullmatch(str(each))), given[0])
+                problems.add(start, f"no {known.kind} in", f"{printable(name)} ({odd!r})")
         problems.check()
         return columns
+
+    def frame_of(self, points: Any) -> Any:
+        """A data frame of rows of the user's."""
+        import pandas as pd
+
+        for point in points:
+            if len(point) != len(self.texts):
+                has = f"has {len(point)} values, the data has {len(self.texts)} columns"
+                raise ValueError(f"points={point}: {has}")
+        if len(points) == 0:
+            raise ValueError("points=[]: there must be at least 1, or null for the table's")
+        return pd.DataFrame(points, columns=[*self.texts])
 
 
 MISSING = "values are missing in"
 
 
+def whole_rows(frame: Any, names: list[str], problems: Problems) -> Any:
+    """The rows of a data frame that lack no value in some columns."""
+    whole = frame.dropna(subset=[name for name in names if name in frame])
+    if len(whole):
+        return whole
+    problems.add("missing='drop'", "leaves no rows")
+    return frame
+
+
 def advise(start: str, problems: Problems) -> None:
     """Say what may be done about columns that have a problem."""
-    if found := problems.found.get(start):
-        if MISSING in found:
-            problems.add(start, "missing='drop' leaves such rows out, 'impute' fills them in")
-        problems.add(start, "exclude leaves columns out")
-
-
-def kind(column: Column) -> str:
-    return "texts" if column.texts else "numbers" if column.dates is None else "dates"
+    if MISSING in problems.found[start]:
+        problems.add(start, "missing='drop' leaves such rows out, 'impute' fills them in")
+    problems.add(start, "exclude leaves columns out")
 
 
 def target_of(start: str, column: Column, task: str | None, problems: Problems) -> Column:
@@ -171,6 +177,9 @@ def target_of(start: str, column: Column, task: str | None, problems: Problems) 
     different = np.unique(column.values[np.isfinite(column.values)])
     most = min(MOST, max(2, len(column.values) / 2))
     fractions = [value for value in different if value % 1]
+    if gaps := int(np.isnan(column.values).sum()):
+        what = f"values are missing in {gaps} of {len(column.values)} rows"
+        problems.add(start, f"{what}; missing='drop' leaves them out")
     if column.dates is not None:
         problems.add(start, "holds dates; a target is classes or numbers")
     elif len(different) < 2:
