@@ -9,7 +9,6 @@ import lightning as L
 import pytest
 import torch
 
-from perceptrons.lab.cli.main import main
 from perceptrons.lab.cli.settings import ARGUMENTS
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +82,7 @@ def command(
     def run(line: str) -> Finished:
         status = 0
         try:
-            main("classifier.Classifier", line.split())
+            main(line.split())
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         return Finished(status, *capsys.readouterr())

@@ -3,9 +3,9 @@
 from .lab.cli.main import main as run
 
 
-def main() -> None:
-    """Run the command line."""
-    run("classifier.Classifier")
+def main(args: list[str] | None = None) -> None:
+    """Run the words of a command, or else those of the command line."""
+    run("classifier.Classifier", args)
 
 
 if __name__ == "__main__":

@@ -197,6 +197,8 @@ def check_settings(net: nn.Module, classes: int, loss: str | nn.Module, gradient
     fitting = ("bce", "mse") if classes == 2 else ("cross_entropy",)
     if isinstance(loss, str) and loss not in fitting:
         raise ValueError(f"loss={loss!r}: {classes} classes take {' or '.join(fitting)}")
+    if isinstance(loss, nn.CrossEntropyLoss) and classes == 2:
+        raise ValueError("loss='CrossEntropyLoss': of one output it is always 0; use bce")
     written = isinstance(net, MLP) and type(net).forward is MLP.forward and isinstance(loss, str)
     if gradients == "by_hand" and not written:
         losses = ", ".join(backprop.DELTAS)

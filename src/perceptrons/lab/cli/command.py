@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 import shutil
 import sys
 from functools import partial
@@ -18,10 +19,12 @@ from ..data import samples, table  # noqa: F401  their classes go by short names
 from ..runs import directories
 from ..runs.files import write_json, write_whole
 from ..runs.text import aligned, say
+from ..training.callbacks import FiniteLoss, FullPrecisionMetrics, LastReport, NonFiniteLossError, PlateauStep
 from ..training.spans import use_spans
 from .errors import PACKAGE, fail, line_of, shown
-from .parser import TOLD, ModuleMaker, Recipes, SettingsParser, check_nulls
-from .settings import ARGUMENTS, CHECKPOINT_DEFAULTS, TRAINER_DEFAULTS, quiet
+from .main import TRAINER
+from .parser import TOLD, ModuleMaker, Recipes, SettingsParser, check_nulls, imported, parameters
+from .settings import ARGUMENTS, CHECKPOINT_DEFAULTS, TRAINER_DEFAULTS, check_ranges, quiet
 from .study import StudyModule, plan_of, study_of, with_setting, write_members
 
 # files at the top of the package that run the program
@@ -58,8 +61,9 @@ class Command(LightningCLI):
             save_config_callback=None,
             trainer_defaults=TRAINER_DEFAULTS,
             parser_class=SettingsParser,
+            parser_kwargs={verb: {"description": text} for verb, text in TRAINER.items()},
             auto_configure_optimizers=False,
-            args=words,
+            args=words[:2] if words[1:3] in (["--help", "all"], ["-h", "all"]) else words,
         )
 
     @staticmethod
@@ -72,7 +76,9 @@ class Command(LightningCLI):
     ) -> LightningArgumentParser:
         # one takes a twentieth of a second, so only the one that is asked for is made
         if subcommand in self.words[:1]:
-            return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+            made = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+            made.verb = "" if self.words[2:3] == ["all"] else subcommand
+            return made
         return self.init_parser(**kwargs)
 
     def _parse_ckpt_path(self) -> None:
@@ -97,9 +103,15 @@ class Command(LightningCLI):
                 parser.link_arguments("data", target, told, apply_on="instantiate")
 
     def told(self, data: Any, name: str, target: str) -> Any:
-        """What the data says of itself, or else the settings."""
+        """What the data says of itself, or else the settings; they may not say otherwise."""
         given = self.settings.get(target)
-        return getattr(data, name, given)
+        said = getattr(data, name, given)
+        class_type = imported(self.settings.get(target.replace(f"init_args.{name}", "class_path")))
+        default = parameters(class_type).get(name)
+        if given not in (None, said) and default and given != default.default:
+            setting = target.replace("init_args.", "")
+            fail(f"{setting}={given}: the data has {said}; leave it out")
+        return said
 
     @property
     def settings(self) -> Any:
@@ -114,6 +126,10 @@ class Command(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         check_nulls(self.settings)
+        try:
+            check_ranges(self.settings)
+        except ValueError as mistake:
+            fail(str(mistake), mistake)
         if self.subcommand != "fit" and not self.settings.ckpt_path:
             say("no --ckpt_path: these are the initial weights, as the seed draws them")
 
@@ -161,11 +177,15 @@ class Command(LightningCLI):
             super()._run_subcommand(subcommand)
         except BrokenPipeError:  # who reads what is printed has read enough
             raise
+        except NonFiniteLossError as failure:
+            fail(str(failure), failure, status=1)
         except Exception as failure:
-            begun = self.trainer.fit_loop.epoch_loop.total_batch_idx >= 0
-            if self.directory and not (there_before or begun):  # the run never started
+            # what fails before the first report is a mistake in what was asked for
+            reported = self.trainer.fit_loop.epoch_progress.current.completed > 0
+            if self.directory and not (there_before or reported):
                 shutil.rmtree(self.directory)
-            fail(line_of(failure), failure, status=1 if begun else 2)
+            named = {imported(each) for each in re.findall(r"class_path: (\S+)", self.dumped())}
+            fail(line_of(failure, classes=named), failure, status=1 if reported else 2)
 
     def open_run(self) -> None:
         """Lead what is written to the run's directory, which is made where it is not there yet."""
@@ -175,13 +195,19 @@ class Command(LightningCLI):
         for callback in self.trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(directory / "checkpoints")
+        self.trainer.callbacks = [*self.callbacks(), *self.trainer.callbacks]
         if self.subcommand == "fit":
             use_spans(self.trainer, self.model, self.datamodule)
+
+    def callbacks(self) -> list[L.Callback]:
+        """What the lab does beside the training, in order; the user's come after that."""
+        return [FiniteLoss(), LastReport(), PlateauStep(), FullPrecisionMetrics()]
 
     def new_run(self) -> Path:
         """Make a directory for the run, and write down there what it is."""
         configs = [each for each in self.settings.config or [] if each is not None]
-        name = self.settings.name or (Path(str(configs[-1])).stem if configs else "run")
+        name = Path(str(configs[-1])).stem if configs else "run"
+        name = name if self.settings.name is None else self.settings.name
         root = Path(self.trainer.default_root_dir, directories.ROOT)
         directory = directories.new_run(root, name)
         write_whole(directory / "config.yaml", self.dumped().encode())

@@ -6,10 +6,10 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 PACKAGE = __package__.partition(".")[0]
 DEBUG = f"{PACKAGE.upper()}_DEBUG"
@@ -22,6 +22,11 @@ NEAR = 0.65
 LONGEST = 600
 # errors whose message says enough without their name
 PLAIN = (ValueError, TypeError, RuntimeError, OSError)
+
+
+# lines of jsonargparse's message that say what was tried, not what is wrong
+TRIED = re.compile(r"Subtypes:|Errors:|Given value|Does not validate|Problem with|Unable to load")
+NO_REASON = re.compile(r"Expected a <class '(NoneType|list)'>|Expected a path but")
 
 
 def fail(line: str, cause: BaseException | None = None, status: int = 2) -> NoReturn:
@@ -69,14 +74,16 @@ def suggested(line: str, more: Iterable[str] = ()) -> str:
     return line + nearest(found[1], [*own, *more])
 
 
-def line_of(error: BaseException, owner: str = "") -> str:
+def line_of(error: BaseException, owner: str = "", classes: Collection[Any] = ()) -> str:
     """An error that a class has raised: whose it is, its message, and the user's file and line.
 
     Args:
         error: The error.
         owner: Name of the class or of the setting that it comes from, where that is known.
+        classes: Classes that the settings name; the owner is the one in whose method it was raised.
     """
     error = root(error)
+    owner = owner or owner_of(error, classes)
     said = next(filter(None, (line.strip() for line in str(error).splitlines())), "")
     if not said or not isinstance(error, PLAIN):
         said = f"{type(error).__name__}: {said}".removesuffix(": ")
@@ -85,6 +92,14 @@ def line_of(error: BaseException, owner: str = "") -> str:
     # a message that names a setting needs no place in the code
     place = "" if re.match(r"(\w+: )?\w[\w.]*(=.*?)?: ", said) and is_plain(error) else at(error)
     return suggested(said) + place
+
+
+def owner_of(error: BaseException, classes: Collection[Any]) -> str:
+    """Name of the innermost of some classes in whose method an error was raised."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    # an optimizer that calls a closure has no part in what happens there
+    own = [each.f_locals.get("self") for each in frames if "closure" not in each.f_locals]
+    return next((type(each).__name__ for each in own[::-1] if type(each) in classes), "")
 
 
 def is_plain(error: BaseException) -> bool:
@@ -126,6 +141,33 @@ def is_in(file: Path, folder: Path) -> bool:
 def shown(file: Path) -> str:
     """A file by its path from here."""
     return str(file.relative_to(Path.cwd()) if is_in(file, Path.cwd()) else file)
+
+
+def reason(message: str) -> str:
+    """The lines of a message of jsonargparse's that say what is wrong, of the innermost class that it is about."""
+    lines = [re.sub(r'Parser key "[^"]*":?\s*', "", line) for line in message.splitlines()]
+    lines = [line for line in lines if line.strip(" -")]
+    left = [line for line in lines if not TRIED.match(line.strip(" -"))]
+    left = [line for line in left if not NO_REASON.match(line.strip(" -"))] or lines[:1]
+    deepest = max(map(indent, left), default=0)
+    found = dict.fromkeys(said(line) for line in left if indent(line) == deepest)
+    given = re.findall(r"(?:Given value|Got value|path string): (?!Namespace|NestedArg)(.*)$",
+                       message, re.M)
+    given = [each.partition(". Got value")[0] for each in given]
+    line = "; or ".join(found)
+    line = "no such class" if line == "Expected a dot import path string" else line
+    return "; ".join([line, *(f"given {each!r}" for each in given[-1:])])
+
+
+def indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" -"))
+
+
+def said(line: str) -> str:
+    """A line without the modules of classes, and what is said again behind it."""
+    line = re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.(\w+)", r"\1\2", line.strip(" -"))
+    line = re.sub(r"(?<=path string): .*|\.? Got value: .*", "", line)
+    return line.rpartition("callable class: ")[2].strip()
 
 
 class Parser(argparse.ArgumentParser):

@@ -7,19 +7,22 @@ import argparse
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, NoReturn
 
 import lightning as L
 import yaml
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, _InstantiatorFn
 from lightning.pytorch.loggers import Logger
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .errors import fail, nearest, suggested
+from .errors import PACKAGE, fail, nearest, reason, suggested
+from .settings import SHOWN
 
 # or else a default of this kind, such as that of Lightning's Timer, could not be written down
 yaml.SafeDumper.add_multi_representer(
@@ -31,16 +34,69 @@ BASES = (L.LightningModule, L.LightningDataModule, L.Callback, Logger)
 BASES += (nn.Module, Optimizer, LRScheduler)
 # what a network or a module is told by the data
 TOLD = ("inputs", "outputs", "classes", "target_mean", "target_std")
-# lines of jsonargparse's message that say what was tried, not what is wrong
-TRIED = re.compile(r"Subtypes:|Errors:|Given value|Does not validate|Problem with|Unable to load")
-NO_REASON = re.compile(r"Expected a <class '(NoneType|list)'>|Expected a path but")
 
 
 class SettingsParser(LightningArgumentParser):
     """Lightning's parser, where a flag is written out in full and a mistake costs one line."""
 
+    verb = ""  # where it is a command's, whose help is short
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def print_help(self, file: Any = None) -> None:
+        if self.verb:
+            print(self.short_help(), file=file)
+        else:
+            super().print_help(file)
+
+    def short_help(self) -> str:
+        """The settings of this project, and those of the trainer that people use."""
+        command = f"{PACKAGE} {self.verb}"
+        by_name = {action.dest: action for action in self._actions}
+        parts = [f"usage: {command} --config FILE [--SETTING VALUE ...]", self.description or ""]
+        parts += [self.section("settings", [by_name[each] for each in SHOWN if each in by_name])]
+        model = imported((self.get_default("model") or {}).get("class_path"))
+        if model:
+            own = type(self)(add_help=False)
+            own.add_class_arguments(model, "model", fail_untyped=False)
+            told = [f"model.{name}" for name in TOLD]
+            kept = [each for each in own._actions if each.dest not in told and each.option_strings]
+            kept = [each for each in kept if "." in each.dest and not each.dest.endswith(".help")]
+            parts += [own.section(f"model: {model.__name__}, or another by --model CLASS", kept)]
+        parts += ["\n".join(["data: a class, with its settings", *self.choices("data", "data")])]
+        parts += ["\n".join(["networks", *self.choices("model.net", "network")])]
+        parts += [
+            f"{command} --data.help CLASS    the settings of a class; so with --model.net.help, ...\n"
+            f"{command} --print_config       all settings as YAML\n"
+            f"{command} --help all           all settings"
+        ]
+        return "\n\n".join(part.strip("\n") for part in parts if part)
+
+    def section(self, title: str, actions: list[Any]) -> str:
+        """Settings with what they are for, in the first sentence of their docstring."""
+        lines = [title]
+        for action in actions:
+            said = re.split(r"(?<=\.)\s", " ".join((action.help or "").split()))[0]
+            default = action.default
+            if isinstance(default, dict):
+                default = default["class_path"].rpartition(".")[2]
+            if default not in (None, argparse.SUPPRESS):
+                said += f" ({str(default).lower() if isinstance(default, bool) else default})"
+            lines += textwrap.wrap(said, 88, initial_indent=f"  --{action.dest:26} ",
+                                   subsequent_indent=" " * 31)
+        return "\n".join(lines)
+
+    def choices(self, key: str, place: str) -> list[str]:
+        """The package's own classes for a setting, a line for each."""
+        base = L.LightningDataModule if key == "data" else nn.Module
+        found = {each.__name__: each for each in below(base)}
+        own = [each for each in found.values() if each.__module__.split(".")[0] == PACKAGE]
+        own = [each for each in own if not inspect.isabstract(each)]
+        if key != "data":
+            own = [each for each in own if {"inputs", "outputs"} <= parameters(each).keys()]
+        lines = [(each.__name__, (each.__doc__ or "").strip().splitlines()[:1]) for each in own]
+        return ["  " + textwrap.shorten(f"{name:12} {''.join(said)}", 88) for name, said in sorted(lines)]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:  # a parser inside a parser: the outer one reports
@@ -49,42 +105,34 @@ class SettingsParser(LightningArgumentParser):
 
     def in_one_line(self, message: str) -> str:
         """What a message of jsonargparse's comes down to: the setting, and its innermost lines."""
-        flags = [flag for parser in self.every() for flag in parser._option_string_actions]
-        if found := re.search(r"unrecognized arguments: ([^\s=]+)", message):
-            where = "; a file goes after --config" * (not found[1].startswith("-"))
-            return f"{found[1]}: no such argument{where or nearest(found[1], flags)}"
         path = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
-        if found := re.search(r"Option '([^']+)' is not accepted", message):
-            path, message = f"{path}.{found[1]}".strip("."), "no such setting"
-            return f"{path}: {message}{nearest(path, [flag.strip('-') for flag in flags])}"
-        line = "; or ".join(reasons(message)) or message
-        return suggested(f"{path}: {line}" if path else line, class_names())
+        if found := re.search(r"unrecognized arguments: ([^\s=]+)|Option '([^']+)' is not", message):
+            return self.unknown(path, found[1] or found[2], message)
+        line = reason(message)
+        names = class_names() if re.search("import path|class", line, re.I) else ()
+        return suggested(f"{path}: {line}" if path else line, names)
+
+    def unknown(self, path: str, option: str, message: str) -> str:
+        """That there is no such setting: what there is instead, and the nearest of it."""
+        if not option.startswith("-") and not path and "unrecognized" in message:
+            return f"{option}: no such argument; a file goes after --config"
+        classes = re.findall(r"class_path[= ]'([\w.]+)'", message)
+        names = [*parameters(imported(classes[-1]))] if path and classes else []
+        name = option.lstrip("-")
+        full = f"{path}.{name}" if path and not name.startswith(path) else name
+        if names:
+            near = nearest(name, names)
+            return f"{full}: no such setting; choose one of {', '.join(names)}{near}"
+        flags = [flag.strip("-") for each in self.every() for flag in each._option_string_actions]
+        defaults = self.get_defaults().as_dict() if not self._subcommands_action else {}
+        model = imported((defaults.get("model") or {}).get("class_path"))
+        flags += [f"model.{each}" for each in parameters(model)]
+        return f"{full}: no such setting{nearest(full, flags)}"
 
     def every(self) -> list["SettingsParser"]:
         """This parser, and those of its subcommands."""
         below = self._subcommands_action
         return [self, *(below._name_parser_map.values() if below else [])]
-
-
-def reasons(message: str) -> list[str]:
-    """The lines of a message that say what is wrong, of the innermost class that it is about."""
-    lines = [line for line in message.splitlines() if line.strip()]
-    lines = [re.sub(r'^( *)(- )?(Parser key ".*?":)?\s*', r"\1\2", line) for line in lines]
-    left = [line for line in lines if line.strip() and not TRIED.match(line.strip(" -"))]
-    left = [line for line in left if not NO_REASON.match(line.strip(" -"))]
-    deepest = max((indent(line) for line in left), default=0)
-    found = dict.fromkeys(said(line) for line in left if indent(line) == deepest)
-    given = re.findall(r"^ *Given value: (?!Namespace|NestedArg)(.*)$", message, re.M)
-    return [*found] + [f"given {each!r}" for each in given[:1]]
-
-
-def indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" -"))
-
-
-def said(line: str) -> str:
-    """A line without the modules of classes."""
-    return re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.(\w+)", r"\1\2", line.strip(" -")).strip()
 
 
 def class_names() -> Iterator[str]:
@@ -148,6 +196,8 @@ def without_untold(class_type: type, kwargs: dict[str, Any]) -> dict[str, Any]:
 def parameters(class_type: Any) -> dict[str, inspect.Parameter]:
     """Parameters of a class, and of the classes that it passes others on to."""
     found: dict[str, inspect.Parameter] = {}
+    if not isinstance(class_type, type):
+        return found
     for each in inspect.getmro(class_type):
         if "__init__" not in vars(each):
             continue
@@ -200,12 +250,14 @@ def check_nulls(settings: Any, path: str = "") -> None:
     Raises:
         SystemExit: If there is one.
     """
-    for key, value in vars(settings).items() if hasattr(settings, "__dict__") else ():
+    if not isinstance(settings, Namespace):
+        return
+    for key, value in vars(settings).items():
         where = f"{path}.{key}".strip(".")
         for each in value if isinstance(value, list) else [value]:
             check_nulls(each, where if key != "init_args" else path)
     class_type = imported(getattr(settings, "class_path", None))
-    for name, parameter in parameters(class_type).items() if class_type else ():
+    for name, parameter in parameters(class_type).items():
         given = getattr(settings.init_args, name, ...) if "init_args" in settings else ...
         if given is None and parameter.default not in (None, parameter.empty):
             if not re.search("None|Optional|Any", str(parameter.annotation)):

@@ -66,6 +66,23 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
         "fit: resume this run (its directory, or last) in its own directory.",
     ),
 }
+# what the help of a command shows, in order
+SHOWN = (
+    *("config", "seed_everything", "name", "resume", "ckpt_path", "threads", "figures"),
+    *("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.callbacks"),
+    *("trainer.logger", "trainer.precision", "trainer.gradient_clip_val", "trainer.accelerator"),
+    *("trainer.devices", "trainer.enable_progress_bar", "best.monitor", "best.mode"),
+)
+# settings of Lightning's that it checks late or never: the least that they can be
+LEAST = {
+    "trainer.check_val_every_n_epoch": 1,
+    "trainer.accumulate_grad_batches": 1,
+    "trainer.gradient_clip_val": 0,
+    "trainer.log_every_n_steps": 0,
+    "trainer.num_sanity_val_steps": -1,
+    "trainer.min_epochs": 0,
+    "trainer.min_steps": 0,
+}
 # warnings of Lightning's that a user of this program can do nothing about
 NO_NEWS = (
     r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
@@ -78,6 +95,7 @@ NO_NEWS = (
     r"LightningCLI's args parameter",  # a run is resumed by the settings of its own command
     r"\s*Unable to serialize instance",  # a callback's default that is no setting
     r"The `srun` command is available",  # a machine of a cluster need not be for many processes
+    r"The lr scheduler dict contains the key",  # stepped by the lab where a step has many updates
     r".*AMP with fp16 is not supported on CPU",  # which is refused
 )
 # its advertisements, what the reports say better, and that a signal has come
@@ -87,6 +105,18 @@ NO_NEWS_FROM = (
     "lightning.fabric.utilities.seed",
     "lightning.pytorch.trainer.connectors.signal_connector",
 )
+
+
+def check_ranges(settings: Any) -> None:
+    """Find a number that is below the least it can be.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for path, least in LEAST.items():
+        value = settings.get(path)
+        if value is not None and not value >= least:  # nan is not either
+            raise ValueError(f"{path}={value}: must be at least {least}")
 
 
 def quiet() -> None:

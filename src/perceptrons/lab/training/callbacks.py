@@ -3,6 +3,7 @@
 All of these take spans: they are called once for a batch, or once for a span of them.
 """
 
+import math
 import sys
 from typing import Any, cast
 
@@ -26,9 +27,18 @@ class FiniteLoss(Callback):
 
     takes_spans = True
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for optimizer in trainer.optimizers:
+            rate = optimizer.defaults.get("lr", 1.0)
+            if not 0 < rate < math.inf:
+                raise ValueError(f"lr={rate}: a learning rate is above 0 and finite")
+
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any
     ) -> None:
+        rate = rate_of(trainer)
+        if rate is not None and not 0 <= rate < math.inf:
+            raise ValueError(f"scheduler: makes the learning rate {rate:g}")
         many = isinstance(outputs, dict)
         loss = outputs.get("loss") if many else outputs
         if not isinstance(loss, Tensor):
@@ -66,9 +76,13 @@ class PlateauStep(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for config in trainer.lr_scheduler_configs:
-            value = trainer.callback_metrics.get(config.monitor or "")
-            if config.reduce_on_plateau and config.interval == "epoch" and value is not None:
-                cast(Any, config.scheduler).step(value)
+            if not (config.reduce_on_plateau and config.interval == "epoch"):
+                continue
+            there = trainer.callback_metrics
+            if config.monitor not in there:
+                known = ", ".join(name for name in there if name != "step")
+                raise ValueError(f"monitor={config.monitor!r}: choose one of {known}")
+            cast(Any, config.scheduler).step(there[config.monitor])
 
 
 class FullPrecisionMetrics(Callback):

@@ -1,0 +1,289 @@
+"""Wrong inputs: each ends with status 2 and one line on stderr, and leaves no run directory.
+
+A row is the words of a command, and what its line must have: the setting, or the class and what it
+says, and the nearest name where there is one.
+"""
+
+from pathlib import Path
+
+import pytest
+from conftest import Command
+
+XOR = "fit --config configs/xor.yaml --data.passes 1 --trainer.max_epochs 1"
+BLOBS = "fit --config configs/blobs.yaml --data.passes 1 --trainer.max_epochs 1"
+DEBUG = "PERCEPTRONS_DEBUG"
+
+WITH_XOR = """
+--data.gate xnot  ->  gate .. mean xnor?
+--data.gate XOR  ->  gate .. mean xor?
+--data.gate 011  ->  gate
+--data.gate 0112  ->  gate
+--data.gate 0110 --data.inputs 3  ->  inputs
+--data.gate [1]  ->  gate
+--data.gate null  ->  gate
+--data.gate.x 1  ->  data.gate: Expected a str
+--data.inputs 0  ->  inputs
+--data.inputs 13  ->  inputs
+--data.inputs two  ->  inputs
+--data.inputs 2.5  ->  inputs
+--data.inputs null  ->  inputs
+--data.constant_input 3  ->  constant_input
+--data.passes 0  ->  passes
+--data.passes many  ->  passes
+--data.passes null  ->  passes
+--data.batch_size 0  ->  batch_size
+--data.batch_size 5  ->  batch_size
+--data.batch_size all  ->  batch_size
+--data.shuffle maybe  ->  shuffle
+--data.points [[1]]  ->  points
+--data.points [[1,2],[1,2,3]]  ->  points
+--data.points [1,2]  ->  points
+--data.points [[a,b]]  ->  points
+--data.points []  ->  points
+--data.points [[.nan,1]]  ->  points
+--data.gat xor  ->  gat .. mean gate?
+--data.a.b 1  ->  b
+--data Gate  ->  data .. mean Gates?
+--data nosuch.Gates  ->  data
+--data TableData  ->  data
+--data torch.nn.Linear  ->  data .. mean Linear?
+--data null  ->  data
+--data.help Gatez  ->  help .. mean Gates?
+--data LightningDataModule  ->  data
+--data.points  ->  argument --data: expected one argument
+--model.net MPL  ->  net .. mean MLP?
+--model.net mlp  ->  net .. mean MLP?
+--model.net nosuch.Net  ->  net
+--model.net null  ->  net
+--model.net Linear  ->  net
+--model.net.hidden [0]  ->  hidden
+--model.net.hidden [2,-1]  ->  hidden
+--model.net.hidden 2  ->  hidden
+--model.net.hidden [two]  ->  hidden
+--model.net.hidden null  ->  hidden
+--model.net.init_args.hidden two  ->  hidden
+--model.net.hiden [2]  ->  hiden .. mean hidden?
+--model.net Perceptron --model.net.hidden [2]  ->  hidden
+--model.net.inputs 3  ->  inputs
+--model.classes 3  ->  classes
+--model.net.activation sigmoit  ->  activation .. mean sigmoit?
+--model.net.activation 3  ->  activation
+--model.net.bias maybe  ->  bias
+--model.net.bias null  ->  bias
+--model.net.init norml  ->  init
+--model.net.init_scale 0  ->  init_scale
+--model.net.init_scale .nan  ->  init_scale
+--model.net.init_scale big  ->  init_scale
+--model.net torch.nn.ReLU  ->  SGD: optimizer got an empty parameter list; a
+--model.net Identity  ->  SGD: optimizer got an empty parameter list; a
+--model.net Sequential  ->  SGD: optimizer got an empty parameter list; a
+--model.net Module  ->  SGD: optimizer got an empty parameter list; a
+--model.net torch.nn.Linear --model.net.in_features 3 --model.net.out_features 1  ->  Linear: mat1 and mat2 shapes cannot be multip
+--model.net torch.nn.Linear --model.net.in_features 2 --model.net.out_features 3  ->  Using a target size (torch.Size([4, 1])) that
+--model.net torch.nn.LSTM --model.net.input_size 2 --model.net.hidden_size 1  ->  AttributeError: 'tuple' object has no attribu
+--model.loss bec  ->  loss .. mean bec?
+--model.loss 3  ->  loss
+--model.loss cross_entropy  ->  loss
+--model.loss torch.nn.Linear  ->  loss
+--model.gradients by_hnd  ->  gradients
+--model.bias_lr_factor half  ->  bias_lr_factor
+--model.bias_lr_factor null  ->  bias_lr_factor
+--model.gradients by_hand --model.loss MSELoss  ->  gradients
+--model.clases 3  ->  clases .. mean classes?
+--modle.loss mse  ->  loss .. mean model.loss?
+--model foo  ->  model
+--model.loss.margin 3  ->  model.loss: Expected a Literal['bce', 'mse', 
+--model.loss CrossEntropyLoss  ->  loss
+--model.loss NLLLoss  ->  NLLLoss: 0D or 1D target tensor expected, mul
+--model.loss BCELoss  ->  BCELoss: all elements of input should be betw
+--model.loss torch.nn.ReLU  ->  ReLU.forward() takes 2 positional arguments b
+--model.loss Module  ->  Module [Module] is missing the required "forw
+--model.loss MSELoss --model.loss.reduction none  ->  grad
+--model.bias_lr_factor 0  ->  bias_lr_factor
+--model.bias_lr_factor .nan  ->  bias_lr_factor
+--model.optimizer SDG  ->  optimizer .. mean SGD?
+--model.optimizer torch.optim.SDG  ->  optimizer
+--model.optimizer.rl 0.1  ->  rl
+--model.optimizer Adam --model.optimizer.momentum 0.9  ->  momentum
+--model.optimizer.lr 0  ->  lr
+--model.optimizer.lr .nan  ->  lr
+--model.optimizer.lr .inf  ->  lr
+--model.optimizer.lr fast  ->  lr .. mean float?
+--model.optimizer.lr null  ->  lr
+--model.optimizer.lr -1  ->  SGD: Invalid learning rate: -1.0; at
+--model.optimizer.momentum -1  ->  momentum
+--model.optimizer Adam --model.optimizer.betas [2,0.9]  ->  Adam: Invalid beta parameter at index 0: 2.0;
+--model.scheduler ExponentalLR  ->  scheduler .. mean ExponentialLR?
+--model.scheduler ExponentialLR  ->  scheduler
+--model.scheduler.gamma 0.9  ->  gamma
+--model.scheduler ExponentialLR --model.scheduler.gama 0.9  ->  gama .. mean gamma?
+--model.scheduler StepLR --model.scheduler.step_size x  ->  step_size
+--model.scheduler ReduceLROnPlateau  ->  scheduler
+--model.scheduler lightning.pytorch.cli.ReduceLROnPlateau --model.scheduler.monitor val/los  ->  monitor
+--model.scheduler torch.optim.lr_scheduler.ReduceLROnPlateau  ->  scheduler
+--model.scheduler StepLR --model.scheduler.step_size 0  ->  StepLR: ZeroDivisionError: integer modulo by 
+--model.scheduler OneCycleLR --model.scheduler.max_lr 1  ->  OneCycleLR: You must define either total_step
+--model.scheduler ExponentialLR --model.scheduler.gamma -1  ->  scheduler
+--model.scheduler LRScheduler  ->  LRScheduler: NotImplementedError; at
+--model.optimizer Optimizer  ->  optimizer
+--model.optimizer SparseAdam  ->  SparseAdam does not support dense gradients, 
+--model.optimizer Adam --model.optimizer.fused true --model.optimizer.foreach true  ->  foreach
+--trainer.accelerator gpuu  ->  accelerator
+--trainer.max_epochs ten  ->  max_epochs
+--trainer.max_epochs -2  ->  max_epochs
+--trainer.max_epoch 3  ->  max_epoch .. mean trainer.max_epochs?
+--trainer.max_time x  ->  MisconfigurationException: `Timer(duration='x
+--trainer.foo 3  ->  foo
+--trainer 3  ->  trainer
+--trainer.precision 16-mixd  ->  precision
+--trainer.deterministic x  ->  deterministic
+--trainer.barebones x  ->  barebones
+--trainer.limit_train_batches 1.5  ->  limit_train_batches
+--trainer.val_check_interval 500  ->  val_check_interval
+--trainer.callbacks EarlyStoping  ->  callbacks .. mean EarlyStopping?
+--trainer.callbacks EarlyStopping  ->  callbacks
+--trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping: Early stopping conditioned on 
+--trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping: Early stopping conditioned on 
+--trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/loss --trainer.callbacks.mode up  ->  mode
+--trainer.logger Tensorboard  ->  logger .. mean TensorBoardLogger?
+--best.monitor val/los  ->  monitor
+--last.monitor val/los  ->  monitor
+--best.monitr val/loss  ->  monitr .. mean best.monitor?
+--best.mode up  ->  mode
+--best.save_top_k -2  ->  save_top_k
+--best.save_top_k x  ->  save_top_k
+--best.save_last maybe  ->  save_last
+--last.save_top_k 3  ->  save_top_k
+--last.every_n_epochs x  ->  every_n_epochs
+--last.train_time_interval x  ->  train_time_interval
+--best 3  ->  best
+--trainer.check_val_every_n_epoch 0  ->  check_val_every_n_epoch
+--trainer.accumulate_grad_batches 0  ->  accumulate_grad_batches
+--trainer.gradient_clip_val -1  ->  gradient_clip_val
+--trainer.gradient_clip_val .nan  ->  gradient_clip_val
+--trainer.log_every_n_steps -1  ->  log_every_n_steps
+--trainer.num_sanity_val_steps -2  ->  num_sanity_val_steps
+--trainer.min_epochs -1  ->  min_epochs
+--trainer.min_steps -1  ->  min_steps
+--trainer.accelerator tpu  ->  ModuleNotFoundError: Requirement 'torch_xla>=
+--trainer.barebones true  ->  barebones
+--trainer.callbacks ModelCheckpoint --trainer.callbacks.monitor val/loss  ->  Found more than one stateful callback of type
+--trainer.callbacks.monitor  ->  argument --trainer.callbacks/--trainer.callba
+--trainer.callbacks LearningRateMonitor --trainer.logger false  ->  logger
+--trainer.callbacks LearningRateFinder  ->  LearningRateFinder: AttributeError: When usin
+--trainer.callbacks Timer --trainer.callbacks.duration x  ->  duration
+--trainer.default_root_dir configs/xor.yaml  ->  [Errno 20] Not a directory: 'configs/xor.yaml
+--best.dirpath configs/xor.yaml/best  ->  [Errno 20] Not a directory
+--last.monitor val/loss  ->  Found more than one stateful callback of type
+--best.monitor null  ->  Found more than one stateful callback of type
+--seed_everything -1  ->  seed_everything
+--seed_everything 4294967296  ->  seed_everything
+--seed_everything false  ->  seed_everything
+--seed_everything 1.5  ->  seed_everything
+--seed_evrything 3  ->  seed_evrything .. mean seed_everything?
+--name a/b  ->  name
+--name ..  ->  name
+--name  ->  name
+--threads 0  ->  threads
+--threads 100000  ->  threads
+--threads two  ->  threads
+--threads  ->  threads
+--thread 2  ->  thread .. mean threads?
+--verbos true  ->  verbos .. mean last.verbose?
+--foo 3  ->  foo
+extra  ->  extra
+--print_confg  ->  print_confg .. mean print_config?
+--name=  ->  name
+"""
+
+WITH_BLOBS = """
+--data.n_samples 1  ->  n_samples
+--data.n_samples many  ->  n_samples
+--data.centers 1  ->  centers
+--data.centers [[1,2],[1]]  ->  centers
+--data.centers [[],[]]  ->  centers
+--data.centers [[.inf],[1]]  ->  centers
+--data.centers here  ->  centers
+--data.centers 3  ->  Classifier: loss='bce': 3 classes take cross_
+--data.cluster_std 0  ->  cluster_std
+--data.cluster_std .nan  ->  cluster_std
+--data.cluster_std wide  ->  cluster_std
+--data.n_features 0  ->  n_features
+--data.random_state -1  ->  random_state
+--data.val_fraction 1  ->  val_fraction
+--data.val_fraction 0.001  ->  val_fraction
+--data.test_fraction -1  ->  test_fraction
+--data.test_fraction 0.99  ->  test_fraction
+--data.val_fraction 0.6 --data.test_fraction 0.5  ->  test_fraction
+--data.batch_size 81 --data.val_fraction 0.2  ->  batch_size
+--data.gate xor  ->  gate
+--config configs/blobs3.yaml --model.loss bce  ->  loss
+"""
+
+COMMANDS = """
+  ->  no command; choose one of fit, validate, test
+ft --config configs/xor.yaml  ->  ft: no such command; choose one of fit, valid .. mean fit?
+train  ->  train
+fit  ->  model: the following arguments are required: 
+test  ->  model: the following arguments are required: 
+fit --data Gates  ->  model: the following arguments are required: 
+fit --model.net MLP  ->  the following arguments are required: fit.dat
+fit --data.gate xor  ->  gate
+fit configs/xor.yaml  ->  configs/xor.yaml: no such argument; a file go
+--config configs/xor.yaml fit  ->  config
+fit --config  ->  config
+fit --config=  ->  config
+fit --config configs  ->  config
+fit --config nosuch.yaml  ->  config
+fit --config configs/xr.yaml  ->  config
+fit --config=configs/xor  ->  config
+fit -c configs/xor.yaml -c nosuch.yaml  ->  config: File does not exist
+fit --confg configs/xor.yaml  ->  confg .. mean config?
+predict --config configs/xor.yaml --data.points [[1]]  ->  points
+validate --config configs/and.yaml --data.passes 0  ->  passes
+test --config configs/and.yaml --verbose x  ->  verbose
+fit --resum last  ->  resum .. mean resume?
+"""
+
+RIGHT = """
+seed_everything: 1
+trainer: {max_epochs: 1, callbacks: [{class_path: Timer, init_args: {interval: epoch}}]}
+data: {class_path: Gates, init_args: {gate: xor, passes: 1}}
+model:
+  net: {class_path: MLP, init_args: {hidden: [2]}}
+  loss: bce
+  optimizer: {class_path: torch.optim.SGD, init_args: {lr: 1.0}}
+best: {monitor: val/loss}
+"""
+
+
+def rows(text: str) -> list[tuple[str, str]]:
+    lines = (line.partition("  ->  ") for line in text.strip().splitlines())
+    return [(words, needed) for words, _, needed in lines]
+
+
+def check(command: Command, words: str, needed: str) -> None:
+    """Run a mistaken command: one line that has what it needs, status 2, no run directory."""
+    before = set(Path.cwd().rglob("version_*"))
+    finished = command(words)
+    assert (finished.status, finished.err.count("\n")) == (2, 1), finished
+    assert finished.err.startswith("error: ")
+    assert "Traceback" not in finished.err
+    for part in needed.split(" .. mean "):
+        assert part in finished.err
+    assert set(Path.cwd().rglob("version_*")) == before
+
+
+@pytest.mark.parametrize(("flags", "needed"), rows(WITH_XOR))
+def test_a_wrong_flag_is_one_line(command: Command, flags: str, needed: str) -> None:
+    check(command, f"{XOR} {flags}", needed)
+
+
+@pytest.mark.parametrize(("flags", "needed"), rows(WITH_BLOBS))
+def test_a_wrong_flag_of_blobs_is_one_line(command: Command, flags: str, needed: str) -> None:
+    check(command, f"{BLOBS} {flags}", needed)
+
+
+@pytest.mark.parametrize(("words", "needed"), rows(COMMANDS))
+def test_a_wrong_command_is_one_line(command: Command, words: str, needed: str) -> None:
+    check(command, words, needed)
