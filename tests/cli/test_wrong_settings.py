@@ -77,7 +77,7 @@ WITH_XOR = """
 --model.net torch.nn.ReLU  ->  SGD: optimizer got an empty parameter list; a
 --model.net Identity  ->  SGD: optimizer got an empty parameter list; a
 --model.net Sequential  ->  SGD: optimizer got an empty parameter list; a
---model.net Module  ->  SGD: optimizer got an empty parameter list; a
+--model.net torch.nn.Module  ->  SGD: optimizer got an empty parameter list
 --model.net torch.nn.Linear --model.net.in_features 3 --model.net.out_features 1  ->  Linear: mat1 and mat2 shapes cannot be multip
 --model.net torch.nn.Linear --model.net.in_features 2 --model.net.out_features 3  ->  Using a target size (torch.Size([4, 1])) that
 --model.net torch.nn.LSTM --model.net.input_size 2 --model.net.hidden_size 1  ->  AttributeError: 'tuple' object has no attribu
@@ -97,7 +97,7 @@ WITH_XOR = """
 --model.loss NLLLoss  ->  NLLLoss: 0D or 1D target tensor expected, mul
 --model.loss BCELoss  ->  BCELoss: all elements of input should be betw
 --model.loss torch.nn.ReLU  ->  ReLU.forward() takes 2 positional arguments b
---model.loss Module  ->  Module [Module] is missing the required "forw
+--model.loss torch.nn.Module  ->  missing the required
 --model.loss MSELoss --model.loss.reduction none  ->  grad
 --model.bias_lr_factor 0  ->  bias_lr_factor
 --model.bias_lr_factor .nan  ->  bias_lr_factor
