@@ -1,24 +1,32 @@
-"""Train what the README and the docs show, and draw their pictures anew."""
+"""Train what the README and the docs show, and draw their pictures, for light and dark pages."""
 
-import sys
+from collections.abc import Iterator
 from contextlib import redirect_stdout
-from io import StringIO
+from dataclasses import replace
+from io import BytesIO, StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
+import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
+from PIL import Image
 
-from perceptrons import diagrams, drawing, plots
-from perceptrons.cli import CLI
-from perceptrons.preflight import quiet
-from perceptrons.scene import Scene
-from perceptrons.survey import survey
+from perceptrons.lab.cli.command import Command, found_model, import_files, quiet
+from perceptrons.lab.figures import diagrams, plots
+from perceptrons.lab.figures.drawing import FILES, png
+from perceptrons.lab.figures.panels import DARK, draw_key, draw_space, ink
+from perceptrons.lab.figures.scene import Array, Scene
+from perceptrons.lab.figures.snapshots import Snapshots
+from perceptrons.lab.figures.survey import survey
+from perceptrons.lab.training.spans import use_spans
 
 ROOT = Path(__file__).parent.parent
+IMAGES = ROOT / "docs" / "images"
 STORY = {
-    "and": "AND by a perceptron\none line parts the colours: {} right",
-    "xor_perceptron": "XOR by a perceptron\nno one line can part them: {} right",
-    "xor": "XOR by an MLP, 2-2-1\ntwo lines do: {} right",
+    "and": "AND by a perceptron",
+    "xor_perceptron": "XOR by a perceptron",
+    "xor": "XOR by an MLP, 2-2-1",
 }
 # all truth tables of two inputs, rows 00, 01, 10, 11
 GATES = {
@@ -39,59 +47,90 @@ GATES = {
     "1110": "NAND",
     "1111": "TRUE",
 }
-BLOBS = {"blobs": "two blobs: {} right", "blobs3": "three: {} right"}
+BLOBS = {"blobs": "two blobs", "blobs3": "three blobs"}
+# sharp where two of the screen's pixels are one of the page's
+DPI, MOVING_DPI = 200, 110
+FRAMES, SHOWN_FOR, LAST_SHOWN_FOR = 48, 110, 2500
 
 
-def trained(config: str, directory: str, *flags: str) -> Scene:
+def trained(config: str, title: str, *flags: str, frames: int = 2) -> Scene:
     """What there is to see of a config, trained."""
-    words = [
-        f"--config={ROOT / 'configs' / config}.yaml",
-        f"--trainer.default_root_dir={directory}",
-    ]
+    words = [f"--config={ROOT / 'configs' / config}.yaml", "--trainer.logger=false"]
+    off = ("enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    words += [f"--trainer.{name}=false" for name in off]
+    model = found_model("classifier.Classifier")
     with redirect_stdout(StringIO()):
-        run = CLI(["fit", *words, "--trainer.logger=false", *flags])
-    assert run.figures
-    return survey(run.model, run.datamodule, run.figures.notes, run.trainer.global_step, config)
+        run = Command(model, ["fit", *words, *flags], runs=False)
+        kept = Snapshots()
+        run.trainer.callbacks.append(kept)
+        use_spans(run.trainer, run.model, run.datamodule)
+        run.trainer.fit(run.model, datamodule=run.datamodule)
+    update = run.trainer.global_step
+    return survey(run.model, run.datamodule, kept.history, update, title, frames=frames)
 
 
-def right(scene: Scene) -> str:
-    """How many rows are right in the end, such as ``3 of 4`` or ``98 %``."""
-    hits, rows = int((scene.winners[-1] == scene.right).sum()), len(scene.right)
-    return f"{hits} of {rows}" if rows <= 16 else f"{hits / rows:.0%}"
+def loss(scene: Scene) -> Array:
+    """Binary cross entropy of the rows in each frame: between two reports too."""
+    signs = np.where(scene.right == 1, -1.0, 1.0)
+    values: Array = np.logaddexp(0, signs * scene.at_rows[..., 0]).mean(1)
+    return values
 
 
-def titled(scenes: dict[str, Scene], titles: dict[str, str], columns: int) -> Figure:
-    words = [titles[name].format(right(scene)) for name, scene in scenes.items()]
-    return plots.gallery(list(scenes.values()), words, columns)
+def moment(scene: Scene, frame: int) -> Figure:
+    """The boundary in a frame, and how the loss came there."""
+    figure = Figure(figsize=(6.6, 3.5), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.08, 1, 0.92))  # type: ignore[union-attr, call-arg]
+    plane, curve = figure.subplots(1, 2)
+    draw_space(plane, scene, frame)
+    draw_key(figure, scene)
+    losses = loss(scene)
+    curve.plot(scene.updates, losses, color=ink(), alpha=0.35)
+    curve.plot(scene.updates[: frame + 1], losses[: frame + 1], color=ink(), linewidth=2)
+    curve.plot(scene.updates[frame], losses[frame], "o", color=ink())
+    curve.axhline(np.log(2), color=ink(), linestyle=":", alpha=0.7)
+    curve.text(scene.updates[-1], np.log(2) + 0.01, "p = \u00bd for every row", ha="right")
+    curve.set(xlabel="updates", ylabel="loss", ylim=(0, 0.85))
+    figure.suptitle(f"XOR, two hidden neurons: update {int(scene.updates[frame]):,}")
+    return figure
 
 
-def pictures(directory: str) -> dict[str, Figure]:
-    """Every picture of the README and the docs, by the name of its file."""
-    story = {name: trained(name, directory) for name in STORY}
-    gates = {
-        table: trained("and", directory, f"--data.gate={table}", "--data.passes=1000")
-        for table in GATES
-    }
-    named = {table: f"{table}: {name}\n{{}} right" for table, name in GATES.items()}
-    blobs = {name: trained(name, directory) for name in BLOBS}
-    return {
-        "story": titled(story, STORY, 3),
-        "gates": titled(gates, named, 4),
-        "blobs": titled(blobs, BLOBS, 2),
-        "neurons": diagrams.neurons(story["xor"]),
-        "network": diagrams.network(story["xor"]),
-        "loss": plots.curves(story["xor"]),
-    }
+def pictures(scenes: dict[str, Scene]) -> Iterator[tuple[str, Figure]]:
+    """Every still picture of the README and the docs, by the name of its file."""
+    yield "story", plots.gallery([scenes[name] for name in STORY], 3)
+    yield "gates", plots.gallery([scenes[name] for name in GATES], 4)
+    yield "blobs", plots.gallery([scenes[name] for name in BLOBS], 2)
+    yield "neurons", diagrams.neurons(scenes["xor"])
+    yield "network", diagrams.network(scenes["xor"])
+    yield "loss", plots.curves([scenes["xor"]])
+
+
+def picture(figure: Figure, dpi: int) -> Image.Image:
+    return Image.open(BytesIO(png(figure, dpi))).convert("RGB").quantize(96)
+
+
+def draw(scenes: dict[str, Scene], suffix: str) -> None:
+    """Draw all pictures in the colours that are set."""
+    for name, figure in pictures(scenes):
+        picture(figure, DPI).save(IMAGES / f"{name}{suffix}.png", optimize=True)
+    film = scenes["film"]
+    frames = [picture(moment(film, frame), MOVING_DPI) for frame in range(len(film.updates))]
+    times = [SHOWN_FOR] * (len(frames) - 1) + [LAST_SHOWN_FOR]
+    moving: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "duration": times}
+    frames[0].save(IMAGES / f"xor{suffix}.gif", loop=0, optimize=True, **moving)
 
 
 def main() -> None:
     quiet()
-    sys.argv[1:] = []
-    with TemporaryDirectory() as directory:
-        for name, figure in pictures(directory).items():
-            figure.set_dpi(100)
-            path = ROOT / "docs" / "images" / f"{name}.png"
-            drawing.pixels(figure).quantize(128).save(path, optimize=True)
+    import_files()
+    scenes = {name: trained(name, title) for name, title in (STORY | BLOBS).items()}
+    scenes["film"] = trained("xor", STORY["xor"], frames=FRAMES)
+    for table, name in GATES.items():
+        flags = f"--data.gate={table}", "--data.passes=200"
+        scenes[table] = trained("and", f"{table}: {name}", *flags)
+    scenes["xor"] = replace(scenes["film"], title="XOR")
+    for suffix, colors in (("", {}), ("_dark", DARK)):
+        with rc_context({**FILES, **colors}):
+            draw(scenes, suffix)
 
 
 if __name__ == "__main__":
