@@ -1,5 +1,6 @@
 """Small modules and data of the tests' own, so that they tell of any project."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -43,7 +44,7 @@ class Plain(L.LightningModule):
         super().__init__()
         self.net, self.classes, self.rate = net, classes, rate
         self.loss = F.binary_cross_entropy_with_logits if classes == 2 else F.cross_entropy
-        self.optimizer = lambda params: torch.optim.SGD(params, lr=rate)
+        self.optimizer = partial(torch.optim.SGD, lr=rate)
         self.scheduler = None
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:

@@ -1,22 +1,25 @@
 """What there is to see of a run: figures against the network that they show."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from matplotlib.collections import LineCollection, PathCollection, QuadMesh
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.contour import ContourSet
-from small_modules import CORNERS, XOR, Parted, Plain, Points, dense, solver, xor
+from small_modules import CORNERS, XOR, Parted, Plain, Points, dense, solver, trainer, xor
 from torch import nn
 
 from perceptrons.lab.figures import diagrams, drawing, plots
 from perceptrons.lab.figures.panels import COLORS, caption, plain
 from perceptrons.lab.figures.scene import Array, Scene, Study, best_line, evenly_changed
-from perceptrons.lab.figures.snapshots import History, flat
-from perceptrons.lab.figures.survey import survey
+from perceptrons.lab.figures.snapshots import History, Snapshots, flat
+from perceptrons.lab.figures.survey import scene_of_fit, survey
+from perceptrons.lab.studies.plan import Plan, make_study
+from perceptrons.lab.studies.record import Study as Record
 
 
 class Odd(nn.Sequential):
@@ -40,8 +43,8 @@ def spread(count: int, inputs: int, classes: int = 2, kind: type[Points] = Point
 def perceptron(*weights: float, bias: float) -> nn.Sequential:
     network = dense(len(weights), 1)
     with torch.no_grad():
-        network[0].weight.copy_(torch.tensor([weights]))
-        network[0].bias.fill_(bias)
+        for parameter, values in zip(network.parameters(), ([weights], [bias]), strict=True):
+            parameter.copy_(torch.tensor(values))
     return network
 
 
@@ -141,7 +144,7 @@ def test_a_scene_holds_what_the_network_computes(activation: type[nn.Module]) ->
     assert len(x) == 3600
     with torch.no_grad():
         for layer, until in zip(scene.layers, (1, 3, 5), strict=True):
-            expected = network[:until](x)
+            expected = nn.Sequential(*network[:until])(x)
             np.testing.assert_allclose(layer.sums[-1], expected, atol=1e-5)
         np.testing.assert_allclose(scene.logits[-1], network(x), atol=1e-5)
 
@@ -342,17 +345,45 @@ def test_a_frame_is_the_network_with_the_weights_of_its_snapshot() -> None:
 # studies
 
 
-@pytest.mark.parametrize("count", [20, 300])
-def test_few_losses_are_lines_and_many_a_density(count: int) -> None:
-    losses = np.linspace(1, np.linspace(0, 0.9, count), 5)
+def test_of_a_study_the_best_member_is_shown_and_what_all_say_together() -> None:
+    class Module(Plain):
+        def correct(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return (logits > 0) == (y > 0.5)
+
+    def build(setting: dict[str, Any]) -> Plain:
+        return Module(dense(2, 2, 1), rate=setting["lr"])
+
+    data = xor()
+    data.passes = 200
+    study = make_study(Plan(0, 12, {"lr": [0.5, 9.0]}), data, build, lambda _: None, (None, None))
+    loop, record = trainer(3, Snapshots(), Record()), None
+    study.hand_out_by(loop, data)
+    loop.fit(study, datamodule=data)
+    scene = scene_of_fit(loop, study, Path("runs/study/version_0"))
+    record = next(each for each in loop.callbacks if isinstance(each, Record))
+    solved, losses = record.since >= 0, record.last["train/loss"]
+    assert solved.any()
+    best = int(losses.masked_fill(~solved, torch.inf).argmin())
+    assert scene.title == f"study/version_0, member {best}"
+    with torch.no_grad():
+        expected = study.members[best](data.split["all"][0])
+    np.testing.assert_allclose(scene.at_rows[-1], expected, atol=1e-5)
+    assert scene.hits[-1] == 4
+    assert {"members", "solved", "boundary", "loss"} <= set(drawing.figures(scene))
+    assert scene.study is not None
+    assert [row["lr"] for row in scene.study.groups] == [0.5, 9.0]
+
+
+def test_the_losses_of_the_members_are_drawn_with_their_quantiles() -> None:
+    losses = np.linspace(1, np.linspace(0, 0.9, 20), 5)
     scene = survey(
         *(Plain(solver()), xor(), History(), 4, "a run"),
         study=Study("member 3", np.arange(5), losses),
     )
     assert scene.title == "a run, member 3"
     (axes,) = drawing.figures(scene)["members"][0][1].axes
-    lines = len(axes.lines) - 4  # three quantiles, and chance
-    assert (lines, len(of_kind(axes, QuadMesh))) == ((20, 0) if count == 20 else (0, 1))
+    assert len(axes.lines) == 20 + 3 + 1  # three quantiles, and chance
+    np.testing.assert_allclose(axes.lines[21].get_ydata(), np.median(losses, axis=1))
 
 
 def test_the_share_solved_is_drawn_by_what_varies() -> None:

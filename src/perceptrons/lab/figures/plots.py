@@ -12,8 +12,6 @@ from matplotlib.figure import Figure
 from .panels import caption, colors, draw_key, draw_space, ink, plain, score, size
 from .scene import Array, Scene, Study
 
-# members of a study that are drawn as lines, and cells of the density of more
-FEW_LINES, CELLS = 60, 160
 STYLES = {"train": "-", "val": "--"}
 SEVERAL = ("#440154", "#21918c", "#b5367a", "#90d743", "#31688e")  # of these, none is a class
 MOST_CLASSES = 10  # whose numbers are written into a confusion matrix
@@ -74,22 +72,14 @@ def draw_chance(axes: Axes, scenes: Sequence[Scene]) -> None:
 
 
 def members(scene: Scene, study: Study) -> Figure:
-    """The losses of a study's members: as lines, or where they are many, how dense these are."""
+    """The losses of a study's members, and their quantiles."""
     figure = Figure(figsize=(6.0, 4.6), layout="constrained")
     axes = figure.subplots()
-    losses, count = study.losses, study.losses.shape[1]
+    losses, count = study.losses, study.losses.shape[1]  # of evenly chosen members
     # of nearly all as they begin, and the median: those that diverge would hide all others
     top = 1.08 * max(np.nanpercentile(losses[0], 99), np.nanmax(np.nanmedian(losses, axis=1)))
-    if count <= FEW_LINES:
-        axes.plot(study.updates, losses, color=ink(), alpha=0.3, linewidth=0.8)
-    else:
-        across = np.linspace(study.updates[0], study.updates[-1], 5 * CELLS)
-        heights = np.stack([np.interp(across, study.updates, each) for each in losses.T]).ravel()
-        within = np.isfinite(heights)
-        bins = [np.linspace(across[0], across[-1], CELLS), np.linspace(0, top, CELLS)]
-        places = np.tile(across, count)[within]
-        shade = np.log1p(np.histogram2d(places, heights[within], bins)[0].T)
-        axes.pcolormesh(*bins, np.ma.masked_equal(shade, 0), cmap="viridis_r", rasterized=True)
+    pale = min(0.3, 12 / count)
+    axes.plot(study.updates, losses, color=ink(), alpha=pale, linewidth=0.8, rasterized=True)
     for share, style in ((10, ":"), (50, "-"), (90, ":")):
         label = {50: "median", 90: "10 % and 90 %"}.get(share)
         values = np.nanpercentile(losses, share, axis=1)
@@ -98,7 +88,7 @@ def members(scene: Scene, study: Study) -> Figure:
     axes.set(xlabel="updates", ylabel="training loss", ylim=(0, top))
     # matplotlib's search for the best place takes seconds with so many curves
     axes.legend(loc="upper right", framealpha=0.8, edgecolor="none", fontsize=size(0.9))
-    return titled(figure, f"{plain(scene.title.rpartition(',')[0], 50)}: {count} members")
+    return titled(figure, f"{plain(scene.title.rpartition(',')[0], 50)}: losses of {count} members")
 
 
 def solved(scene: Scene, study: Study) -> Figure:

@@ -11,6 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ..data.tables import TableData
+from ..studies.record import Study as Record
+from ..studies.record import best_of
+from ..studies.study import StudyModule
+from ..studies.summary import summaries, varied
 from ..training.protocol import dense_layers
 from .scene import (
     FEW,
@@ -25,7 +29,7 @@ from .scene import (
     evenly_changed,
     winners,
 )
-from .snapshots import History, flat, history_of, load
+from .snapshots import History, Snapshots, flat, history_of, load
 
 # cells along an axis and along the sides of a plane; rows that are drawn, and that are counted
 AXIS, SIDE, DRAWN, COUNTED = 200, 60, 1_000, 20_000
@@ -35,6 +39,21 @@ FRAMES, INSIDE, NEURONS = 24, 6, 6
 # rows to choose frames by; rows and inputs that importance is asked of; worst rows and their inputs
 CHOOSING, ASKED, ASKED_INPUTS, WORST, WORST_INPUTS = 200, 1_000, 60, 8, 5
 OF_PLANES, OF_TABLES = ("boundary", "neurons"), ("confusion", "probability", "importance", "worst")
+
+
+def scene_of_fit(trainer: Any, module: Any, run: Path) -> Scene:
+    """What there is to see of a fit that has ended.
+
+    Args:
+        trainer: Its trainer.
+        module: The module that it has trained.
+        run: The run's directory.
+    """
+    kept = [each for each in trainer.callbacks if isinstance(each, Snapshots)]
+    history = kept[0].history if kept else History()
+    records = [each for each in trainer.callbacks if isinstance(each, Record)]
+    whole = module, trainer.datamodule, history, trainer.global_step, title_of(run)
+    return of_study(*whole, records[0]) if records else survey(*whole)
 
 
 def scene_of(
@@ -50,7 +69,25 @@ def scene_of(
         history.reports, history.metrics = reports_of(run)
     if update not in history.reports:
         history.add_report(update, dict(checkpoint.get("metrics", {})))
-    return survey(module, data, history, update, title_of(run), frames=frames)
+    whole = module, data, history, update, title_of(run)
+    if isinstance(module, StudyModule):
+        (record := Record()).load_state_dict(checkpoint["callbacks"][record.state_key])
+        return of_study(*whole, record)
+    return survey(*whole, frames=frames)
+
+
+def of_study(
+    module: StudyModule, data: Any, history: History, update: int, title: str, record: Record
+) -> Scene:
+    """A scene of a study: its members, and the best of them as it is."""
+    best = best_of(record.last, record.since)
+    rows = record.rows([*module.each])
+    groups = summaries(rows)
+    settings = varied(rows) if len(groups) > 1 and "share" in groups[0] else []
+    losses = torch.stack(record.curves).numpy()
+    members = Study(f"member {best}", np.array(record.updates), losses, settings, groups)
+    shown = {"net": module.members[best], "study": members}
+    return survey(module.user_module, data, history, update, title, **shown)
 
 
 def reports_of(run: Path) -> tuple[list[int], list[dict[str, float]]]:
