@@ -170,7 +170,7 @@ ROW = "path='mine.csv': "
         ),
         (
             "a,saved\n1,u\n2,v,3\n3\n4,v\n",
-            ROW + f"other than the 2 values of line 1 in lines 3, 4; {OUT}",
+            ROW + f"lines with other than 2 values: 3, 4; {OUT}",
         ),
         ('a,saved\n1,"u\n', ROW + f"{UNREAD}: EOF inside string starting at row 1"),
         ("a,a,saved\n1,2,u\n2,3,v\n", ROW + f"several columns are called a; {OUT}"),
@@ -193,6 +193,14 @@ ROW = "path='mine.csv': "
         (
             'a,saved\n"1,5",u\n"2,5",v\n3,u\n',
             ROW + f"numbers with a comma, for which set decimal to ',', in a; {OUT}",
+        ),
+        (
+            "a,saved\n2024-12-31,u\n2024-13-01,v\n",
+            ROW + f"texts that are no dates in a (2024-13-01); {OUT}",
+        ),
+        (
+            "a,saved\n2024-12-31,u\n2024-12-30,v\nsoon,v\n",
+            ROW + f"both dates and texts in a ('soon'); {OUT}",
         ),
         (
             "a,saved\n31.12.2024,u\n01.01.2025,v\n",

@@ -16,6 +16,7 @@ TEXTS = ("string", "boolean", "categorical", "mixed-integer", "empty")
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
 OTHER_DATE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}( .*)?")
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+MIXED = (("numbers", NUMBER), ("dates", DATE))
 DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 
 
@@ -64,7 +65,12 @@ def column_of(start: str, series: Any, as_text: bool, problems: Problems) -> Col
     if kind == "floating" and not all(text.lstrip("-").isdecimal() for text in column.texts):
         problems.add(start, "fractions, which are no categories, in", name)
     if kind in DATES or (column.texts and all(map(DATE.fullmatch, column.texts))):
-        return of_dates(series, column)
+        days, wrong = days_of(series)
+        if wrong:
+            where = f"{name} ({printable(wrong[0])})"
+            problems.add(start, "texts that are no dates in", where)
+            return Column(np.arange(float(len(series))))
+        return Column(days, dates=np.array(column.given(slice(None)), object))
     return column
 
 
@@ -81,33 +87,33 @@ def as_text(value: Any) -> str:
     return str(int(value) if whole else value).strip()
 
 
-def of_dates(series: Any, column: Column) -> Column:
-    """Days since 1970, where all texts are dates."""
+def days_of(series: Any) -> tuple[NDArray[np.float64], list[str]]:
+    """Days from 1970 to each date ``(rows,)``, and what is no date."""
     import pandas as pd
 
     exact = {} if series.dtype.kind == "M" else {"format": "ISO8601"}
     times = pd.to_datetime(series, errors="coerce", utc=True, **exact)
-    if (times.isna() & series.notna()).any():
-        return column
     days = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
-    return Column(days.to_numpy(np.float64), dates=np.array(column.given(slice(None)), object))
+    return days.to_numpy(np.float64), series[times.isna() & series.notna()].tolist()
 
 
 def check_column(start: str, name: str, column: Column, problems: Problems) -> None:
     """Find a column that a network cannot learn from."""
     texts, name = column.texts, printable(name)
     different = np.unique(column.values[~np.isnan(column.values)])
-    others = [text for text in texts if not NUMBER.fullmatch(text)]
+    mixed = [(kind, [text for text in texts if not each.fullmatch(text)]) for kind, each in MIXED]
+    mixed = [(kind, others) for kind, others in mixed if 0 < len(others) < len(texts) / 2]
     if len(different) == 0:
         problems.add(start, "no values at all in", name)
     elif len(different) == 1:
         problems.add(start, "the same value in every row of", name)
-    elif others and all(map(DECIMAL_COMMA.fullmatch, texts)):
+    elif texts and all(map(DECIMAL_COMMA.fullmatch, texts)) and "," in "".join(texts):
         problems.add(start, "numbers with a comma, for which set decimal to ',', in", name)
     elif texts and all(map(OTHER_DATE.fullmatch, texts)):
         problems.add(start, "dates not written as 2024-12-31 in", f"{name} ({texts[0]})")
-    elif 0 < len(others) < len(texts) / 2:
-        problems.add(start, "both numbers and texts in", f"{name} ({printable(others[0])!r})")
+    elif mixed:
+        where = f"{name} ({printable(mixed[0][1][0])!r})"
+        problems.add(start, f"both {mixed[0][0]} and texts in", where)
     elif len(texts) > MOST:
         problems.add(start, f"more than {MOST} different texts in", f"{name} ({len(texts)})")
     elif len(texts) == len(column.values) > 2:

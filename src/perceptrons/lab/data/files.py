@@ -62,7 +62,7 @@ def read_frame(start: str, path: str, sep: str | None, decimal: str, problems: P
         else:
             names, sep, uneven = survey_lines(start, path, sep)
             for line in uneven:
-                what = f"other than the {len(names)} values of line 1 in lines"
+                what = f"lines with other than {len(names)} values:"
                 problems.add(start, what, str(line))
             named = [number for number, name in enumerate(names) if name.strip()]
             with warnings.catch_warnings():
