@@ -5,19 +5,23 @@ import pkgutil
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any, cast
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
 
+from ..data.tables import TableData
 from ..data import samples, table  # noqa: F401  their classes go by short names
 from ..runs import directories
-from ..runs.files import write_json, write_whole
+from ..runs.files import write_csv, write_json, write_whole
 from ..runs.text import aligned, say
 from ..training.callbacks import FiniteLoss, FullPrecisionMetrics, LastReport, NonFiniteLossError, PlateauStep
 from ..training.spans import use_spans
@@ -27,6 +31,7 @@ from .parser import TOLD, ModuleMaker, Recipes, SettingsParser, check_nulls, imp
 from .settings import ARGUMENTS, CHECKPOINT_DEFAULTS, TRAINER_DEFAULTS, check_ranges, quiet
 from .study import StudyModule, plan_of, study_of, with_setting, write_members
 
+SHOWN_ROWS = 16
 # files at the top of the package that run the program
 NOT_IMPORTED = ("__main__", "lab")
 # of version 0.1, until their rooms have taken them over
@@ -36,6 +41,22 @@ export figures fused listing measures notebook optimizers panels plots plotting
 predictions provenance results resume rules runs sampling scene shapes space standings
 study survey sweep trials watched workers
 """.split()
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's, where a module need not log what it monitors by default: then there is none."""
+
+    def skips(self, trainer: L.Trainer) -> bool:
+        default = CHECKPOINT_DEFAULTS["best.monitor"]
+        return self.monitor == default and default not in trainer.callback_metrics
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self.skips(trainer):
+            super().on_train_epoch_end(trainer, pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self.skips(trainer):
+            super().on_validation_end(trainer, pl_module)
 
 
 class Command(LightningCLI):
@@ -89,7 +110,7 @@ class Command(LightningCLI):
             parser.add_argument(f"--{name}", type=kind, default=default, help=text)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_lightning_class_args(ModelCheckpoint, "best")
+        parser.add_lightning_class_args(BestCheckpoint, "best")
         parser.add_lightning_class_args(ModelCheckpoint, "last")
         parser.set_defaults(CHECKPOINT_DEFAULTS)
         if self.default_model:
@@ -241,11 +262,40 @@ class Command(LightningCLI):
         self.trainer.test(verbose=False, **options)
         self.show_measures(verbose)
 
+    def predict(self, model: Any, datamodule: Any, **options: Any) -> None:
+        """Predict, show the first rows and write them all to ``predictions.csv``."""
+        batches = self.trainer.predict(model, datamodule=datamodule, **options) or []
+        columns = predicted_columns(cast(list[Any], batches), datamodule)
+        say(aligned(columns, rows=SHOWN_ROWS))
+        if self.directory and columns:
+            write_csv(self.directory / "predictions.csv", columns)
+            say(f"\nall rows: {shown(self.directory / 'predictions.csv')}")
+
     def show_measures(self, verbose: bool) -> None:
         # with all of their digits: they are compared with what fit has written
         found = self.measured()
         if verbose and self.trainer.is_global_zero:
             say(aligned({"measure": [*found], "value": [str(each) for each in found.values()]}))
+
+
+def predicted_columns(batches: list[Any], data: Any) -> dict[str, list[Any]]:
+    """What a module predicted, a column for each number, beside the rows it was asked for."""
+    if not all(isinstance(each, Mapping) for each in batches):
+        batches = [{"prediction": each} for each in batches if isinstance(each, Tensor)]
+    found: dict[str, list[Any]] = {}
+    names = [*getattr(data, "class_names", ())]
+    for name in batches[0] if batches else ():
+        table = torch.cat([each[name] for each in batches])
+        table = table.float().reshape(len(table), -1) if table.is_floating_point() else table
+        several = table.reshape(len(table), -1).mT
+        for number, values in enumerate(several, 1):
+            end = "" if len(several) == 1 else names[number - 1 : number] or [str(number)]
+            end = f" {end[0]}" if len(names) == len(several) > 1 else "".join(end)
+            of_class = name == "class" and names
+            found[f"{name}{end}"] = [names[int(v)] for v in values] if of_class else values.tolist()
+    rows = data.named() if isinstance(data, TableData) else {}
+    # a table of the user's may have a column called class
+    return {f"{name} (input)" if name in found else name: rows[name] for name in rows} | found
 
 
 def run(words: list[str], model: type[L.LightningModule] | str | None) -> None:

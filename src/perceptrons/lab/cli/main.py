@@ -10,24 +10,21 @@ from platform import python_version
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from .errors import PACKAGE, fail, nearest
+from ..runs import directories
+from ..runs.text import say
+from .errors import PACKAGE, Parser, fail, nearest
 
 if TYPE_CHECKING:  # seconds, which the verbs that train nothing do not need
     from lightning import LightningModule
 
-# what a verb does, and the module that does it, whose main takes the words after the verb
+# what a command does, as its help says
 TRAINER = {
     "fit": "Train: perceptrons fit --config configs/xor.yaml",
     "validate": "Measure a checkpoint on the validation rows.",
     "test": "Measure a checkpoint on the test rows.",
     "predict": "Write what a checkpoint predicts to predictions.csv.",
 }
-VERBS = {
-    "runs": ("List the runs, or compare two.", ".list_runs"),
-    "plot": ("Draw a run's figures into files, or compare runs.", ".plot"),
-    "sweep": ("Run a config with many settings, and find the best.", "..sweeps.cli"),
-    "export": ("Write a run's network as ONNX, verified against PyTorch.", ".export"),
-}
+SWEEP = {"sweep": "Run a config with many settings, and find the best."}
 VERSIONS = (PACKAGE, "lightning", "torch")
 INTERRUPTED = 128  # exit statuses of signals begin there
 
@@ -78,23 +75,25 @@ def dispatch(words: list[str], model: Any) -> None:
     elif verb == "--version":
         print(versions())
     elif verb in VERBS:
-        importlib.import_module(VERBS[verb][1], __package__).main(words[1:])
+        VERBS[verb](words[1:])
+    elif verb == "sweep":
+        importlib.import_module("..sweeps.main", __package__).main(words[1:], model)
     elif verb in TRAINER:
         # read when jsonargparse is imported: Lightning 2.6 calls it by names since deprecated
         os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
         importlib.import_module(".command", __package__).run(words, model)
     elif not verb:
-        fail(f"no command; choose one of {', '.join([*TRAINER, *VERBS])}")
+        fail(f"no command; choose one of {', '.join([*TRAINER, *VERBS, *SWEEP])}")
     elif verb.startswith("-"):
         fail(f"{verb}: goes after the command, as in {PACKAGE} fit {verb}")
     else:
-        known = [*TRAINER, *VERBS]
+        known = [*TRAINER, *VERBS, *SWEEP]
         fail(f"{verb}: no such command; choose one of {', '.join(known)}{nearest(verb, known)}")
 
 
 def overview() -> str:
-    said = {**TRAINER, **{verb: text for verb, (text, _) in VERBS.items()}}
-    lines = [f"  {verb:10}{text.replace('perceptrons', PACKAGE)}" for verb, text in said.items()]
+    said = {**TRAINER, **{verb: does.__doc__ or "" for verb, does in VERBS.items()}, **SWEEP}
+    lines = [f"  {verb:10}{text.splitlines()[0].replace('perceptrons', PACKAGE)}" for verb, text in said.items()]
     return "\n".join(
         [
             f"usage: {PACKAGE} COMMAND [settings]",
@@ -112,3 +111,91 @@ def versions() -> str:
     except PackageNotFoundError as missing:
         fail(f"{missing.name}: is not installed; make install does it", missing)
     return f"{own} ({', '.join(others)}, Python {python_version()})"
+
+
+def export(words: list[str]) -> None:
+    """Write a run's network as ONNX, verified against PyTorch."""
+    parser = Parser("export", export.__doc__ or "")
+    parser.add_argument("run", help="a run: its directory, <name>/version_<n>, or last")
+    parser.add_argument(
+        "--format", choices=("onnx", "torch"), default="onnx", help="torch: for torch.export.load"
+    )
+    parser.add_argument(
+        "--kind", choices=("best", "last"), default="best", help="which of its checkpoints (best)"
+    )
+    parser.add_argument("--out", type=Path, help="the file; by default model.onnx in the run")
+    parser.add_argument("--single", action="store_true", help="take float32 in place of float64")
+    given = parser.parse_args(words)
+    if given.out and given.out.is_dir():
+        fail(f"--out={str(given.out)!r}: is a directory")
+    given.run = run_named(given.run, "run")
+    from .export import write_export  # seconds, which --help does not need
+
+    write_export(given)
+
+
+def plot(words: list[str]) -> None:
+    """Draw a run's figures into files, or compare runs."""
+    parser = Parser("plot", plot.__doc__ or "")
+    parser.add_argument(
+        "run", nargs="+", help="a run's directory, <name>/version_<n>, or last; several: compared"
+    )
+    parser.add_argument("--animate", action="store_true", help="write boundary.gif too")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where: by default figures/ in the (last) run"
+    )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="renew the images that TensorBoard shows"
+    )
+    parser.add_argument("--root", type=Path, default=Path(directories.ROOT), help="of the runs")
+    given = parser.parse_args(words)
+    if given.animate and len(given.run) > 1:
+        fail("--animate: only with a single run")
+    chosen = [run_named(name, "run", given.root) for name in given.run]
+    from ..figures import drawing  # these take seconds
+    from .load import scene_of
+
+    scenes = [scene_of(run, 60 if given.animate else 24) for run in chosen]
+    try:
+        for line in drawing.plot(scenes, given.out or chosen[-1] / "figures", given.animate):
+            say(line)
+        if given.tensorboard:
+            drawing.wait_for(chosen[0])
+            drawing.write_events(chosen[0], drawing.SUFFIX, drawing.board_events(scenes[0]))
+    except ValueError as mistake:
+        fail(f"--{mistake}", mistake)
+    except BrokenPipeError:
+        raise
+    except OSError as failure:
+        fail(f"{failure.strerror or failure}: {failure.filename}", failure, 1)
+
+
+def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> Path:
+    """A run by its directory, by ``<name>/version_<n>``, or the ``last`` that trained."""
+    found = directories.newest(root, trained=True)
+    if name == "last" and found:
+        return found[0]
+    for path in (Path(name), root / name):
+        if (path / "config.yaml").is_file():
+            return path
+    known = [f"{run.parent.name}/{run.name}" for run in found]
+    there = f"there are {', '.join(known[:8])}" if known else f"there is none in {root}"
+    more = f" and {len(known) - 8} more" if len(known) > 8 else ""
+    fail(f"{argument}={name!r}: no such run; {there}{more}{nearest(name, known)}")
+
+
+def runs(words: list[str]) -> None:
+    """List the runs, or compare two."""
+    parser = Parser("runs", runs.__doc__ or "")
+    parser.add_argument("--sort", metavar="COLUMN", help="by this column; -COLUMN: the other way")
+    parser.add_argument("--diff", nargs=2, metavar="RUN", help="only what two runs differ in")
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--csv", action="store_true", help="as CSV, all of it")
+    formats.add_argument("--json", action="store_true", help="as JSON, all of it")
+    parser.add_argument("--root", type=Path, default=Path(directories.ROOT), help="of the runs")
+    given: Any = parser.parse_args(words)
+    if not given.root.is_dir():
+        fail(f"--root={str(given.root)!r}: no such directory")
+
+
+VERBS = {"runs": runs, "plot": plot, "export": export}

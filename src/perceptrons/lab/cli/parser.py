@@ -189,7 +189,7 @@ def without_untold(class_type: type, kwargs: dict[str, Any]) -> dict[str, Any]:
     untold = [name for name in TOLD if name in kwargs and kwargs[name] is None]
     for name in untold:
         if parameters(class_type)[name].default is inspect.Parameter.empty:
-            raise ValueError(f"{class_type.__name__}: {name} is missing, and the data has no such")
+            raise ValueError(f"{class_type.__name__}: {name} is missing, and the data does not say it")
     return {name: value for name, value in kwargs.items() if name not in untold}
 
 

@@ -89,7 +89,7 @@ NO_NEWS = (
     r".*smaller than the logging interval",  # reports go by epochs here
     r"The dirpath has changed",  # a checkpoint of one run is used in another, as asked
     r"Checkpoint directory .* exists",  # a run is resumed, as asked
-    r".*no `val_dataloader`",  # the training loss is reported then
+    r".*no `val_dataloader`|.*have no `validation_step`",  # the training loss is reported then
     r"`ModelCheckpoint\(monitor='val/loss'\)` could not find",  # and there is no best
     r".*does not have many workers",  # a table in memory needs none
     r"LightningCLI's args parameter",  # a run is resumed by the settings of its own command

@@ -1,0 +1,78 @@
+"""A run's trained module and its data: for notebooks, for figures and for export."""
+
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
+
+from ..runs import checkpoints
+from .command import Command, import_files
+from .errors import fail
+from .settings import quiet
+
+if TYPE_CHECKING:
+    from ..figures.scene import Scene
+
+
+def load_run(
+    directory: str | Path, kind: str = "last"
+) -> tuple[L.LightningModule, L.LightningDataModule]:
+    """A run's trained module and its data, to work with in a notebook.
+
+    Args:
+        directory: The run's directory, such as ``lightning_logs/xor/version_0``.
+        kind: Which of its checkpoints: ``last`` or ``best``.
+
+    Raises:
+        ValueError: If the run has no such checkpoint that can be read.
+    """
+    saved = checkpoints.saved(Path(directory), kind)
+    if not saved:
+        raise ValueError(f"{str(directory)!r}: has no checkpoint {kind}")
+    return load(saved[0])[:2]
+
+
+def load(file: Path) -> tuple[Any, Any, dict[str, Any]]:
+    """The module that a checkpoint file holds, the data it was trained on, and the checkpoint.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    made = made_ready(["validate", "--ckpt_path", str(file)])
+    checkpoint, data = checkpoints.read(file), made.datamodule
+    made.model.load_state_dict(checkpoint["state_dict"])
+    data.setup("predict")
+    if kept := checkpoint.get(type(data).__qualname__):
+        data.load_state_dict(kept)
+    return made.model.eval(), data, checkpoint
+
+
+def made_ready(words: list[str]) -> Command:
+    """A command that is not run, and leaves the process of the notebook as it was."""
+    threads, said = torch.get_num_threads(), StringIO()
+    try:
+        with isolate_rng(), warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
+            quiet()
+            import_files()
+            return Command(None, words, runs=False)
+    except SystemExit as ended:
+        raise ValueError(said.getvalue().strip().rpartition("error: ")[2]) from ended
+    finally:
+        torch.set_num_threads(threads)
+
+
+def scene_of(run: Path, frames: int) -> "Scene":
+    """What there is to see of a run, as its last checkpoint that can be read has it."""
+    from ..figures import survey
+
+    try:
+        file, _ = checkpoints.find(str(run), run, None)
+        module, data, checkpoint = load(file)
+        return survey.scene_of(module, data, checkpoint, run, frames)
+    except ValueError as mistake:
+        fail(f"run={str(run)!r}: {mistake}", mistake)

@@ -1,0 +1,138 @@
+"""Any LightningModule from the command line: by its short name, with or without a network."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+import yaml
+from conftest import Command
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+RUN = Path("lightning_logs", "r", "version_0")
+XOR = "--data Gates --data.gate xor --data.passes 3 --trainer.max_epochs 2 --name r"
+
+
+class Autoencoder(L.LightningModule):
+    """A module without net, loss or optimizer of its own, whose size the data tells."""
+
+    def __init__(self, inputs: int, width: int = 3, lr: float = 0.1) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.Tanh(), nn.Linear(width, inputs))
+        self.lr = lr
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        loss = (self.layers(batch[0]) - batch[0]).square().mean()
+        self.log("train/loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        error = (self.layers(batch[0]) - batch[0]).abs().mean()
+        self.log("val/error", error)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("test/error", (self.layers(batch[0]) - batch[0]).abs().mean())
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> Tensor:
+        return torch.as_tensor(self.layers(batch if isinstance(batch, Tensor) else batch[0]))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), self.lr)
+
+
+class Adversaries(L.LightningModule):
+    """Two networks with an optimizer each, stepped by hand."""
+
+    def __init__(self, width: int = 2) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.forger, self.critic = nn.Linear(width, 2), nn.Linear(2, 1)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        forger, critic = self.optimizers()  # type: ignore[misc, attr-defined, unused-ignore]
+        forged = self.forger(torch.randn(len(batch[0]), 2))
+        for optimizer in (critic, forger):
+            loss = -self.critic(forged).mean()
+            if optimizer is critic:
+                loss = self.critic(forged.detach()).mean() - self.critic(batch[0]).mean()
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+            self.log("train/loss", loss)
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [torch.optim.SGD(each.parameters(), 0.1) for each in (self.forger, self.critic)]
+
+
+class Labels(L.LightningDataModule):
+    """Integer labels in an ordinary DataLoader, which says nothing of itself."""
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        return DataLoader(TensorDataset(torch.eye(2), torch.tensor([0, 1])))
+
+
+def test_a_module_without_any_of_the_protocol_is_fitted_tested_and_predicts(
+    command: Command,
+) -> None:
+    fitted = command(f"fit --model Autoencoder --model.width 4 {XOR} --best.monitor val/error")
+    assert (fitted.status, fitted.err) == (0, "")
+    metrics = json.loads((RUN / "metrics.json").read_text())
+    assert metrics["updates"] == 6
+    assert {"train/loss", "val/error"} < metrics.keys()
+    assert "step" not in metrics
+    settings = yaml.safe_load((RUN / "config.yaml").read_text())
+    assert settings["model"]["init_args"]["width"] == 4
+    for verb, wanted in (("test", "test/error"), ("predict", "prediction1")):
+        finished = command(f"{verb} --ckpt_path {RUN}")
+        assert (finished.status, finished.err) == (0, "")
+        assert wanted in finished.out
+    with (RUN / "predictions.csv").open() as file:
+        assert next(csv.reader(file)) == ["x1", "x2", "prediction1", "prediction2"]
+
+
+def test_a_module_with_two_optimizers_of_its_own_is_fitted(command: Command) -> None:
+    finished = command(f"fit --model Adversaries {XOR}")
+    assert (finished.status, finished.err) == (0, "")
+    assert json.loads((RUN / "metrics.json").read_text())["updates"] == 12
+
+
+def test_the_short_form_means_the_projects_own_module(command: Command) -> None:
+    assert command(f"fit --model.net MLP {XOR}").status == 0
+    settings = yaml.safe_load((RUN / "config.yaml").read_text())
+    assert settings["model"]["class_path"].endswith(".Classifier")
+
+
+@pytest.mark.parametrize("given", ["", "--model.net.inputs 2"])
+def test_sizes_that_the_data_does_not_say_come_from_the_settings(
+    command: Command, given: str
+) -> None:
+    words = f"fit --data Labels --model.net Perceptron --name r --trainer.max_epochs 1 {given}"
+    finished = command(words)
+    if given:
+        assert (finished.status, finished.err) == (0, "")
+    else:
+        assert finished.status == 2
+        assert finished.err == "error: Perceptron: inputs is missing, and the data does not say it\n"
+        assert not RUN.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        ("--model Gates", "model"),
+        ("--model torch.nn.Linear", "model"),
+        ("--model Autoencodr", "did you mean Autoencoder?"),
+        ("--model Autoencoder --model.widht 3", "did you mean width?"),
+        ("--model Autoencoder --best.monitor val/f1", "val/error"),
+    ],
+)
+def test_a_wrong_module_is_one_line(command: Command, words: str, needed: str) -> None:
+    finished = command(f"fit {words} {XOR}")
+    assert (finished.status, finished.err.count("\n")) == (2, 1)
+    assert needed in finished.err
+    assert not RUN.exists()
