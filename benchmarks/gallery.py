@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
-from perceptrons.lab.cli.command import Command, found_model, import_files, quiet
+from perceptrons.lab.cli.command import Command, found_model, import_files
+from perceptrons.lab.cli.settings import quiet
 from perceptrons.lab.figures import diagrams, plots
 from perceptrons.lab.figures.drawing import FILES, png
 from perceptrons.lab.figures.panels import DARK, draw_key, draw_space, ink
@@ -49,7 +49,7 @@ GATES = {
 }
 BLOBS = {"blobs": "two blobs", "blobs3": "three blobs"}
 # sharp where two of the screen's pixels are one of the page's
-DPI, MOVING_DPI = 200, 110
+DPI, MOVING_DPI = 200, 85
 FRAMES, SHOWN_FOR, LAST_SHOWN_FOR = 48, 110, 2500
 
 
@@ -104,8 +104,8 @@ def pictures(scenes: dict[str, Scene]) -> Iterator[tuple[str, Figure]]:
     yield "loss", plots.curves([scenes["xor"]])
 
 
-def picture(figure: Figure, dpi: int) -> Image.Image:
-    return Image.open(BytesIO(png(figure, dpi))).convert("RGB").quantize(96)
+def picture(figure: Figure, dpi: int, colors: int = 96) -> Image.Image:
+    return Image.open(BytesIO(png(figure, dpi))).convert("RGB").quantize(colors)
 
 
 def draw(scenes: dict[str, Scene], suffix: str) -> None:
@@ -113,7 +113,7 @@ def draw(scenes: dict[str, Scene], suffix: str) -> None:
     for name, figure in pictures(scenes):
         picture(figure, DPI).save(IMAGES / f"{name}{suffix}.png", optimize=True)
     film = scenes["film"]
-    frames = [picture(moment(film, frame), MOVING_DPI) for frame in range(len(film.updates))]
+    frames = [picture(moment(film, frame), MOVING_DPI, 40) for frame in range(len(film.updates))]
     times = [SHOWN_FOR] * (len(frames) - 1) + [LAST_SHOWN_FOR]
     moving: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "duration": times}
     frames[0].save(IMAGES / f"xor{suffix}.gif", loop=0, optimize=True, **moving)
@@ -123,13 +123,13 @@ def main() -> None:
     quiet()
     import_files()
     scenes = {name: trained(name, title) for name, title in (STORY | BLOBS).items()}
-    scenes["film"] = trained("xor", STORY["xor"], frames=FRAMES)
+    scenes["xor"] = scenes["film"] = trained("xor", STORY["xor"], frames=FRAMES)
     for table, name in GATES.items():
         flags = f"--data.gate={table}", "--data.passes=200"
         scenes[table] = trained("and", f"{table}: {name}", *flags)
-    scenes["xor"] = replace(scenes["film"], title="XOR")
-    for suffix, colors in (("", {}), ("_dark", DARK)):
-        with rc_context({**FILES, **colors}):
+    colors: dict[str, dict[Any, Any]] = {"": FILES, "_dark": FILES | DARK}
+    for suffix, chosen in colors.items():
+        with rc_context(chosen):
             draw(scenes, suffix)
 
 

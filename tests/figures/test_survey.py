@@ -144,7 +144,7 @@ def test_a_scene_holds_what_the_network_computes(activation: type[nn.Module]) ->
     assert len(x) == 3600
     with torch.no_grad():
         for layer, until in zip(scene.layers, (1, 3, 5), strict=True):
-            expected = nn.Sequential(*network[:until])(x)
+            expected = nn.Sequential(*[*network][:until])(x)
             np.testing.assert_allclose(layer.sums[-1], expected, atol=1e-5)
         np.testing.assert_allclose(scene.logits[-1], network(x), atol=1e-5)
 
@@ -356,11 +356,11 @@ def test_of_a_study_the_best_member_is_shown_and_what_all_say_together() -> None
     data = xor()
     data.passes = 200
     study = make_study(Plan(0, 12, {"lr": [0.5, 9.0]}), data, build, lambda _: None, (None, None))
-    loop, record = trainer(3, Snapshots(), Record()), None
+    record = Record()
+    loop = trainer(3, Snapshots(), record)
     study.hand_out_by(loop, data)
     loop.fit(study, datamodule=data)
     scene = scene_of_fit(loop, study, Path("runs/study/version_0"))
-    record = next(each for each in loop.callbacks if isinstance(each, Record))
     solved, losses = record.since >= 0, record.last["train/loss"]
     assert solved.any()
     best = int(losses.masked_fill(~solved, torch.inf).argmin())
@@ -383,7 +383,8 @@ def test_the_losses_of_the_members_are_drawn_with_their_quantiles() -> None:
     assert scene.title == "a run, member 3"
     (axes,) = drawing.figures(scene)["members"][0][1].axes
     assert len(axes.lines) == 20 + 3 + 1  # three quantiles, and chance
-    np.testing.assert_allclose(axes.lines[21].get_ydata(), np.median(losses, axis=1))
+    median: Any = axes.lines[21].get_ydata()
+    np.testing.assert_allclose(median, np.median(losses, axis=1))
 
 
 def test_the_share_solved_is_drawn_by_what_varies() -> None:

@@ -14,11 +14,8 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
-from tensorboard.plugins.hparams import metadata as hparams
 from torch import Tensor, nn
-from torch.utils.tensorboard.summary import custom_scalars
+from torch.utils.tensorboard.summary import custom_scalars, hparams
 
 from ..data.tables import EVALUATION_ROWS, TableData
 from ..training.protocol import Trainable
@@ -42,9 +39,9 @@ LAYOUT = {
         "loss of members": ["Multiline", ["^study/loss_"]],
     },
 }
-# what the columns of HPARAMS are, and whether they are numbers; one record for a directory of runs
-SETTINGS = {"data": False, "net": False, "hidden": False, "lr": True, "seed": True}
-METRICS = ("val/accuracy", "val/loss", "train/loss")
+# what the columns of HPARAMS are: by itself TensorBoard shows others, and no result
+SETTINGS = {"data": "", "net": "", "hidden": "", "lr": 0.0, "seed": 0.0}
+METRICS = dict.fromkeys(("val/accuracy", "val/loss", "train/loss"), 0.0)
 TEXTS, EXPERIMENT = ".texts", ".experiment"
 WIDEST = 2_000_000  # weights of a layer that a histogram is made of
 SHOWN_ROWS = 100
@@ -66,13 +63,16 @@ class Board(Callback):
         if not writers(trainer):
             return
         if not any(self.root.glob(f"*{EXPERIMENT}")):
-            write_events(self.root, EXPERIMENT, [event(experiment())])
+            columns = hparams(SETTINGS, METRICS)[0]  # type: ignore[no-untyped-call]
+            write_events(self.root, EXPERIMENT, [event(columns.value[0])])
         # a resumed run has them: a text that is there twice would be shown twice
         if not any(self.run.glob(f"*{TEXTS}")):
             config = yaml.safe_dump(dict(self.config), sort_keys=False)
             texts = {"config": fenced(config, "yaml"), "network": described(pl_module)}
             layout = custom_scalars(LAYOUT).value[0]  # type: ignore[no-untyped-call]
-            start = [event(session(self.config, pl_module)), event(layout)]
+            settings = shown_settings(self.config, pl_module)
+            session = hparams(settings, {})[1].value[0]  # type: ignore[no-untyped-call]
+            start = [event(session), event(layout)]
             write_events(self.run, TEXTS, [*start, *(text_event(*each) for each in texts.items())])
 
     def on_validation_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
@@ -149,26 +149,6 @@ def answers(module: Any, data: Any) -> dict[str, list[Any]]:
     return table
 
 
-def experiment() -> Any:
-    """What the columns of HPARAMS are: by itself TensorBoard shows others, and no result."""
-    kinds = {True: api_pb2.DATA_TYPE_FLOAT64, False: api_pb2.DATA_TYPE_STRING}
-    infos = [api_pb2.HParamInfo(name=name, type=kinds[number]) for name, number in SETTINGS.items()]
-    metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in METRICS]
-    content = api_pb2.Experiment(hparam_infos=infos, metric_infos=metrics)
-    return hparams_value(hparams.EXPERIMENT_TAG, {"experiment": content})
-
-
-def session(config: Mapping[str, Any], module: nn.Module) -> Any:
-    """What HPARAMS shows of a run."""
-    start = plugin_data_pb2.SessionStartInfo()
-    for name, value in shown_settings(config, module).items():
-        if SETTINGS[name]:
-            start.hparams[name].number_value = value
-        else:
-            start.hparams[name].string_value = str(value)
-    return hparams_value(hparams.SESSION_START_INFO_TAG, {"session_start_info": start})
-
-
 def shown_settings(config: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:
     """The settings of a run that HPARAMS shows, those that it has."""
     net = getattr(module, "net", module)
@@ -195,12 +175,6 @@ def setting(settings: Any, name: str) -> Any:
         return settings[name]
     inner = (setting(each, name) for each in settings.values())
     return next((each for each in inner if each is not None), None)
-
-
-def hparams_value(tag: str, content: dict[str, Any]) -> Any:
-    data = plugin_data_pb2.HParamsPluginData(version=hparams.PLUGIN_DATA_VERSION, **content)
-    kind = hparams.create_summary_metadata(data)
-    return Summary.Value(tag=tag, tensor=hparams.NULL_TENSOR, metadata=kind)
 
 
 def described(module: nn.Module) -> str:

@@ -18,108 +18,69 @@ FEW = 16  # rows of which the best line is sought
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of neurons in each of the frames that show the inside.
+    """A layer of neurons in each of the frames that show the inside."""
 
-    Attributes:
-        weights: ``(frames, neurons, inputs)``.
-        biases: ``(frames, neurons)``.
-        sums: Weighted sums of the first neurons over the cells ``(frames, cells, neurons)``; they
-            are 0 where a neuron switches.
-        shades: What these neurons put out there, 0 for the least and 1 for the most.
-    """
-
-    weights: Array
-    biases: Array
-    sums: Array
-    shades: Array
+    weights: Array  # (frames, neurons, inputs)
+    biases: Array  # (frames, neurons)
+    sums: (
+        Array  # over the cells (frames, cells, neurons), 0 where a neuron switches
+    )
+    shades: Array  # what these neurons put out there, 0 for the least and 1 for the most
 
 
 @dataclass(frozen=True)
 class Part:
-    """The training, validation or test set of a table, as the network classifies it in the end.
+    """The training, validation or test set of a table, as the network classifies it in the end."""
 
-    Attributes:
-        right: Right class of each row ``(rows,)``.
-        chances: Probability of each class ``(rows, classes)``.
-    """
-
-    right: Integers
-    chances: Array
+    right: Integers  # right class (rows,)
+    chances: Array  # probability of each class (rows, classes)
 
 
 @dataclass(frozen=True)
 class Study:
-    """Many members of one experiment.
+    """Many members of one experiment, of which the other figures show one."""
 
-    Attributes:
-        member: The member that the other figures show, such as ``member 3``.
-        updates: Number of updates at each report ``(reports,)``.
-        losses: Training loss of members there ``(reports, members)``.
-        settings: What varies, such as ``lr``; with one value for each group in ``groups``.
-        groups: A row for each group, with ``share``, ``share_low`` and ``share_high``.
-    """
-
-    member: str
-    updates: Integers
-    losses: Array
-    settings: Sequence[str] = ()
-    groups: Sequence[dict[str, Any]] = ()
+    member: str  # that one, such as "member 3"
+    updates: Integers  # at each report (reports,)
+    losses: Array  # training loss there (reports, members)
+    settings: Sequence[str] = ()  # what varies, such as "lr"
+    groups: Sequence[dict[str, Any]] = ()  # of each setting, share, share_low, share_high
 
 
 @dataclass(frozen=True)
 class Scene:
     """A network at some of its snapshots, which are the frames, and the rows that it learns from.
 
-    Attributes:
-        title: What to call it.
-        classes: Number of classes; 0 where there are none.
-        reports: Number of updates at each report ``(reports,)``.
-        metrics: What was measured there by name, such as ``val/loss`` ``(reports,)``.
-        chance: The loss of a network that favours no class; NaN if unknown.
-        missing: Why a figure is left out, by its name.
-        names: What the inputs are called.
-        called: What the classes are called; empty: by their numbers.
-        points: Rows, as the user gives them ``(rows, inputs)``; evenly chosen where they are many.
-        right: Right class of each ``(rows,)``.
-        cells: Points at which the network is looked at ``(cells, inputs)``: none, an axis, a plane.
-        given: What the network is given there ``(cells, its inputs)``.
-        updates: Number of updates at each frame ``(frames,)``.
-        logits: What it says of the cells ``(frames, cells, outputs)``.
-        at_rows: What it says of the rows ``(frames, rows, outputs)``.
-        hits: How many of all rows are right ``(frames,)``.
-        rows: How many there are.
-        line: How many rows the best line gets right, for a perceptron of few rows.
-        inside: The frames that show the inside.
-        layers: The layers there, where the network is one of linear layers and activations.
-        parts: The training, validation and test sets, where there is no plane to draw.
-        worst: Of these, the test rows that are least right, by column.
-        importance: By how much accuracy falls where an input is shuffled, and its standard
-            deviation ``(inputs, 2)``.
-        study: Of a study, its members.
+    What is unknown is empty, and ``missing`` says why, by the name of the figure.
     """
 
     title: str
-    classes: int
-    reports: Integers
-    metrics: dict[str, Array]
-    chance: float = float("nan")
+    classes: int  # 0 where there are none
+    reports: Integers  # updates at each report (reports,)
+    metrics: dict[str, Array]  # what was measured there, such as "val/loss" (reports,)
+    chance: float = float("nan")  # loss of a network that favours no class
     missing: dict[str, str] = field(default_factory=dict)
-    names: Sequence[str] = ()
-    called: Sequence[str] = ()
-    points: Array = field(default_factory=lambda: np.zeros((0, 2)))
-    right: Integers = field(default_factory=lambda: np.zeros(0, int))
+    names: Sequence[str] = ()  # of the inputs
+    called: Sequence[str] = ()  # the classes; empty: by their numbers
+    points: Array = field(default_factory=lambda: np.zeros((0, 2)))  # rows as the user gives them
+    right: Integers = field(default_factory=lambda: np.zeros(0, int))  # class of each (rows,)
+    # where the network is looked at (cells, inputs), on an axis or a plane; what it is given there
     cells: Array = field(default_factory=lambda: np.zeros((0, 2)))
     given: Array = field(default_factory=lambda: np.zeros((0, 2)))
-    updates: Integers = field(default_factory=lambda: np.zeros(0, int))
+    updates: Integers = field(default_factory=lambda: np.zeros(0, int))  # at each frame (frames,)
+    # what the network says of the cells and of the rows (frames, cells or rows, outputs)
     logits: Array = field(default_factory=lambda: np.zeros((0, 0, 1)))
     at_rows: Array = field(default_factory=lambda: np.zeros((0, 0, 1)))
-    hits: Integers = field(default_factory=lambda: np.zeros(0, int))
-    rows: int = 0
-    line: int | None = None
-    inside: Sequence[int] = ()
-    layers: Sequence[Layer] = ()
-    parts: dict[str, Part] = field(default_factory=dict)
-    worst: dict[str, list[Any]] = field(default_factory=dict)
+    hits: Integers = field(
+        default_factory=lambda: np.zeros(0, int)
+    )  # right rows (frames,)
+    rows: int = 0  # of how many
+    line: int | None = None  # rows that the best line gets right, for a perceptron of few rows
+    inside: Sequence[int] = ()  # frames that show the inside
+    layers: Sequence[Layer] = ()  # there
+    parts: dict[str, Part] = field(default_factory=dict)  # of a table that has no plane
+    worst: dict[str, list[Any]] = field(default_factory=dict)  # its worst rows, by column
+    # loss of accuracy where an input is shuffled, and its standard deviation (inputs, 2)
     importance: Array = field(default_factory=lambda: np.zeros((0, 2)))
     study: Study | None = None
 

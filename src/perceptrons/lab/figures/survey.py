@@ -16,29 +16,27 @@ from ..studies.record import best_of
 from ..studies.study import StudyModule
 from ..studies.summary import summaries, varied
 from ..training.protocol import dense_layers
+from .partition import COUNTED, with_table
 from .scene import (
     FEW,
     Array,
     Integers,
     Layer,
-    Part,
     Scene,
     Study,
     best_line,
-    chances,
     evenly_changed,
     winners,
 )
 from .snapshots import History, Snapshots, flat, history_of, load
 
-# cells along an axis and along the sides of a plane; rows that are drawn, and that are counted
-AXIS, SIDE, DRAWN, COUNTED = 200, 60, 1_000, 20_000
+# cells along an axis and along the sides of a plane; rows that are drawn
+AXIS, SIDE, DRAWN = 200, 60, 1_000
 MARGIN = 0.35  # round the rows, as a share of the space they are in
 # frames, and those of them that show the inside; neurons of a layer that are drawn
 FRAMES, INSIDE, NEURONS = 24, 6, 6
-# rows to choose frames by; rows and inputs that importance is asked of; worst rows and their inputs
-CHOOSING, ASKED, ASKED_INPUTS, WORST, WORST_INPUTS = 200, 1_000, 60, 8, 5
-OF_PLANES, OF_TABLES = ("boundary", "neurons"), ("confusion", "probability", "importance", "worst")
+CHOOSING = 200  # rows to choose frames by
+OF_PLANES = ("boundary", "neurons")
 
 
 def scene_of_fit(trainer: Any, module: Any, run: Path) -> Scene:
@@ -216,7 +214,7 @@ class Survey:
             inside=inside,
             layers=self.layers([weights[one] for one in inside], given),
         )
-        return scene if points.shape[1] <= 2 else self.with_table(scene)
+        return scene if points.shape[1] <= 2 else with_table(self, scene)
 
     def chosen(
         self, history: History, update: int, x: Tensor, frames: int
@@ -293,58 +291,6 @@ class Survey:
             kept = (linear.weight, biases, sums[:, :NEURONS], shown)
             found.append(tuple(each.clone().numpy() for each in kept))
         return found
-
-    def with_table(self, scene: Scene) -> Scene:
-        """A scene of a table that has no plane: what is right in each part, and what matters."""
-        self.with_weights(None, lambda: None)
-        parts: dict[str, Part] = {}
-        split = self.data.split
-        for name in ("train", "val", "test"):
-            if all(split[name] is not split[other] for other in parts):
-                x, y = (column[:COUNTED] for column in split[name][:2])
-                parts[name] = Part(self.right_of(y), chances(self.say(x.float()), self.classes))
-        if len(parts) == 1:
-            parts = {"all": parts["train"]}
-        if scene.inputs > ASKED_INPUTS:
-            why = {"importance": f"{scene.inputs} inputs are too many to shuffle each"}
-            scene = replace(scene, missing=scene.missing | why)
-        else:
-            scene = replace(scene, importance=self.importance(scene))
-        return replace(scene, parts=parts, worst=self.worst([*parts][-1], [*parts.values()][-1]))
-
-    def importance(self, scene: Scene) -> Array:
-        """By how much accuracy falls where an input's values are shuffled between the rows."""
-        from sklearn.inspection import permutation_importance
-
-        found = permutation_importance(
-            self,
-            scene.points[:ASKED],
-            scene.right[:ASKED],
-            scoring=lambda _, points, right: (self.predict(points) == right).mean(),
-            random_state=0,
-        )
-        return np.stack([found.importances_mean, found.importances_std], 1)
-
-    def fit(self, x: Array, y: Integers) -> "Survey":
-        """Nothing: scikit-learn asks for it, of what has been trained too."""
-        return self
-
-    def predict(self, points: Array) -> Integers:
-        given = self.data.from_points(torch.from_numpy(points).float())
-        return winners(self.say(given.float()), self.classes)
-
-    def worst(self, name: str, part: Part) -> dict[str, list[Any]]:
-        """The rows of a part whose right class is least probable, by column."""
-        of_right = part.chances[np.arange(len(part.right)), part.right]
-        rows = of_right.argsort(kind="stable")[:WORST]
-        called = [*map(str, self.data.class_names or range(self.classes))]
-        inputs = self.data.named(name, COUNTED)
-        return {
-            "row": [int(row) + 1 for row in rows],
-            "right": [called[part.right[row]] for row in rows],
-            "p of right": [float(of_right[row]) for row in rows],
-            **{key: [inputs[key][row] for row in rows] for key in [*inputs][:WORST_INPUTS]},
-        }
 
 
 def evenly(count: int, most: int) -> Tensor:
