@@ -16,6 +16,7 @@ from perceptrons.lab.data.split import SplitData, take
 from perceptrons.lab.data.tables import TableData
 from perceptrons.lab.studies.plan import Plan, make_study
 from perceptrons.lab.studies.study import StudyModule
+from perceptrons.lab.training import compiled
 
 SEED = 5
 
@@ -358,7 +359,40 @@ def test_dropout_draws_masks_of_its_own_for_each_member_and_says_so() -> None:
     study = make_study(Plan(SEED, 40), Noise(), lambda _: Module(net))
     assert study.random
     group: Any = study.groups[0]
-    group.configure()
+    group.configure({})
     (logits,) = group.blocks.logits(torch.ones(1, 3))
     assert len(logits.unique()) > 2
     assert not make_study(Plan(SEED, 2), Noise(), lambda _: Module()).random
+
+
+COMPILED: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
+    "plain": ({}, {}, (None, None)),
+    "adam scheduled clipped": (
+        {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "scheduler": scheduled},
+        {"batch_size": 11, "shuffle": True},
+        (0.1, "norm"),
+    ),
+    "norm momentum": (
+        {"net": Normed, "optimizer": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)},
+        {"batch_size": 16},
+        (None, None),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", COMPILED)
+def test_compiled_updates_are_the_eager_ones(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "MOST", 2)
+    model, table, clip = COMPILED[way]
+    ends = []
+    for compile_ in (True, False):
+        data, by = Noise(passes=11, **table), trainer()
+        study = make_study(Plan(SEED, 3), data, lambda _: Module(**model), None, clip, compile_)
+        study.hand_out_by(by, data)
+        by.fit(study, datamodule=data)
+        ends.append(study.state_dict())
+        group: Any = study.groups[0]
+        assert not compile_ or (group.compiled.shapes and not group.compiled.failed)
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-3, atol=1e-4)

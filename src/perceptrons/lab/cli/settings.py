@@ -60,6 +60,12 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
         None,
         "Cut the data into this many folds; each is validated on once. null: the data's split.",
     ),
+    "compile": (
+        bool,
+        False,
+        "fit: whether to make several updates in one function, which torch.compile takes seconds to"
+        " compile.",
+    ),
     "resume": (
         str | None,
         None,

@@ -93,7 +93,7 @@ def study_of(command: Any, plan: Plan, module: L.LightningModule, data: Any) -> 
     trainer.gradient_clip_val = None
 
     builder = Builder(command)
-    study = make_study(plan, data, builder, builder.net_maker, clip)
+    study = make_study(plan, data, builder, builder.net_maker, clip, command.settings.compile)
     study.hand_out_by(trainer, data)
     if command.subcommand == "fit":
         trainer.callbacks.insert(0, Study())

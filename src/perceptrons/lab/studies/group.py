@@ -1,7 +1,6 @@
 """A group of a study: the members of one setting and fold, trained at once by one optimizer."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import lightning as L
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from ..data.loader import Rows, TableLoader
 from ..data.tables import TableData
+from ..training.compiled import Block, Compiled
 from . import gradients
 from .gradients import Blocks, Gradient, Loss, of_each
 from .members import FastMembers, MakeNet, Members, stack
@@ -43,23 +43,25 @@ class Group(nn.Module):
     Args:
         module: The user's module, with that setting.
         make_net: Makes its network.
+        setting: What of its settings the grid gives.
         seeds: Seed of each member.
         data: The data, with that fold.
         clip: How gradients are clipped, each member's for itself.
-        memory: Bytes that its members' activations may take at once.
+        compile: Whether to make several updates in one function, compiled by ``torch.compile``.
     """
 
     def __init__(
         self,
         module: L.LightningModule,
         make_net: MakeNet,
+        setting: dict[str, Any],
         seeds: Sequence[int],
         data: TableData,
         clip: Clip = (None, None),
-        memory: int = gradients.OF_GPU,
+        compile: bool = False,  # noqa: A002  the user's word for it
     ) -> None:
         super().__init__()
-        self.seeds, self.data = seeds, data
+        self.setting, self.seeds, self.data = setting, seeds, data
         self.hidden = (module,)  # not a module of this one: it has metrics and a trainer of its own
         x, y = self.table("train")
         batch = x[: data.batch_size], y[: data.batch_size]
@@ -71,10 +73,11 @@ class Group(nn.Module):
         self.together = isinstance(self.members, FastMembers) and gradients.pooled(
             module.loss, y.shape[1], y
         )
-        self.clip, self.memory, self.ndim = clip, memory, x.ndim
+        self.clip, self.compile_updates, self.ndim = clip, compile, x.ndim
         self.tables: dict[str, Rows] = {}
         self.batches: Iterator[Rows] = iter(())
         self.position = (-1, 0)  # epoch, and updates that were made in it
+        self.number = 0  # updates made in all
 
     @property
     def module(self) -> L.LightningModule:
@@ -86,19 +89,45 @@ class Group(nn.Module):
         targets = getattr(self.module, "targets", None)
         return x, targets(y) if targets else y
 
-    def configure(self) -> tuple[torch.optim.Optimizer, dict[str, Any] | None]:
-        """The optimizer, and the scheduler as Lightning takes it, by the user's factories."""
+    def configure(
+        self, calls: dict[Any, Any]
+    ) -> tuple[torch.optim.Optimizer, dict[str, Any] | None]:
+        """The optimizer, and the scheduler as Lightning takes it, by the user's factories.
+
+        Args:
+            calls: What groups have compiled, by all that it depends on.
+        """
         device = next(self.net.parameters()).device
         parts = ("train", "val", "test")
         self.tables = {p: tuple(c.to(device) for c in self.table(p)) for p in parts}
         self.loader = MemberLoader(self.tables["train"], self.data, self.seeds)
         self.position = (-1, 0)
         self.blocks = Blocks(
-            self.members, self.gradient(), self.bytes_of_each, self.ndim, self.memory
+            self.members, self.gradient(), self.bytes_of_each, self.ndim
         )
         self.optimizer, how = optimizer_of(self.module)
-        self.how = how
+        self.how, self.compiled = how, None
+        if self.compile_updates:
+            key = self.constants()
+            self.compiled = Compiled(
+                self.optimizer,
+                dict(self.net.named_parameters()),
+                self.blocks.gradient,
+                [Block(*piece) for piece in self.blocks.pieces],
+                self.members.cut,
+                self.members.count,
+                self.bytes_of_each // 4,
+                self.ndim,
+                calls.get(key),
+            )
+            calls[key] = self.compiled.call
         return self.optimizer, how
+
+    def constants(self) -> str:
+        """All that compiled updates hold: groups with the same share them."""
+        settings = {name: value for name, value in self.setting.items() if not name.endswith("lr")}
+        groups = [{**each, "params": 0, "lr": 0} for each in self.optimizer.param_groups]
+        return f"{settings} {groups} {self.loader.batch_size}"
 
     def gradient(self) -> Gradient:
         """Losses and gradients of members, clipped."""
@@ -114,16 +143,30 @@ class Group(nn.Module):
             self.loader.set_epoch(epoch)
             self.loader.load_state_dict({"epoch": epoch, "handed_out": first})
             self.batches = iter(self.loader)
-        before = epoch * len(self.loader) + 1
-        for number, (x, y) in enumerate(islice(self.batches, last - first), before + first):
-            found = self.blocks.gradients(x, y)
-            for parameter, gradient in zip(self.net.parameters(), found, strict=True):
-                parameter.grad = gradient if parameter.requires_grad else None
-            self.optimizer.step()
-            self.step_scheduler("step", number)
+        self.number = epoch * len(self.loader) + first
+        end, waiting = epoch * len(self.loader) + last, list[Rows]()
+        step = self.step_after_update if self.how and self.how["interval"] == "step" else None
+        while self.number < end:
+            if self.compiled and not waiting:
+                made, waiting = self.compiled.run(self.batches, end - self.number, step)
+                self.number += 0 if step else made
+            if self.number < end:
+                self.update(*(waiting.pop(0) if waiting else next(self.batches)))
         self.position = (epoch, last)
         if last == len(self.loader):
             self.step_scheduler("epoch", epoch + 1)
+
+    def update(self, x: Tensor, y: Tensor) -> None:
+        found = self.blocks.gradients(x, y)
+        for parameter, gradient in zip(self.net.parameters(), found, strict=True):
+            parameter.grad = gradient if parameter.requires_grad else None
+        self.optimizer.step()
+        self.optimizer.zero_grad()  # or the next gradients would be beside them in memory
+        self.step_after_update()
+
+    def step_after_update(self) -> None:
+        self.number += 1
+        self.step_scheduler("step", self.number)
 
     def step_scheduler(self, interval: str, number: int) -> None:
         if self.how and self.how["interval"] == interval and number % self.how["frequency"] == 0:

@@ -95,6 +95,7 @@ def make_study(
     build: Build,
     net_of: Callable[[Setting], MakeNet | None] | None = None,
     clip: Clip = (None, None),
+    compile: bool = False,  # noqa: A002  the user's word for it
 ) -> StudyModule:
     """The module that trains a plan's members.
 
@@ -105,6 +106,7 @@ def make_study(
         net_of: Gives what makes the network of a setting alone, where that is known: it is faster
             than to make the whole module for each seed.
         clip: How gradients are clipped.
+        compile: Whether to make several updates in one function, compiled by ``torch.compile``.
 
     Raises:
         ValueError: If they cannot be trained together.
@@ -127,7 +129,7 @@ def make_study(
             check_memory(module.net, found.kept, plan)
         for fold in folds:
             module = under_seed(plan.seed, build, setting)
-            groups.append(Group(module, make_net, seeds, fold, clip))
+            groups.append(Group(module, make_net, setting, seeds, fold, clip, compile))
     assert found is not None
     return StudyModule(groups, plan.members, found.random)
 

@@ -121,7 +121,10 @@ class StudyModule(L.LightningModule):
         data.predict_dataloader = lambda: rows_of(len(data.predicted), len(self.each))
 
     def configure_optimizers(self) -> Any:
-        made = [group.configure() for group in self.groups]
+        calls: dict[Any, Any] = {}  # of groups that differ in learning rates and rows alone
+        made = []
+        for group in self.groups:
+            made.append(group.configure(calls))
         return [optimizer for optimizer, _ in made], [how for _, how in made if how]
 
     def training_step(self, batch: Span, batch_idx: int) -> None:
