@@ -51,9 +51,9 @@ class Net(nn.Sequential):
 
 
 class Normed(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, norm: Callable[[int], nn.Module] = nn.BatchNorm1d) -> None:
         super().__init__()
-        self.up, self.norm, self.down = nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)
+        self.up, self.norm, self.down = nn.Linear(3, 4), norm(4), nn.Linear(4, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         made: Tensor = self.down(F.silu(self.norm(self.up(x))))
@@ -372,8 +372,8 @@ COMPILED: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
         {"batch_size": 11, "shuffle": True},
         (0.1, "norm"),
     ),
-    "norm momentum": (
-        {"net": Normed, "optimizer": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)},
+    "layer norm momentum": (
+        {"net": lambda: Normed(nn.LayerNorm), "optimizer": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)},
         {"batch_size": 16},
         (None, None),
     ),
