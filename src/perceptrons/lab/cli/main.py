@@ -113,6 +113,21 @@ def versions() -> str:
     return f"{own} ({', '.join(others)}, Python {python_version()})"
 
 
+def compare(words: list[str]) -> None:
+    """Compare studies, or the settings of one, from the same seeds and folds."""
+    parser = Parser("compare", compare.__doc__ or "")
+    parser.add_argument("runs", nargs="+", metavar="run", help="a study, as <name>/version_<n>")
+    parser.add_argument("--pool", action="store_true", help="report all of them as one study")
+    given = parser.parse_args(words)
+    from ..studies import compare as studies  # half a second, which --help does not need
+
+    directories = [run_named(each, "run") for each in given.runs]
+    try:
+        say((studies.pool if given.pool else studies.compare)(directories))
+    except ValueError as mistake:
+        fail(str(mistake), mistake)
+
+
 def export(words: list[str]) -> None:
     """Write a run's network as ONNX, verified against PyTorch."""
     parser = Parser("export", export.__doc__ or "")
@@ -198,4 +213,4 @@ def runs(words: list[str]) -> None:
         fail(f"--root={str(given.root)!r}: no such directory")
 
 
-VERBS = {"runs": runs, "plot": plot, "export": export}
+VERBS = {"runs": runs, "compare": compare, "plot": plot, "export": export}

@@ -53,7 +53,7 @@ def place_of(settings: Any, name: str) -> tuple[Any, str]:
     holder = settings
     for key in path:
         holder = arguments(holder)
-        holder = holder[key] if key in holder else None
+        holder = holder.get(key)
         if not hasattr(holder, "keys"):
             raise ValueError(f"grid={{{name}: ...}}: there is no {key}, or it has no settings")
     holder = arguments(holder)

@@ -222,9 +222,9 @@ def bytes_of_one(members: Members, loss: Loss, x: Tensor, y: Tensor) -> int:
         return tensor
 
     net = members.member(0)
-    with isolate_rng(), torch.enable_grad():
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            loss(net(x), y)
+    saved = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+    with isolate_rng(), torch.enable_grad(), saved:
+        loss(net(x), y)
     shared = {tensor.untyped_storage().data_ptr() for tensor in (x, y)}
     weights = {weight.untyped_storage().data_ptr() for weight in net.parameters()}
     activations = sum(size for at, size in kept.items() if at not in shared | weights)

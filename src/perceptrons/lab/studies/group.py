@@ -75,6 +75,7 @@ class Group(nn.Module):
         )
         self.clip, self.compile_updates, self.ndim = clip, compile, x.ndim
         self.tables: dict[str, Rows] = {}
+        self.blocks: Blocks | None = None
         self.batches: Iterator[Rows] = iter(())
         self.position = (-1, 0)  # epoch, and updates that were made in it
         self.number = 0  # updates made in all
@@ -97,14 +98,9 @@ class Group(nn.Module):
         Args:
             calls: What groups have compiled, by all that it depends on.
         """
-        device = next(self.net.parameters()).device
-        parts = ("train", "val", "test")
-        self.tables = {p: tuple(c.to(device) for c in self.table(p)) for p in parts}
-        self.loader = MemberLoader(self.tables["train"], self.data, self.seeds)
+        self.loader = MemberLoader(self.on_device("train"), self.data, self.seeds)
         self.position = (-1, 0)
-        self.blocks = Blocks(
-            self.members, self.gradient(), self.bytes_of_each, self.ndim
-        )
+        self.blocks = self.in_blocks()
         self.optimizer, how = optimizer_of(self.module)
         self.how, self.compiled = how, None
         if self.compile_updates:
@@ -122,6 +118,16 @@ class Group(nn.Module):
             )
             calls[key] = self.compiled.call
         return self.optimizer, how
+
+    def in_blocks(self) -> Blocks:
+        return Blocks(self.members, self.gradient(), self.bytes_of_each, self.ndim)
+
+    def on_device(self, part: str) -> Rows:
+        """The rows of a part, moved once to where the network is."""
+        if part not in self.tables:
+            device = next(self.net.parameters()).device
+            self.tables[part] = tuple(column.to(device) for column in self.table(part))
+        return self.tables[part]
 
     def constants(self) -> str:
         """All that compiled updates hold: groups with the same share them."""
@@ -172,14 +178,26 @@ class Group(nn.Module):
         if self.how and self.how["interval"] == interval and number % self.how["frequency"] == 0:
             self.how["scheduler"].step()
 
+    def predict(self, rows: slice) -> Tensor:
+        """Logits ``(rows, outputs, members)`` of some of the rows to predict."""
+        return self.logits_of(self.data.predicted[rows].to(next(self.net.parameters()).device))
+
+    @torch.no_grad()
+    def logits_of(self, x: Tensor) -> Tensor:
+        """Logits ``(rows, outputs, members)``."""
+        self.blocks = self.blocks or self.in_blocks()
+        pieces = x.split(max(MEASURED, self.data.batch_size or 0))
+        return torch.cat([torch.cat([*self.blocks.logits(each)], -1) for each in pieces])
+
     @torch.no_grad()
     def measure(self, part: str) -> dict[str, Tensor]:
-        """Loss and accuracy of each member ``(members,)``, and whether it answers all rows right."""
-        x, y = self.tables[part]
+        """Loss and accuracy of each member ``(members,)``, and whether it has all rows right."""
+        self.blocks = self.blocks or self.in_blocks()
+        x, y = self.on_device(part)
         loss: Loss = getattr(self.module, "measured_loss", None) or self.module.loss
         correct: Loss | None = getattr(self.module, "correct", None)
         measured: dict[str, Tensor] = {}
-        size = max(MEASURED, self.loader.batch_size)
+        size = max(MEASURED, self.data.batch_size or 0)
         for some_x, some_y in zip(x.split(size), y.split(size), strict=True):
             share, taken = len(some_x) / len(x), {"loss": [], "accuracy": [], "solved": []}
             for logits in self.blocks.logits(some_x):

@@ -1,23 +1,32 @@
-"""What a study trains: its seeds, the settings of its grid, its folds; and the module made of it."""
+"""What a study trains: its seeds, the settings of its grid, its folds; and what is made of it."""
 
 import math
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
+from torch import nn
 
 from ..data.split import SplitData
 from ..data.tables import TableData
 from .group import Clip, Group
 from .members import MakeNet, named_tensors, seed_all
-from .memory import check_memory
 from .rehearsal import check_trainable, rehearse
 from .study import StudyModule
+
+# where Linux tells the memory of a container: version 2 and 1 of control groups
+LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 Setting = dict[str, Any]
 Build = Callable[[Setting], L.LightningModule]
@@ -171,3 +180,39 @@ def net_maker(
         if all(torch.equal(mine[name], its) for name, its in named_tensors(module.net)):
             return make_net
     return lambda: build(setting).net
+
+
+def free_memory() -> int:
+    """Bytes of memory that can be had, or where that is not told, that there are."""
+    found = re.search(r"MemAvailable: +(\d+) kB", told(Path("/proc/meminfo")))
+    all_ = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [int(said) for file in LIMITS if (said := told(file)).isdecimal()]
+    return min([1024 * int(found[1]) if found else all_, *limits])
+
+
+def told(file: Path) -> str:
+    return file.read_text().strip() if file.exists() else ""
+
+
+def check_memory(net: nn.Module, kept: float, plan: Plan) -> None:
+    """Find out that there is no memory for a study before any of it is made.
+
+    Args:
+        net: One of its networks.
+        kept: Bytes that the optimizer keeps for each byte of weights.
+        plan: Its members.
+
+    Raises:
+        ValueError: If there is not enough.
+    """
+    if torch.cuda.is_available():
+        return
+    weights = sum(weight.nbytes for weight in net.parameters())
+    buffers = sum(buffer.nbytes for buffer in net.buffers())
+    # weights and their gradients, and what the optimizer keeps
+    each = max(1, int(weights * (2 + kept) + buffers))
+    count, free = len(plan.members), free_memory()
+    if count * each > free:
+        need = f"{count} members need {count * each / 2**30:.3g} GiB"
+        there = f"{free / 2**30:.3g} are free; {free // each} would fit"
+        raise ValueError(f"seeds={plan.seeds}: {need}, and {there}")

@@ -1,4 +1,4 @@
-"""What cannot be trained as a study is found before it begins: two members are tried against lone runs."""
+"""What cannot be a study is found before it begins: two members are tried against lone runs."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping

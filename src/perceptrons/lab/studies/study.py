@@ -5,15 +5,21 @@ A Lightning batch is a span of updates, by its numbers; each group has its own l
 """
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torchmetrics.functional.classification import (
+    binary_calibration_error,
+    multiclass_calibration_error,
+)
 
 from ..data.tables import EVALUATION_ROWS, TableData
 from .group import Group
+from .summary import quantiles
 
 if TYPE_CHECKING:
     from .plan import Member
@@ -22,6 +28,8 @@ if TYPE_CHECKING:
 MOST = 128
 # numbers of all members' predictions that are made at once
 PREDICTED = 2**24
+# single members whose calibration is measured, evenly chosen
+SINGLE = 100
 
 Span = tuple[int, int, int]  # epoch, and updates of it: the first, and the one after the last
 
@@ -36,7 +44,7 @@ class SpanNumbers:
 
     def __init__(self, updates: int, trainer: L.Trainer) -> None:
         self.updates, self.trainer = updates, trainer
-        self.length = -(-updates // -(-updates // MOST))
+        self.length = ceil(updates / ceil(updates / MOST))
         self.batch_sampler = SimpleNamespace(
             sampler=self
         )  # through which Lightning tells the epoch
@@ -48,7 +56,7 @@ class SpanNumbers:
             self.epoch, self.spans, self.made = epoch, 0, 0
 
     def __len__(self) -> int:
-        return -(-self.updates // self.length)
+        return ceil(self.updates / self.length)
 
     def __iter__(self) -> Iterator[Span]:
         # Lightning tells the epoch after it has asked for the iterator: this runs at the first next
@@ -79,6 +87,7 @@ class StudyModule(L.LightningModule):
         random: Whether members draw random numbers of their own, as dropout does.
 
     Attributes:
+        member: Number of the one that predicts; ``None``: all, as an ensemble.
         of_each: What was measured last, by names such as ``train/loss``: of each member
             ``(members,)``.
     """
@@ -91,7 +100,7 @@ class StudyModule(L.LightningModule):
         self.groups, self.each, self.random = nn.ModuleList(groups), members, random
         self.of_each: dict[str, Tensor] = {}
         self.measured: dict[str, list[Tensor]] = {}
-        self.member_asked: int | None = None
+        self.member: int | None = None
 
     @property
     def members(self) -> "Networks":
@@ -113,18 +122,21 @@ class StudyModule(L.LightningModule):
         passes: int = group.data.passes
         return -(-rows // (group.data.batch_size or rows)) * passes
 
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that are predicted in one piece."""
+        return max(1, min(EVALUATION_ROWS, PREDICTED // len(self.each)))
+
     def hand_out_by(self, trainer: L.Trainer, data: TableData) -> None:
         """Let the data hand out spans and groups in place of rows."""
-        everyone = [*range(len(self.groups))]
+        everyone = range(len(self.groups))  # no list, which Lightning takes for one of loaders
         data.train_dataloader = lambda: SpanNumbers(self.updates, trainer)
         data.val_dataloader = data.test_dataloader = lambda: everyone
-        data.predict_dataloader = lambda: rows_of(len(data.predicted), len(self.each))
+        data.predict_dataloader = lambda: range(0, len(data.predicted), self.rows_at_once)
 
     def configure_optimizers(self) -> Any:
         calls: dict[Any, Any] = {}  # of groups that differ in learning rates and rows alone
-        made = []
-        for group in self.groups:
-            made.append(group.configure(calls))
+        made = [group.configure(calls) for group in self.groups]
         return [optimizer for optimizer, _ in made], [how for _, how in made if how]
 
     def training_step(self, batch: Span, batch_idx: int) -> None:
@@ -145,7 +157,12 @@ class StudyModule(L.LightningModule):
         self.take("val", found if same else self.groups[batch].measure("val"))
 
     def test_step(self, batch: int, batch_idx: int) -> None:
-        self.take("test", self.groups[batch].measure("test"))
+        group = self.groups[batch]
+        self.take("test", group.measure("test"))
+        if hasattr(self.user_module, "predictions"):
+            self.take(
+                "test", calibration(self.user_module, group.on_device("test"), group.logits_of)
+            )
 
     def take(self, stage: str, found: dict[str, Tensor]) -> None:
         for name, values in found.items():
@@ -162,34 +179,56 @@ class StudyModule(L.LightningModule):
         self.of_each = {name: torch.cat(pieces).cpu() for name, pieces in self.measured.items()}
         self.measured = {}
         self.log_dict({name: mean(values) for name, values in self.of_each.items()})
-        if (losses := self.of_each.get("train/loss")) is not None:
-            found = quantiles(losses)
-            self.log_dict({f"study/loss_{name}": v for name, v in found.items() if v is not None})
+        if (losses := self.of_each.get("train/loss")) is not None and losses.isfinite().any():
+            found = quantiles("loss", losses[losses.isfinite()].double().numpy())
+            self.log_dict({f"study/{name}": value for name, value in found.items()})
 
-    def predict_step(self, batch: Sequence[int], batch_idx: int = 0) -> dict[str, Tensor]:
+    def predict_step(self, batch: int, batch_idx: int = 0) -> dict[str, Tensor]:
         """What the members say of some rows: the mean of each number, and its standard deviation.
 
         The class is that of the mean probability.
         """
-        said = self.user_module.predictions
-        logits = torch.cat([group.predict(slice(*batch)) for group in self.groups], -1)
-        if self.member_asked is not None:
-            return said(logits[..., self.member_asked])
+        said, rows = self.user_module.predictions, slice(batch, batch + self.rows_at_once)
+        logits = torch.cat([group.predict(rows) for group in self.groups], -1)
+        if self.member is not None:
+            return said(logits[..., self.member])
         return ensemble(said, logits)
 
 
 def ensemble(said: Any, logits: Tensor) -> dict[str, Tensor]:
     """Mean and standard deviation over members of what their logits ``(rows, n, members)`` say."""
     each = torch.vmap(said, -1, -1)(logits)
-    if "probability" not in each:
-        name, values = next(iter(each.items()))
-        return {name: values.mean(-1), "standard deviation": values.std(-1)}
-    chance = each["probability"]
-    classes = torch.vmap(lambda p: said(torch.logit(p) if p.shape[-1] == 1 else p.log()), 0)
+    name = "probability" if "probability" in each else next(iter(each))
+    mean = each[name].mean(-1)
+    many = int(logits.shape[-1] > 1)
+    found = {name: mean, "standard deviation": each[name].std(-1, correction=many)}
+    if "class" in each:  # that of the mean probability
+        several = mean.shape[1] > 1 and each["class"].shape[1] == 1
+        found["class"] = mean.argmax(1, keepdim=True) if several else (mean > 0.5).int()
+    return found
+
+
+def calibration(module: Any, rows: Any, logits_of: Any) -> dict[str, Tensor]:
+    """Accuracy and expected calibration error of a group's ensemble, and of single members."""
+    x, y = rows
+    logits = logits_of(x)
+    together = ensemble(module.predictions, logits)
+    if "probability" not in together or "class" not in together:
+        return {}
+    many = together["class"].shape[1] != y.shape[1]
+    right = y.argmax(1, keepdim=True) if many else y.int()
+
+    def error(chance: Tensor) -> Tensor:
+        if many:
+            return multiclass_calibration_error(chance, right[:, 0], chance.shape[1])
+        return binary_calibration_error(chance.flatten(), right.flatten())
+
+    some = logits[..., :: -(-logits.shape[-1] // SINGLE)]
+    single = [error(module.predictions(each)["probability"]) for each in some.unbind(-1)]
     return {
-        "probability": chance.mean(-1),
-        "standard deviation": chance.std(-1, correction=int(chance.shape[-1] > 1)),
-        "class": classes(chance.mean(-1)[:, None])["class"][:, 0],
+        "calibration": torch.stack(single),
+        "ensemble_accuracy": (together["class"] == right).float().mean()[None],
+        "ensemble_calibration": error(together["probability"])[None],
     }
 
 
@@ -211,29 +250,8 @@ class Networks(Sequence[nn.Module]):
         return self.study.groups[group].members.member(place)
 
 
-def rows_of(rows: int, members: int) -> list[tuple[int, int]]:
-    """Pieces of the rows to predict: the first of each, and the one after its last."""
-    size = max(1, min(EVALUATION_ROWS, PREDICTED // members))
-    return [(start, min(start + size, rows)) for start in range(0, rows, size)]
-
-
 def mean(of_each: Tensor) -> Tensor:
     """Mean over members, without those that have gone beyond all numbers."""
     values = of_each.double()
     finite = values[values.isfinite()]
     return finite.mean() if len(finite) else values.mean()
-
-
-QUANTILES = {"10": 0.1, "median": 0.5, "90": 0.9}
-
-
-def quantiles(values: Tensor) -> dict[str, float | None]:
-    """The 10 %, 50 % and 90 % quantiles of those values that are finite."""
-    finite = values[values.isfinite()].double()
-    if not len(finite):
-        return dict.fromkeys(QUANTILES)
-    # by a sort, for torch.quantile takes at most 16 million values
-    ordered = finite.sort().values
-    return {
-        name: ordered[round(share * (len(ordered) - 1))].item() for name, share in QUANTILES.items()
-    }

@@ -159,7 +159,10 @@ class Compiled:
         if self.states is None:  # views, made once
             kept = [states_of(self.optimizer, each) for each in self.parameters.values()]
             self.states = [
-                [{key: self.cut(value, block.part) for key, value in state.items()} for state in kept]
+                [
+                    {key: self.cut(value, block.part) for key, value in state.items()}
+                    for state in kept
+                ]
                 for block in self.blocks
             ]
         return [

@@ -1,0 +1,162 @@
+"""What members say together agrees with scipy and numpy; runs are compared pair by pair."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from scipy.stats import binomtest, ttest_1samp
+
+from perceptrons.lab.studies import compare as comparing
+from perceptrons.lab.studies.compare import bootstrap, compare, holm, mcnemar, pool
+from perceptrons.lab.studies.record import POINTS, Study
+from perceptrons.lab.studies.summary import of_measure, summaries, tables, wilson
+
+
+@pytest.mark.parametrize(("count", "of"), [(0, 10), (10, 10), (1, 3), (1389, 2000), (500, 1000)])
+def test_the_interval_of_a_share_is_wilsons_as_scipy_has_it(count: int, of: int) -> None:
+    interval = binomtest(count, of).proportion_ci(method="wilson")
+    assert wilson(count, of) == pytest.approx((interval.low, interval.high), abs=1e-6)
+
+
+@pytest.mark.parametrize("folds", [None, [0, 0, 1, 1, 2, 2]])
+def test_the_interval_of_a_mean_is_students_over_folds_where_there_are_some(folds: Any) -> None:
+    values = [0.5, 0.7, 0.4, 0.9, 0.8, 0.65]
+    found = of_measure("loss", [*values, float("nan")], folds and [*folds, 2])
+    independent = values if folds is None else np.reshape(values, (3, 2)).mean(1)
+    interval = ttest_1samp(independent, 0).confidence_interval()
+    assert (found["loss_low"], found["loss_high"]) == pytest.approx((interval.low, interval.high))
+    assert found["loss_mean"] == pytest.approx(np.mean(values))
+    assert found["loss_std"] == pytest.approx(np.std(values, ddof=1))
+    assert found["loss_median"] in values
+
+
+def members(solved: list[int], shift: float = 0.0, seed: int = 0, **more: Any) -> dict[str, Any]:
+    count = len(solved)
+    losses = np.random.default_rng(1).random(count) + shift
+    return {
+        "member": [*range(count)],
+        "seed": [*range(seed, seed + count)],
+        **more,
+        "solved": solved,
+        "updates": [100 if each else None for each in solved],
+        "loss": losses.tolist(),
+        "accuracy": [1.0 if each else 0.5 for each in solved],
+        "val_loss": losses.tolist(),
+        "val_accuracy": [1.0 if each else 0.5 for each in solved],
+    }
+
+
+def run(directory: Path, columns: dict[str, Any], **config: Any) -> Path:
+    directory.mkdir(parents=True)
+    (directory / "config.yaml").write_text(yaml.safe_dump({"model": "A", **config}))
+    with (directory / "members.csv").open("w") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return directory
+
+
+def test_settings_are_summed_up_apart_and_fit_a_terminal() -> None:
+    rates = [0.1] * 3 + [1.0] * 3
+    found = summaries(members([0, 0, 1, 1, 1, 1], **{"model.optimizer.lr": rates}))
+    assert [row["share"] for row in found] == [1 / 3, 1.0]
+    assert [row["model.optimizer.lr"] for row in found] == [0.1, 1.0]
+    assert "val_loss_mean" not in found[0]  # validated on the training rows
+    shown = tables(found)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "33.3%" in shown
+
+
+def test_differences_are_those_of_the_same_seeds(tmp_path: Path) -> None:
+    one = run(tmp_path / "a" / "version_0", members([0, 1] * 20))
+    two = run(tmp_path / "b" / "version_0", members([1, 1] * 20, -0.5, seed=2))
+    said = compare([one, two])
+    assert "b/version_0 solves 50 points more from the same 38 seeds" in said
+    assert "less loss" in said
+    assert "no difference" in compare(
+        [one, run(tmp_path / "c" / "version_0", members([0, 1] * 20))]
+    )
+    apart = run(tmp_path / "d" / "version_0", members([0, 1], seed=500))
+    with pytest.raises(ValueError, match=r"have no seed and fold in common"):
+        compare([one, apart])
+    with pytest.raises(ValueError, match="nothing to compare it with"):
+        compare([one])
+
+
+def test_a_grid_of_one_run_is_compared_with_its_first_setting(tmp_path: Path) -> None:
+    columns = members([0, 1, 0, 1, 1, 1], **{"model.optimizer.lr": [0.1] * 3 + [1] * 3})
+    columns["seed"] = [0, 1, 2] * 2
+    assert "first: lr=0.1\nother: lr=1" in compare([run(tmp_path / "a" / "version_0", columns)])
+
+
+def test_studies_of_other_seeds_pool_to_one(tmp_path: Path) -> None:
+    whole = members([0, 1, 1, 0, 1, 1])
+    halves = [
+        {name: values[part] for name, values in whole.items()} for part in (slice(3), slice(3, 6))
+    ]
+    runs = [run(tmp_path / f"{n}" / "version_0", half, seeds=n) for n, half in enumerate(halves)]
+    assert pool(runs) == tables(summaries(whole))
+    with pytest.raises(ValueError, match="would count twice"):
+        pool([runs[0], runs[0]])
+    other = run(tmp_path / "o" / "version_0", halves[1], model="B")
+    with pytest.raises(ValueError, match=r"other settings than .*: model"):
+        pool([runs[0], other])
+
+
+@pytest.mark.parametrize("content", ["", "seed\n1\n", "seed,loss\n1,x\n", "a,b\n1,2\n"])
+def test_a_file_that_is_no_study_is_said_in_a_line(content: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no members|no finished study"):
+        comparing.read_members(tmp_path)
+    (tmp_path / "members.csv").write_text(content)
+    with pytest.raises(ValueError, match=r"holds no members|something else than numbers"):
+        comparing.read_members(tmp_path)
+
+
+def test_the_bootstrap_covers_a_mean_as_often_as_it_says() -> None:
+    random, hits = np.random.default_rng(0), 0
+    for _ in range(100):
+        values = random.normal(1.0, 2.0, 60)
+        low, high, _ = bootstrap((values, np.arange(60), np.zeros(60, int)))
+        hits += low <= 1.0 <= high
+    assert 88 <= hits <= 99
+
+
+def test_the_bootstrap_of_folds_is_wider_where_folds_differ() -> None:
+    random = np.random.default_rng(0)
+    seeds, folds = map(np.ravel, np.meshgrid(np.arange(20), np.arange(5)))
+    values = folds * 1.0 + random.normal(0, 0.1, 100)
+    low, high, _ = bootstrap((values, seeds, folds))
+    alone = bootstrap((values, np.arange(100), np.zeros(100, int)))
+    assert high - low > 1.5 * (alone[1] - alone[0])
+
+
+def test_mcnemar_is_exact_and_holm_as_in_his_paper() -> None:
+    one, two = np.array([1, 1, 1, 0, 0.0]), np.array([1, 0, 0, 0, 1.0])
+    assert mcnemar(one, two) == pytest.approx(binomtest(1, 3).pvalue)
+    assert mcnemar(one, one) == 1.0
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_thousands_of_reports_keep_a_few_hundred_points_with_the_first_and_the_last() -> None:
+    from types import SimpleNamespace
+
+    import torch
+
+    record, study = Study(), SimpleNamespace(of_each={"train/loss": torch.zeros(3000)})
+    for report in range(5000):
+        study.of_each = {"train/loss": torch.full((3000,), float(report))}
+        trainer: Any = SimpleNamespace(state=SimpleNamespace(fn="fit"), global_step=10 * report)
+        record.on_validation_end(trainer, study)  # type: ignore[arg-type]
+        assert record.updates[0] == 0
+        assert record.updates[-1] == 10 * report
+    assert POINTS / 3 < len(record.updates) <= POINTS
+    assert [int(curve[0]) * 10 for curve in record.curves] == record.updates
+    gaps = np.diff(record.updates)[:-1]
+    assert (gaps == gaps[0]).all()
+    again = Study()
+    again.load_state_dict(record.state_dict())
+    assert again.updates == record.updates
+    assert sum(curve.nbytes for curve in again.curves) < 2**20
