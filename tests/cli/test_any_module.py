@@ -117,7 +117,9 @@ def test_sizes_that_the_data_does_not_say_come_from_the_settings(
         assert (finished.status, finished.err) == (0, "")
     else:
         assert finished.status == 2
-        assert finished.err == "error: Perceptron: inputs is missing, and the data does not say it\n"
+        assert (
+            finished.err == "error: Perceptron: inputs is missing, and the data does not say it\n"
+        )
         assert not RUN.exists()
 
 

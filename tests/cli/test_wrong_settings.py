@@ -1,3 +1,4 @@
+# ruff: noqa: E501  a row is a command, however long
 """Wrong inputs: each ends with status 2 and one line on stderr, and leaves no run directory.
 
 A row is the words of a command, and what its line must have: the setting, or the class and what it
@@ -92,7 +93,7 @@ WITH_XOR = """
 --model.clases 3  ->  clases .. mean classes?
 --modle.loss mse  ->  loss .. mean model.loss?
 --model foo  ->  model
---model.loss.margin 3  ->  model.loss: Expected a Literal['bce', 'mse', 
+--model.loss.margin 3  ->  model.loss: Expected a Literal['bce', 'mse',
 --model.loss CrossEntropyLoss  ->  loss
 --model.loss NLLLoss  ->  NLLLoss: 0D or 1D target tensor expected, mul
 --model.loss BCELoss  ->  BCELoss: all elements of input should be betw
@@ -121,12 +122,12 @@ WITH_XOR = """
 --model.scheduler ReduceLROnPlateau  ->  scheduler
 --model.scheduler lightning.pytorch.cli.ReduceLROnPlateau --model.scheduler.monitor val/los  ->  monitor
 --model.scheduler torch.optim.lr_scheduler.ReduceLROnPlateau  ->  scheduler
---model.scheduler StepLR --model.scheduler.step_size 0  ->  StepLR: ZeroDivisionError: integer modulo by 
+--model.scheduler StepLR --model.scheduler.step_size 0  ->  StepLR: ZeroDivisionError: integer modulo by
 --model.scheduler OneCycleLR --model.scheduler.max_lr 1  ->  OneCycleLR: You must define either total_step
 --model.scheduler ExponentialLR --model.scheduler.gamma -1  ->  scheduler
 --model.scheduler LRScheduler  ->  LRScheduler: NotImplementedError; at
 --model.optimizer Optimizer  ->  optimizer
---model.optimizer SparseAdam  ->  SparseAdam does not support dense gradients, 
+--model.optimizer SparseAdam  ->  SparseAdam does not support dense gradients,
 --model.optimizer Adam --model.optimizer.fused true --model.optimizer.foreach true  ->  foreach
 --trainer.accelerator gpuu  ->  accelerator
 --trainer.max_epochs ten  ->  max_epochs
@@ -142,8 +143,8 @@ WITH_XOR = """
 --trainer.val_check_interval 500  ->  val_check_interval
 --trainer.callbacks EarlyStoping  ->  callbacks .. mean EarlyStopping?
 --trainer.callbacks EarlyStopping  ->  callbacks
---trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping: Early stopping conditioned on 
---trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping: Early stopping conditioned on 
+--trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping: Early stopping conditioned on
+--trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping: Early stopping conditioned on
 --trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/loss --trainer.callbacks.mode up  ->  mode
 --trainer.logger Tensorboard  ->  logger .. mean TensorBoardLogger?
 --best.monitor val/los  ->  monitor
@@ -224,9 +225,9 @@ COMMANDS = """
   ->  no command; choose one of fit, validate, test
 ft --config configs/xor.yaml  ->  ft: no such command; choose one of fit, valid .. mean fit?
 train  ->  train
-fit  ->  model: the following arguments are required: 
-test  ->  model: the following arguments are required: 
-fit --data Gates  ->  model: the following arguments are required: 
+fit  ->  model: the following arguments are required:
+test  ->  model: the following arguments are required:
+fit --data Gates  ->  model: the following arguments are required:
 fit --model.net MLP  ->  the following arguments are required: fit.dat
 fit --data.gate xor  ->  gate
 fit configs/xor.yaml  ->  configs/xor.yaml: no such argument; a file go
@@ -258,8 +259,8 @@ best: {monitor: val/loss}
 
 
 def rows(text: str) -> list[tuple[str, str]]:
-    lines = (line.partition("  ->  ") for line in text.strip().splitlines())
-    return [(words, needed) for words, _, needed in lines]
+    lines = (line.partition("  ->") for line in text.strip().splitlines())
+    return [(words, needed.strip()) for words, _, needed in lines]
 
 
 def check(command: Command, words: str, needed: str) -> None:

@@ -13,34 +13,79 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from ..data.tables import TableData
 from ..data import samples, table  # noqa: F401  their classes go by short names
+from ..data.tables import TableData
+from ..figures.board import Board
+from ..figures.drawing import draw_beside
+from ..figures.snapshots import Snapshots
+from ..figures.survey import scene_of_fit
 from ..runs import directories
 from ..runs.files import write_csv, write_json, write_whole
 from ..runs.text import aligned, say
-from ..training.callbacks import FiniteLoss, FullPrecisionMetrics, LastReport, NonFiniteLossError, PlateauStep
+from ..studies.study import StudyModule
+from ..training.callbacks import (
+    FiniteLoss,
+    FullPrecisionMetrics,
+    LastReport,
+    NonFiniteLossError,
+    PlateauStep,
+)
 from ..training.spans import use_spans
 from .errors import PACKAGE, fail, line_of, shown
 from .main import TRAINER
 from .parser import TOLD, ModuleMaker, Recipes, SettingsParser, check_nulls, imported, parameters
 from .settings import ARGUMENTS, CHECKPOINT_DEFAULTS, TRAINER_DEFAULTS, check_ranges, quiet
-from .study import StudyModule, plan_of, study_of, with_setting, write_members
+from .study import plan_of, study_of, with_setting, write_members
 
 SHOWN_ROWS = 16
 # files at the top of the package that run the program
 NOT_IMPORTED = ("__main__", "lab")
 # of version 0.1, until their rooms have taken them over
-OLD = """
-blocks board callbacks checkpoints columns compiled database datafile diagrams drawing
-export figures fused listing measures notebook optimizers panels plots plotting
-predictions provenance results resume rules runs sampling scene shapes space standings
-study survey sweep trials watched workers
-""".split()
+OLD = [
+    "blocks",
+    "board",
+    "callbacks",
+    "checkpoints",
+    "columns",
+    "compiled",
+    "database",
+    "datafile",
+    "diagrams",
+    "drawing",
+    "export",
+    "figures",
+    "fused",
+    "listing",
+    "measures",
+    "notebook",
+    "optimizers",
+    "panels",
+    "plots",
+    "plotting",
+    "predictions",
+    "provenance",
+    "results",
+    "resume",
+    "rules",
+    "runs",
+    "sampling",
+    "scene",
+    "shapes",
+    "space",
+    "standings",
+    "study",
+    "survey",
+    "sweep",
+    "trials",
+    "watched",
+    "workers",
+]
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -97,7 +142,9 @@ class Command(LightningCLI):
     ) -> LightningArgumentParser:
         # one takes a twentieth of a second, so only the one that is asked for is made
         if subcommand in self.words[:1]:
-            made = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+            made = cast(
+                SettingsParser, super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+            )
             made.verb = "" if self.words[2:3] == ["all"] else subcommand
             return made
         return self.init_parser(**kwargs)
@@ -177,7 +224,7 @@ class Command(LightningCLI):
 
     def module_with(self, setting: dict[str, Any]) -> L.LightningModule:
         """The module as the settings have it, but for some of them."""
-        config = with_setting(self.config, self.subcommand, setting)
+        config = with_setting(self.config, str(self.subcommand), setting)
         self.parser.validate(config)
         return cast(L.LightningModule, self._get(self.instantiated(config), "model"))
 
@@ -216,13 +263,25 @@ class Command(LightningCLI):
         for callback in self.trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(directory / "checkpoints")
-        self.trainer.callbacks = [*self.callbacks(), *self.trainer.callbacks]
+        trainer: Any = self.trainer
+        trainer.callbacks = [*self.callbacks(directory), *trainer.callbacks]
         if self.subcommand == "fit":
             use_spans(self.trainer, self.model, self.datamodule)
 
-    def callbacks(self) -> list[L.Callback]:
+    def callbacks(self, run: Path) -> list[L.Callback]:
         """What the lab does beside the training, in order; the user's come after that."""
-        return [FiniteLoss(), LastReport(), PlateauStep(), FullPrecisionMetrics()]
+        every: list[L.Callback] = [FullPrecisionMetrics()]
+        if self.subcommand != "fit":
+            return every
+        every += [FiniteLoss(), LastReport(), PlateauStep()]
+        if self.settings.figures:
+            every += [Snapshots(self.resumed)]
+        every += [Board(run, run.parent, self.plain_settings())]
+        return every
+
+    def plain_settings(self) -> dict[str, Any]:
+        """All settings as plain values."""
+        return cast(dict[str, Any], yaml.safe_load(self.dumped()))
 
     def new_run(self) -> Path:
         """Make a directory for the run, and write down there what it is."""
@@ -242,12 +301,17 @@ class Command(LightningCLI):
         """Write the results, and show where they are."""
         if self.directory is None:
             return
-        results = {"updates": self.trainer.global_step, **self.measured()}
+        results: dict[str, Any] = {"updates": self.trainer.global_step, **self.measured()}
         said = ""
         if isinstance(self.model, StudyModule):
             results["study"], said = write_members(self.directory, self.trainer, self.model)
         write_json(self.directory / "metrics.json", results)
         say(f"{said}\nrun:  {shown(self.directory)}")
+        if self.settings.figures and self.settings.trainer.logger in (None, True):
+            say(
+                f"look: tensorboard --logdir {quote(shown(self.directory.parent))} --host localhost"
+            )
+            draw_beside(scene_of_fit(self.trainer, self.model, self.directory), self.directory)
 
     def measured(self) -> dict[str, float]:
         """All that was measured last, by its name."""
@@ -282,17 +346,14 @@ def predicted_columns(batches: list[Any], data: Any) -> dict[str, list[Any]]:
     """What a module predicted, a column for each number, beside the rows it was asked for."""
     if not all(isinstance(each, Mapping) for each in batches):
         batches = [{"prediction": each} for each in batches if isinstance(each, Tensor)]
-    found: dict[str, list[Any]] = {}
-    names = [*getattr(data, "class_names", ())]
+    names, found = [*getattr(data, "class_names", ())], {}
     for name in batches[0] if batches else ():
-        table = torch.cat([each[name] for each in batches])
-        table = table.float().reshape(len(table), -1) if table.is_floating_point() else table
-        several = table.reshape(len(table), -1).mT
-        for number, values in enumerate(several, 1):
-            end = "" if len(several) == 1 else names[number - 1 : number] or [str(number)]
-            end = f" {end[0]}" if len(names) == len(several) > 1 else "".join(end)
+        several = torch.cat([each[name] for each in batches]).flatten(1)
+        ends = [f" {each}" for each in names] if len(names) == several.shape[1] else None
+        for number, values in enumerate(several.mT):
+            end = "" if several.shape[1] == 1 else ends[number] if ends else str(number + 1)
             of_class = name == "class" and names
-            found[f"{name}{end}"] = [names[int(v)] for v in values] if of_class else values.tolist()
+            found[name + end] = [names[int(v)] for v in values] if of_class else values.tolist()
     rows = data.named() if isinstance(data, TableData) else {}
     # a table of the user's may have a column called class
     return {f"{name} (input)" if name in found else name: rows[name] for name in rows} | found

@@ -151,8 +151,9 @@ def reason(message: str) -> str:
     left = [line for line in left if not NO_REASON.match(line.strip(" -"))] or lines[:1]
     deepest = max(map(indent, left), default=0)
     found = dict.fromkeys(said(line) for line in left if indent(line) == deepest)
-    given = re.findall(r"(?:Given value|Got value|path string): (?!Namespace|NestedArg)(.*)$",
-                       message, re.M)
+    given = re.findall(
+        r"(?:Given value|Got value|path string): (?!Namespace|NestedArg)(.*)$", message, re.M
+    )
     given = [each.partition(". Got value")[0] for each in given]
     line = "; or ".join(found)
     line = "no such class" if line == "Expected a dot import path string" else line

@@ -93,14 +93,17 @@ def dispatch(words: list[str], model: Any) -> None:
 
 def overview() -> str:
     said = {**TRAINER, **{verb: does.__doc__ or "" for verb, does in VERBS.items()}, **SWEEP}
-    lines = [f"  {verb:10}{text.splitlines()[0].replace('perceptrons', PACKAGE)}" for verb, text in said.items()]
+    lines = [
+        f"  {verb:10}{text.splitlines()[0].replace('perceptrons', PACKAGE)}"
+        for verb, text in said.items()
+    ]
     return "\n".join(
         [
             f"usage: {PACKAGE} COMMAND [settings]",
             "",
             *lines,
             "",
-            f"{PACKAGE} COMMAND --help shows a command's settings, {PACKAGE} --version the versions.",
+            f"{PACKAGE} COMMAND --help shows a command's settings; {PACKAGE} --version.",
         ]
     )
 
@@ -196,7 +199,7 @@ def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> 
     known = [f"{run.parent.name}/{run.name}" for run in found]
     there = f"there are {', '.join(known[:8])}" if known else f"there is none in {root}"
     more = f" and {len(known) - 8} more" if len(known) > 8 else ""
-    fail(f"{argument}={name!r}: no such run; {there}{more}{nearest(name, known)}")
+    return fail(f"{argument}={name!r}: no such run; {there}{more}{nearest(name, known)}")
 
 
 def runs(words: list[str]) -> None:

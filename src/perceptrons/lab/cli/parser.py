@@ -8,7 +8,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from typing import Any, NoReturn
 
@@ -30,8 +30,10 @@ yaml.SafeDumper.add_multi_representer(
 )
 
 # whose subclasses go by their short names
-BASES = (L.LightningModule, L.LightningDataModule, L.Callback, Logger)
-BASES += (nn.Module, Optimizer, LRScheduler)
+BASES: tuple[type, ...] = (
+    *(L.LightningModule, L.LightningDataModule, L.Callback, Logger),
+    *(nn.Module, Optimizer, LRScheduler),
+)
 # what a network or a module is told by the data
 TOLD = ("inputs", "outputs", "classes", "target_mean", "target_std")
 
@@ -54,24 +56,27 @@ class SettingsParser(LightningArgumentParser):
         """The settings of this project, and those of the trainer that people use."""
         command = f"{PACKAGE} {self.verb}"
         by_name = {action.dest: action for action in self._actions}
-        parts = [f"usage: {command} --config FILE [--SETTING VALUE ...]", self.description or ""]
-        parts += [self.section("settings", [by_name[each] for each in SHOWN if each in by_name])]
-        model = imported((self.get_default("model") or {}).get("class_path"))
-        if model:
-            own = type(self)(add_help=False)
-            own.add_class_arguments(model, "model", fail_untyped=False)
-            told = [f"model.{name}" for name in TOLD]
-            kept = [each for each in own._actions if each.dest not in told and each.option_strings]
-            kept = [each for each in kept if "." in each.dest and not each.dest.endswith(".help")]
-            parts += [own.section(f"model: {model.__name__}, or another by --model CLASS", kept)]
-        parts += ["\n".join(["data: a class, with its settings", *self.choices("data", "data")])]
-        parts += ["\n".join(["networks", *self.choices("model.net", "network")])]
-        parts += [
-            f"{command} --data.help CLASS    the settings of a class; so with --model.net.help, ...\n"
+        parts = [
+            f"usage: {command} --config FILE [--SETTING VALUE ...]\n\n{self.description}",
+            self.section("settings", [by_name[each] for each in SHOWN if each in by_name]),
+            *self.model_section(imported((self.get_default("model") or {}).get("class_path"))),
+            "\n".join(["data: a class, with its settings", *own_classes(L.LightningDataModule)]),
+            "\n".join(["networks", *own_classes(nn.Module, {"inputs", "outputs"})]),
+            f"{command} --data.help CLASS    the settings of a class; so --model.net.help CLASS, ...\n"
             f"{command} --print_config       all settings as YAML\n"
-            f"{command} --help all           all settings"
+            f"{command} --help all           all settings",
         ]
-        return "\n\n".join(part.strip("\n") for part in parts if part)
+        return "\n\n".join(parts)
+
+    def model_section(self, model: Any) -> list[str]:
+        """The settings of the LightningModule that is trained where no other is named."""
+        if model is None:
+            return []
+        own = type(self)(add_help=False)
+        own.add_class_arguments(model, "model", fail_untyped=False)
+        shown = [name for name in parameters(model) if name not in TOLD]
+        kept = [each for each in own._actions if each.dest.removeprefix("model.") in shown]
+        return [own.section(f"model: {model.__name__}, or another by --model CLASS", kept)]
 
     def section(self, title: str, actions: list[Any]) -> str:
         """Settings with what they are for, in the first sentence of their docstring."""
@@ -83,20 +88,10 @@ class SettingsParser(LightningArgumentParser):
                 default = default["class_path"].rpartition(".")[2]
             if default not in (None, argparse.SUPPRESS):
                 said += f" ({str(default).lower() if isinstance(default, bool) else default})"
-            lines += textwrap.wrap(said, 88, initial_indent=f"  --{action.dest:26} ",
-                                   subsequent_indent=" " * 31)
+            lines += textwrap.wrap(
+                said, 88, initial_indent=f"  --{action.dest:26} ", subsequent_indent=" " * 31
+            )
         return "\n".join(lines)
-
-    def choices(self, key: str, place: str) -> list[str]:
-        """The package's own classes for a setting, a line for each."""
-        base = L.LightningDataModule if key == "data" else nn.Module
-        found = {each.__name__: each for each in below(base)}
-        own = [each for each in found.values() if each.__module__.split(".")[0] == PACKAGE]
-        own = [each for each in own if not inspect.isabstract(each)]
-        if key != "data":
-            own = [each for each in own if {"inputs", "outputs"} <= parameters(each).keys()]
-        lines = [(each.__name__, (each.__doc__ or "").strip().splitlines()[:1]) for each in own]
-        return ["  " + textwrap.shorten(f"{name:12} {''.join(said)}", 88) for name, said in sorted(lines)]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:  # a parser inside a parser: the outer one reports
@@ -106,7 +101,9 @@ class SettingsParser(LightningArgumentParser):
     def in_one_line(self, message: str) -> str:
         """What a message of jsonargparse's comes down to: the setting, and its innermost lines."""
         path = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
-        if found := re.search(r"unrecognized arguments: ([^\s=]+)|Option '([^']+)' is not", message):
+        if found := re.search(
+            r"unrecognized arguments: ([^\s=]+)|Option '([^']+)' is not", message
+        ):
             return self.unknown(path, found[1] or found[2], message)
         line = reason(message)
         names = class_names() if re.search("import path|class", line, re.I) else ()
@@ -133,6 +130,18 @@ class SettingsParser(LightningArgumentParser):
         """This parser, and those of its subcommands."""
         below = self._subcommands_action
         return [self, *(below._name_parser_map.values() if below else [])]
+
+
+def own_classes(base: Any, needs: Collection[str] = ()) -> list[str]:
+    """The package's classes below one that are told some things by the data, a line for each."""
+    found = {each.__name__: each for each in below(base) if not inspect.isabstract(each)}
+    own = [each for each in found.values() if each.__module__.split(".")[0] == PACKAGE]
+    lines = [
+        (each.__name__, (each.__doc__ or "").strip().splitlines()[:1])
+        for each in own
+        if set(needs) <= parameters(each).keys()
+    ]
+    return ["  " + textwrap.shorten(f"{name}: {''.join(said)}", 88) for name, said in sorted(lines)]
 
 
 def class_names() -> Iterator[str]:
@@ -189,7 +198,9 @@ def without_untold(class_type: type, kwargs: dict[str, Any]) -> dict[str, Any]:
     untold = [name for name in TOLD if name in kwargs and kwargs[name] is None]
     for name in untold:
         if parameters(class_type)[name].default is inspect.Parameter.empty:
-            raise ValueError(f"{class_type.__name__}: {name} is missing, and the data does not say it")
+            raise ValueError(
+                f"{class_type.__name__}: {name} is missing, and the data does not say it"
+            )
     return {name: value for name, value in kwargs.items() if name not in untold}
 
 
@@ -219,14 +230,14 @@ class ModuleMaker(_InstantiatorFn):
         super().__init__(cli, key)
         self.recipes = recipes
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self, class_type: type, *args: Any, applied_instantiation_links: dict[str, Any], **kw: Any
     ) -> Any:
         self.cli._dump_config()
         there = {key: v for key, v in applied_instantiation_links.items() if self.has(key)}
         kw = without_untold(class_type, kw)
         try:
-            made = super().__call__(class_type, *args, applied_instantiation_links=there, **kw)
+            made: Any = super().__call__(class_type, *args, applied_instantiation_links=there, **kw)
         except Exception as failure:
             if self.recipes.failed is None:
                 self.recipes.failed = class_type, failure
@@ -259,10 +270,10 @@ def check_nulls(settings: Any, path: str = "") -> None:
     class_type = imported(getattr(settings, "class_path", None))
     for name, parameter in parameters(class_type).items():
         given = getattr(settings.init_args, name, ...) if "init_args" in settings else ...
-        if given is None and parameter.default not in (None, parameter.empty):
-            if not re.search("None|Optional|Any", str(parameter.annotation)):
-                fail(f"{path}.{name}: must have a value; given null, the default is"
-                     f" {parameter.default!r}")
+        takes_none = re.search("None|Optional|Any", str(parameter.annotation))
+        if given is None and not takes_none and parameter.default not in (None, parameter.empty):
+            default = f"given null, the default is {parameter.default!r}"
+            fail(f"{path}.{name}: must have a value; {default}")
 
 
 def imported(class_path: Any) -> Any:

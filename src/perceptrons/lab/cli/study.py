@@ -147,7 +147,7 @@ def with_setting(config: Any, subcommand: str, setting: dict[str, Any]) -> Any:
     return changed
 
 
-def write_members(directory: Path, trainer: L.Trainer, study: StudyModule) -> tuple[list[Row], str]:
+def write_members(directory: Path, trainer: Any, study: StudyModule) -> tuple[list[Row], str]:
     """Write a row for each member; what they say together, and the same as a table."""
     (record,) = (each for each in trainer.callbacks if isinstance(each, Study))
     columns = record.rows([*study.each])
