@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import quiet_trainer
 from numpy.typing import NDArray
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
@@ -356,6 +358,41 @@ def test_another_table_is_encoded_as_the_one_that_was_learned_from(path: str) ->
     torch.testing.assert_close(table(later)[0], expected)
     assert not torch.allclose(table(later)[0], apart)
     assert later.state_dict() == data.state_dict()
+
+
+class Line(L.LightningModule):
+    """The smallest module that trains on a table."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.net = nn.Linear(inputs, 1)
+
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return nn.functional.binary_cross_entropy_with_logits(self.net(batch[0]), batch[1])
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None: ...
+
+    def predict_step(self, batch: tuple[Tensor]) -> Tensor:
+        return batch[0]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_a_checkpoint_of_lightnings_brings_its_encoding_to_another_table(path: str) -> None:
+    data = Table(path, "saved")
+    model = Line(data.inputs)
+    trainer = quiet_trainer(max_epochs=1)
+    trainer.fit(model, datamodule=data)
+    trainer.save_checkpoint("model.ckpt")
+    ship(seed=1, shift=1000.0).to_csv("later.csv", index=False)
+    later = Table("later.csv", "saved", points="later.csv")
+    given: Any = quiet_trainer().predict(
+        model, datamodule=later, ckpt_path="model.ckpt", weights_only=True
+    )
+    fitted = transformer().fit(ship().drop(columns="saved"))
+    expected = torch.tensor(fitted.transform(ship(1, 1000.0).drop(columns="saved"))).float()
+    torch.testing.assert_close(torch.cat(given), expected)
 
 
 def test_a_class_keeps_its_output_though_another_table_lacks_a_class(path: str) -> None:
