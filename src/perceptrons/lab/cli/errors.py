@@ -19,7 +19,7 @@ NOT_OURS = ("site-packages", "dist-packages")
 # how alike two names have to be for one to be meant by the other
 NEAR = 0.65
 # letters that a line has at most: what a library says may go on for pages
-LONGEST = 600
+LONGEST = 1200
 # errors whose message says enough without their name
 PLAIN = (ValueError, TypeError, RuntimeError, OSError)
 

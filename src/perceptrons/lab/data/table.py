@@ -100,8 +100,8 @@ class Table(ColumnData):
         }
         for setting, given in settings.items():
             for name in [name for name in given if name not in names][:5]:
-                choices = f"choose one of {enumerated(names)}{nearest(name, names)}"
-                problems.add(f"{setting}={name!r}", f"the file has no such column; {choices}")
+                choices = nearest(name, names) or f"; choose one of {enumerated(names)}"
+                problems.add(f"{setting}={name!r}", f"the file has no such column{choices}")
         out = [self.target_name, *self.exclude]
         features = self.features
         left = [name for name in names if name not in out]
