@@ -61,7 +61,7 @@ def message(make: Callable[[], Any]) -> str:
         ({"path": "/dev/null"}, "path='/dev/null': is not a regular file"),
         (
             {"target": "save"},
-            f"target='save': the file has no such column; did you mean saved?",
+            "target='save': the file has no such column; did you mean saved?",
         ),
         (
             {"target": "fare", "task": "classification"},
@@ -86,7 +86,7 @@ def message(make: Callable[[], Any]) -> str:
         ),
         (
             {"categorical": ["deckk"]},
-            f"categorical='deckk': the file has no such column; did you mean deck?",
+            "categorical='deckk': the file has no such column; did you mean deck?",
         ),
         (
             {"categorical": ["fare"]},

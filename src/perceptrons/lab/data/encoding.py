@@ -153,15 +153,19 @@ class ColumnData(SplitData):
     def load(self) -> None:
         """Read the table and encode it, because a network is made to its size."""
         self.columns, self.target = self.read()
-        self.texts = {name: column.texts for name, column in self.columns.items()}
-        self.class_names = self.target.texts
-        self.inputs, self.classes = len(input_names(self.texts)), len(self.class_names) or None
-        self.outputs = 1 if self.classes in (None, 2) else self.classes
+        texts = {name: column.texts for name, column in self.columns.items()}
+        self.learn_names(texts, self.target.texts)
         self.split = self.tables()
+
+    def learn_names(self, texts: Texts, class_names: Sequence[str]) -> None:
+        """Note the texts of columns and target, and how many inputs and outputs they make."""
+        self.texts, self.class_names = texts, tuple(class_names)
+        self.inputs, self.classes = len(input_names(texts)), len(class_names) or None
+        self.outputs = 1 if self.classes in (None, 2) else self.classes
 
     @property
     def labels(self) -> Labels | None:
-        return self.target.values if self.target.texts else None
+        return self.target.values.astype(np.int64) if self.target.texts else None
 
     @property
     def rows(self) -> int:
@@ -220,20 +224,18 @@ class ColumnData(SplitData):
         if bool(state_dict["classes"]) != bool(self.class_names):
             learned, given = ("classes", "numbers")[:: 1 if state_dict["classes"] else -1]
             raise ValueError(f"target: holds {given}, and the network learned {learned}")
-        self.texts = {name: tuple(texts) for name, texts in state_dict["texts"].items()}
+        texts = {name: tuple(known) for name, known in state_dict["texts"].items()}
+        self.learn_names(texts, state_dict["classes"])
         scales = (state_dict[name] for name in ("filled", "mean", "std"))
-        self.encoding = Encoding(self.texts, *scales)
-        self.class_names = tuple(state_dict["classes"])
-        self.classes = len(self.class_names) or None
+        self.encoding = Encoding(texts, *scales)
         self.target_mean, self.target_std = state_dict["target"]
         self.split = self.encoded()
 
     def pointed(self, points: Any) -> dict[str, Column]:
         """Columns of rows of the user's."""
-        values = super().numbers(points).double()
-        return {
-            name: Column(column.numpy()) for name, column in zip(self.texts, values.T, strict=True)
-        }
+        super().numbers(points)  # finds what is wrong with them
+        values = np.array(points, np.float64)
+        return {name: Column(column) for name, column in zip(self.texts, values.T, strict=True)}
 
     def numbers(self, points: Any) -> Tensor:
         return self.encoding.numbers(self.placed("points", self.pointed(points)))
