@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard.summary import custom_scalars, hparams
 
 from ..data.tables import EVALUATION_ROWS, TableData
+from ..studies.study import StudyModule
 from ..training.protocol import Trainable
 from .drawing import escape, event, text_event, write_events
 
@@ -34,10 +35,16 @@ LAYOUT = {
         "gradient norm": ["Multiline", ["^gradient_norm$"]],
         "weight norms": ["Multiline", ["^weight_norm/"]],
     },
+}
+# of a study too
+STUDIED = {
     "study": {
         "share solved": ["Multiline", ["^train/solved$"]],
-        "loss of members": ["Multiline", ["^study/loss_"]],
-    },
+        "loss: median, 10 to 90 %": [
+            "Margin",
+            [f"study/loss_{name}" for name in ("median", "10", "90")],
+        ],
+    }
 }
 # what the columns of HPARAMS are: by itself TensorBoard shows others, and no result
 SETTINGS = {"data": "", "net": "", "hidden": "", "lr": 0.0, "seed": 0.0}
@@ -69,7 +76,8 @@ class Board(Callback):
         if not any(self.run.glob(f"*{TEXTS}")):
             config = yaml.safe_dump(dict(self.config), sort_keys=False)
             texts = {"config": fenced(config, "yaml"), "network": described(pl_module)}
-            layout = custom_scalars(LAYOUT).value[0]  # type: ignore[no-untyped-call]
+            charts = LAYOUT | STUDIED if isinstance(pl_module, StudyModule) else LAYOUT
+            layout = custom_scalars(charts).value[0]  # type: ignore[no-untyped-call]
             settings = shown_settings(self.config, pl_module)
             session = hparams(settings, {})[1].value[0]  # type: ignore[no-untyped-call]
             start = [event(session), event(layout)]

@@ -22,9 +22,7 @@ class Layer:
 
     weights: Array  # (frames, neurons, inputs)
     biases: Array  # (frames, neurons)
-    sums: (
-        Array  # over the cells (frames, cells, neurons), 0 where a neuron switches
-    )
+    sums: Array  # over the cells (frames, cells, neurons), 0 where a neuron switches
     shades: Array  # what these neurons put out there, 0 for the least and 1 for the most
 
 
@@ -71,9 +69,7 @@ class Scene:
     # what the network says of the cells and of the rows (frames, cells or rows, outputs)
     logits: Array = field(default_factory=lambda: np.zeros((0, 0, 1)))
     at_rows: Array = field(default_factory=lambda: np.zeros((0, 0, 1)))
-    hits: Integers = field(
-        default_factory=lambda: np.zeros(0, int)
-    )  # right rows (frames,)
+    hits: Integers = field(default_factory=lambda: np.zeros(0, int))  # right rows (frames,)
     rows: int = 0  # of how many
     line: int | None = None  # rows that the best line gets right, for a perceptron of few rows
     inside: Sequence[int] = ()  # frames that show the inside
