@@ -1,0 +1,213 @@
+"""One HTML file of some runs, which needs nothing else: no network, no server, no other file."""
+
+import base64
+import hashlib
+import html
+import json
+import math
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any, Required, TypedDict
+
+import numpy as np
+
+from .still import still
+
+# bytes of weights in all frames of a run, past which frames are left out: a page stays small
+MOST_BYTES = 150_000
+MOST_PAGE = 1_000_000
+IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (?=(?:const|function|class) (\w+))", re.MULTILINE)
+
+
+class Frame(TypedDict, total=False):
+    """A network at one moment.
+
+    Attributes:
+        update: How many updates it has had.
+        weights: All its numbers, layer by layer, weight (outputs, inputs) before bias.
+        metrics: What was measured there, by name.
+    """
+
+    update: Required[int]
+    weights: Required[Any]
+    metrics: dict[str, float]
+
+
+class Run(TypedDict, total=False):
+    """What a page shows of a run; only what is required must be there.
+
+    Attributes:
+        title: What the run is called.
+        settings: Its settings, flat, by their names.
+        curves: Points ``[update, value]`` by the name of the metric, such as ``val/loss``.
+        frames: The network at some moments, in order; none: only curves are shown.
+        widths: Inputs, hidden layers, outputs.
+        activations: One for each hidden layer, of ``sigmoid tanh relu leaky_relu identity``.
+        bias: Whether layers have biases.
+        loss: ``bce``, ``mse`` (of probabilities) or ``cross_entropy`` (softmax).
+        optimizer: ``name`` (``SGD``, ``Adam`` or ``AdamW``), ``lr`` and torch's other settings;
+            ``bias_lr_factor``; ``state`` after the last frame: ``step``, and as flat lists like
+            the weights ``momentum``, or ``mean``, ``square``, ``largest``.
+        inputs: Names of the numbers of a point, 1 to 3.
+        features: Names of the network's inputs, where these are others.
+        encode: How they follow from a point, ``matrix`` and ``offset``; none: as they are.
+        class_names: What classes are called; empty: by their numbers.
+        rows: By ``train`` and ``val``, lists ``x`` of points and ``y`` of targets.
+        batch_size: Rows of a batch; ``None``: all.
+        shuffle: Whether each pass has an order of its own.
+        command: Arguments of ``perceptrons fit`` that make the run again.
+        note: Why something is missing.
+        training_note: In what training on differs from the run.
+        picture: A picture as a ``data:`` address, where there is nothing to play with.
+    """
+
+    title: Required[str]
+    settings: dict[str, Any]
+    curves: dict[str, list[list[float]]]
+    frames: list[Frame]
+    widths: list[int]
+    activations: list[str]
+    bias: bool
+    loss: str
+    optimizer: dict[str, Any]
+    inputs: list[str]
+    features: list[str]
+    encode: dict[str, Any] | None
+    class_names: list[str]
+    rows: dict[str, dict[str, Any]]
+    batch_size: int | None
+    shuffle: bool
+    command: list[str]
+    note: str
+    training_note: str
+    picture: str
+
+
+EMPTY: Run = {
+    "title": "",
+    "settings": {},
+    "curves": {},
+    "widths": [],
+    "activations": [],
+    "bias": True,
+    "loss": "",
+    "inputs": [],
+    "class_names": [],
+    "rows": {},
+}
+
+
+def write_page(path: str | Path, runs: Sequence[Run]) -> None:
+    """Write a page of one run, or of several beside each other.
+
+    Raises:
+        ValueError: If there is no run, or they make a page of more than 1 MB.
+        OSError: If the file cannot be written.
+    """
+    text = page(runs)
+    if len(text.encode()) > MOST_PAGE:
+        raise ValueError(f"{len(runs)} runs: the page would have more than 1 MB; take fewer")
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def page(runs: Sequence[Run]) -> str:
+    """The page as text."""
+    if not runs:
+        raise ValueError("runs=[]: a page shows at least one")
+    room = files(__package__)
+    script = bundle()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    # nothing may be asked for from anywhere, and no other script may run
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline';"
+        f" script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    title = ", ".join(run["title"] for run in runs)
+    return Template((room / "page.html").read_text("utf-8")).substitute(
+        policy=policy,
+        title=html.escape(title),
+        style=(room / "page.css").read_text("utf-8"),
+        still=still(runs[0]),
+        runs=escaped([packed(run) for run in runs]),
+        script=script,
+    )
+
+
+def bundle() -> str:
+    """All modules of the page in one, each in a function of its own, after those it imports from.
+
+    A browser imports no module from a file beside a page that was opened from disk.
+    """
+    room = files(__package__) / "script"
+    done: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        text = (room / f"{name}.js").read_text("utf-8")
+        for _, other in IMPORT.findall(text):
+            if other not in done:
+                add(other)
+        body = EXPORT.sub("", IMPORT.sub(r"const {\1} = \2_js;\n", text))
+        names = ", ".join(EXPORT.findall(text))
+        done[name] = f"const {name}_js = (() => {{\n{body}return {{ {names} }};\n}})();\n"
+
+    add("main")
+    return "\n".join(done.values())
+
+
+def escaped(value: Any) -> str:
+    """JSON that may stand in HTML: it neither ends its element nor begins another."""
+    text = json.dumps(value, separators=(",", ":"), default=str, allow_nan=False)
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text
+
+
+def packed(run: Run) -> dict[str, Any]:
+    """A run with its weights as base64, and frames left out where they are too many."""
+    frames = run.get("frames", [])
+    width = len(frames[0]["weights"]) if frames else 0
+    most = max(2, MOST_BYTES // max(1, 6 * width))
+    kept = [frames[at] for at in chosen(frames, most)]
+    optimizer = dict(run.get("optimizer", {}))
+    optimizer["state"] = {
+        name: value if isinstance(value, int) else floats(value)
+        for name, value in (optimizer.get("state") or {}).items()
+    }
+    shown: dict[str, Any] = {**EMPTY, **run, "optimizer": optimizer}
+    shown["frames"] = {
+        "width": width,
+        "updates": [frame["update"] for frame in kept],
+        "metrics": [frame.get("metrics", {}) for frame in kept],
+        "weights": floats([frame["weights"] for frame in kept]),
+    }
+    result: dict[str, Any] = finite(shown)
+    return result
+
+
+def chosen(frames: Sequence[Frame], most: int) -> list[int]:
+    """Which frames to keep: the first, the last, and those between which most changes."""
+    if len(frames) <= most:
+        return list(range(len(frames)))
+    weights = np.array([frame["weights"] for frame in frames], float)
+    way = np.concatenate([[0.0], np.abs(np.diff(weights, axis=0)).sum(1).cumsum()])
+    places = np.linspace(0, way[-1], most)
+    return sorted({int(np.abs(way - place).argmin()) for place in places} | {0, len(frames) - 1})
+
+
+def floats(numbers: Any) -> str:
+    return base64.b64encode(np.asarray(numbers, "<f4").tobytes()).decode()
+
+
+def finite(value: Any) -> Any:
+    """The same without numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {str(name): finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

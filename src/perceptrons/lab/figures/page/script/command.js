@@ -1,0 +1,66 @@
+// The present state as a command: `perceptrons fit` with this network, optimizer and data.
+
+import { EXTRAS } from "./rows.js";
+
+const quote = (text) =>
+  /^[\w@%+=:,./[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+
+/** A cell of a CSV file, on one line. */
+function cell(value) {
+  const text = String(value).replaceAll(/[\r\n]+/g, " ");
+  return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** The rows with the extra inputs and the class, as CSV. */
+function csvOf({ run, rows, extras, softmaxed }) {
+  const names = [...run.inputs, ...extras.map((name) => name.replace("*", "_").replace("^", "_"))];
+  const lines = rows.map(({ point, y }) => {
+    const target = softmaxed ? y.indexOf(Math.max(...y)) : y[0];
+    const given = [...point, ...extras.map((name) => EXTRAS[name].value(point))];
+    return [
+      ...given.map((value) => Number(value.toPrecision(6))),
+      run.class_names[target] ?? target,
+    ];
+  });
+  return [[...names, "class"], ...lines].map((line) => line.map(cell).join(",")).join("\n");
+}
+
+/** What the run's own command is given besides: the settings that were changed. */
+function changes(play) {
+  const { run, net, settings } = play;
+  const flags = [];
+  const hidden = net.widths.slice(1, -1);
+  if (hidden.length || run.widths.length > 2) {
+    flags.push(["--model.net", "MLP"], ["--model.net.hidden", `[${hidden}]`]);
+    if (hidden.length) flags.push(["--model.net.activation", net.activations[0]]);
+    if (!net.bias) flags.push(["--model.net.bias", "false"]);
+  }
+  flags.push(
+    ["--model.optimizer", `torch.optim.${settings.name}`],
+    ["--model.optimizer.lr", String(settings.lr)],
+  );
+  const { momentum, weight_decay: decay, nesterov } = settings;
+  if (momentum) flags.push(["--model.optimizer.momentum", String(momentum)]);
+  if (nesterov) flags.push(["--model.optimizer.nesterov", "true"]);
+  if (decay && settings.name !== "AdamW")
+    flags.push(["--model.optimizer.weight_decay", String(decay)]);
+  return flags;
+}
+
+/** A command for a shell; rows that are not the run's own are written to a file first. */
+export function commandOf(play) {
+  const { run, extras, rowsChanged } = play;
+  const flags = changes(play);
+  const lines = [];
+  if (rowsChanged || extras.length) {
+    lines.push("cat > rows.csv <<'END OF ROWS'", csvOf(play), "END OF ROWS");
+    flags.unshift(["--data", "Table"], ["--data.path", "rows.csv"], ["--data.target", "class"]);
+    flags.push(["--model.loss", run.loss]);
+    lines.push("perceptrons fit \\");
+  } else
+    lines.push(
+      `perceptrons fit${(run.command ?? []).map((word) => ` ${quote(word)}`).join("")} \\`,
+    );
+  const given = flags.map(([flag, value]) => `  ${flag} ${quote(value)}`);
+  return [...lines, given.join(" \\\n")].join("\n");
+}

@@ -1,0 +1,182 @@
+// The controls of the network, its training and its rows.
+
+import { classColour } from "./colours.js";
+import { commandOf } from "./command.js";
+import { byId, element, shape } from "./dom.js";
+import { ACTIVATIONS } from "./network.js";
+import { markOf } from "./plane.js";
+import { EXTRAS } from "./rows.js";
+import { className } from "./run.js";
+
+const MOST_LAYERS = 6;
+const MOST_NEURONS = 16;
+const OPTIMIZERS = {
+  SGD: { name: "SGD", momentum: 0, nesterov: false },
+  "SGD, momentum 0.9": { name: "SGD", momentum: 0.9 },
+  Adam: { name: "Adam", weight_decay: 0 },
+  AdamW: { name: "AdamW", weight_decay: 0.01 },
+};
+
+const option = (value, chosen) => element("option", { value, selected: value === chosen }, value);
+
+function button(text, label, act, disabled = false) {
+  return element("button", { type: "button", "aria-label": label, disabled, onclick: act }, text);
+}
+
+/** Buttons for the hidden layers: more or fewer neurons, a layer more, or none. */
+function layerButtons(play) {
+  const hidden = play.net.widths.slice(1, -1);
+  const set = (at, width) =>
+    play.setHidden(hidden.map((each, layer) => (layer === at ? width : each)));
+  const rows = hidden.map((width, at) =>
+    element(
+      "div",
+      { class: "layer" },
+      `layer ${at + 1}`,
+      button("−", `remove a neuron from layer ${at + 1}`, () => set(at, width - 1), width < 2),
+      element("output", {}, String(width)),
+      button(
+        "+",
+        `add a neuron to layer ${at + 1}`,
+        () => set(at, width + 1),
+        width >= MOST_NEURONS,
+      ),
+    ),
+  );
+  const add = button(
+    "Add layer",
+    "add a hidden layer",
+    () => play.setHidden([...hidden, hidden.at(-1) ?? 2]),
+    hidden.length >= MOST_LAYERS,
+  );
+  const remove = button(
+    "Remove layer",
+    "remove the last hidden layer",
+    () => play.setHidden(hidden.slice(0, -1)),
+    !hidden.length,
+  );
+  return [...rows, element("div", { class: "layer" }, add, remove)];
+}
+
+/** Fill in the controls of a network anew. */
+export function drawShapeControls(play) {
+  byId("layers").replaceChildren(...layerButtons(play));
+  const activation = byId("activation");
+  activation.replaceChildren(
+    ...Object.keys(ACTIVATIONS).map((name) => option(name, play.activation)),
+  );
+  activation.disabled = play.net.widths.length < 3;
+  const extras = Object.entries(EXTRAS).filter(([, { needs }]) => needs <= play.run.inputs.length);
+  const boxes = extras.map(([name, { label }]) => {
+    const box = element("input", {
+      type: "checkbox",
+      checked: play.extras.includes(name),
+      onchange: (event) => play.setExtra(name, event.target.checked),
+    });
+    return element("label", { class: "tick" }, box, label);
+  });
+  byId("extras").replaceChildren(...boxes);
+}
+
+/** The controls of training: optimizer and learning rate as they are. */
+export function drawTrainingControls(play) {
+  const { settings } = play;
+  const names = Object.keys(OPTIMIZERS);
+  const own = `the run's own: ${settings.name}${settings.momentum ? `, momentum ${settings.momentum}` : ""}`;
+  byId("optimizer").replaceChildren(...[own, ...names].map((name) => option(name, own)));
+  byId("rate").value = settings.lr;
+}
+
+/** Controls whose elements stay: listen once, for whichever play is looked at. */
+export function listenToControls(current) {
+  byId("activation").addEventListener("change", (event) =>
+    current().setActivation(event.target.value),
+  );
+  byId("draw-anew").addEventListener("click", () => current().drawAnew());
+  byId("optimizer").addEventListener("change", (event) => {
+    const { state, ...own } = current().run.optimizer;
+    const chosen = OPTIMIZERS[event.target.value] ?? { ...own, lr: current().settings.lr };
+    current().setOptimizer(chosen);
+  });
+  byId("rate").addEventListener("change", (event) => {
+    const rate = Number(event.target.value);
+    if (rate > 0 && Number.isFinite(rate)) current().setOptimizer({ lr: rate });
+    event.target.value = current().settings.lr;
+  });
+  byId("add-row").addEventListener("click", () => addTypedRow(current()));
+  byId("copy").addEventListener("click", () => copyCommand(current()));
+}
+
+/** The target of a class. */
+export function targetOf(play, kind, output) {
+  const y = new Array(play.outputs).fill(0);
+  if (play.softmaxed) y[kind] = 1;
+  else y[output] = kind;
+  return y;
+}
+
+/** How many classes a row can be of. */
+export const kindsOf = (play) => (play.softmaxed ? play.outputs : 2);
+
+function addTypedRow(play) {
+  const point = [...document.querySelectorAll("#typed input")].map(({ value }) => Number(value));
+  if (!point.every(Number.isFinite)) return;
+  const y = targetOf(play, Number(byId("typed-class").value), 0);
+  play.rows.push({ point, y, part: "train" });
+  play.changeRows();
+}
+
+/** Fields for a row of the reader's own, and what a press on the plane does. */
+export function drawRowControls(play) {
+  const { run } = play;
+  const fields = run.inputs.map((name, axis) => {
+    const [low, high] = play.span[axis];
+    const middle = Number(((low + high) / 2).toPrecision(2));
+    return element(
+      "label",
+      {},
+      name,
+      element("input", { type: "number", step: "any", value: middle }),
+    );
+  });
+  byId("typed").replaceChildren(...fields);
+  const kinds = Array.from({ length: kindsOf(play) }, (_, kind) => kind);
+  byId("typed-class").replaceChildren(
+    ...kinds.map((kind) => element("option", { value: kind }, className(run, kind))),
+  );
+  const tool = (value, ...text) =>
+    element(
+      "label",
+      { class: "tick" },
+      element("input", { type: "radio", name: "tool", value, checked: value === "move" }),
+      ...text,
+    );
+  const adds = kinds.map((kind) =>
+    tool(`add ${kind}`, "add ", keyMark(kind), ` ${className(run, kind)}`),
+  );
+  byId("tools").replaceChildren(tool("move", "move"), ...adds, tool("remove", "remove"));
+}
+
+/** A class's mark, for the key. */
+export function keyMark(kind) {
+  const mark = shape("path", {
+    d: markOf(kind, 5),
+    class: "point train",
+    style: `--own: ${classColour(kind)}`,
+  });
+  return shape("svg", { viewBox: "-7 -7 14 14", class: "key", "aria-hidden": "true" }, mark);
+}
+
+async function copyCommand(play) {
+  const box = byId("command");
+  box.hidden = false;
+  box.value = commandOf(play);
+  box.rows = Math.min(14, box.value.split("\n").length);
+  box.select();
+  try {
+    await navigator.clipboard.writeText(box.value);
+  } catch {
+    document.execCommand("copy"); // older browsers, and pages that may not use the clipboard
+  }
+  byId("copied").textContent = "Copied.";
+}

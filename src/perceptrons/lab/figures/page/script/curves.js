@@ -1,0 +1,155 @@
+// Loss and accuracy over the updates: of the run, of other runs beside it, and of training on.
+
+import { element, shape, tell } from "./dom.js";
+import { readable } from "./run.js";
+
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [520, 190, 46, 24, 22, 8];
+
+/** Four or five round numbers from low to high. */
+function ticks(low, high) {
+  const step = 10 ** Math.floor(Math.log10((high - low) / 2 || 1));
+  const wide = [1, 2, 2.5, 5, 10]
+    .map((each) => each * step)
+    .find((each) => (high - low) / each <= 5);
+  const first = Math.ceil(low / wide - 1e-9);
+  return Array.from({ length: Math.floor(high / wide + 1e-9) - first + 1 }, (_, at) =>
+    Number(((first + at) * wide).toPrecision(6)),
+  );
+}
+
+export class Chart {
+  /** series: [{label, points: [[update, value]], colour, dashed}]; jump(update) on a click. */
+  constructor(box, title, jump) {
+    this.title = title;
+    this.jump = jump;
+    this.log = false;
+    this.ground = shape("g");
+    this.own = shape("g");
+    this.now = shape("g");
+    this.drawing = shape(
+      "svg",
+      { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", role: "img", "aria-label": title },
+      this.ground,
+      this.own,
+      this.now,
+    );
+    this.caption = element("figcaption", {}, title);
+    box.append(element("figure", {}, this.caption, this.drawing));
+    this.drawing.addEventListener("pointermove", (event) => this.hover(event));
+    this.drawing.addEventListener("pointerdown", (event) => this.jump(this.updateAt(event)));
+    this.drawing.addEventListener("pointerleave", () => tell(""));
+  }
+
+  /** The curves of runs, and a dashed line at `guess` where that is known. */
+  place(series, guess, fixed) {
+    this.series = series.filter(({ points }) => points.length);
+    this.guess = guess;
+    this.fixed = fixed;
+    this.tail = [];
+    this.frame(0);
+    this.drawSeries();
+  }
+
+  /** Make room up to an update, and for all values. */
+  frame(update) {
+    const all = [...this.series, ...this.tail].flatMap(({ points }) => points);
+    const values = all
+      .map(([, value]) => value)
+      .filter((value) => Number.isFinite(value) && (!this.log || value > 0));
+    const most = values.reduce((a, b) => Math.max(a, b), this.guess ? this.guess * 1.08 : 0);
+    this.end = all.reduce((end, [at]) => Math.max(end, at), Math.max(update, 1));
+    const least = values.reduce((a, b) => Math.min(a, b), most);
+    this.low = this.log ? Math.log10(least || 1e-6) : 0;
+    this.high = this.log ? Math.log10(most || 1) : (this.fixed ?? most * 1.05) || 1;
+    if (this.log && this.high - this.low < 0.1) this.low = this.high - 0.1;
+  }
+
+  x(update) {
+    return LEFT + ((WIDTH - LEFT - RIGHT) * update) / this.end;
+  }
+
+  y(value) {
+    const at = this.log ? Math.log10(Math.max(value, 1e-12)) : value;
+    const share = (at - this.low) / (this.high - this.low);
+    return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * Math.max(0, Math.min(1.02, share));
+  }
+
+  line({ points, colour, dashed, faint }) {
+    const path = points
+      .filter(([, value]) => Number.isFinite(value))
+      .map(
+        ([update, value], at) =>
+          `${at ? "L" : "M"}${this.x(update).toFixed(1)} ${this.y(value).toFixed(1)}`,
+      );
+    const kind = `curve${dashed ? " dashed" : ""}${faint ? " faint" : ""}`;
+    return shape("path", { d: path.join(""), class: kind, style: `stroke:${colour}` });
+  }
+
+  drawSeries() {
+    const heights = this.log
+      ? ticks(this.low, this.high)
+          .filter(Number.isInteger)
+          .map((power) => 10 ** power)
+      : ticks(this.low, this.high);
+    const marks = heights.flatMap((value) => [
+      shape("path", { class: "rule", d: `M${LEFT} ${this.y(value)}H${WIDTH - RIGHT}` }),
+      shape("text", { class: "tick end", x: LEFT - 6, y: this.y(value) + 4 }, readable(value)),
+    ]);
+    const times = ticks(0, this.end).map((update) =>
+      shape(
+        "text",
+        { class: "tick middle", x: Math.min(this.x(update), WIDTH - 22), y: HEIGHT - 6 },
+        readable(update),
+      ),
+    );
+    const guess = this.guess
+      ? [shape("path", { class: "guess", d: `M${LEFT} ${this.y(this.guess)}H${WIDTH - RIGHT}` })]
+      : [];
+    if (guess.length)
+      guess.push(
+        shape(
+          "text",
+          { class: "tick end", x: WIDTH - RIGHT, y: this.y(this.guess) - 4 },
+          "a guess",
+        ),
+      );
+    this.ground.replaceChildren(
+      ...marks,
+      ...times,
+      ...guess,
+      ...this.series.map((each) => this.line(each)),
+    );
+  }
+
+  /** Where we are, and what training on has brought: tail like series. */
+  drawNow(update, tail) {
+    this.tail = tail.filter(({ points }) => points.length > 1);
+    const [end, high, low] = [this.end, this.high, this.low];
+    this.frame(update);
+    if (this.end !== end || this.high !== high || this.low !== low) this.drawSeries();
+    this.own.replaceChildren(...this.tail.map((each) => this.line(each)));
+    const x = this.x(update);
+    this.now.replaceChildren(
+      shape("path", { class: "now", d: `M${x} ${TOP - 6}V${HEIGHT - BOTTOM}` }),
+    );
+  }
+
+  updateAt({ clientX }) {
+    const box = this.drawing.getBoundingClientRect();
+    const x = ((clientX - box.left) / box.width) * WIDTH;
+    return Math.max(0, Math.min(1, (x - LEFT) / (WIDTH - LEFT - RIGHT))) * this.end;
+  }
+
+  hover(event) {
+    const update = this.updateAt(event);
+    const nearest = (points) =>
+      points.reduce((best, each) =>
+        Math.abs(each[0] - update) < Math.abs(best[0] - update) ? each : best,
+      );
+    const told = [...this.series, ...this.tail].slice(0, 12).map(({ label, points }) => {
+      const [at, value] = nearest(points);
+      return `${label}, update ${readable(at)}: ${readable(value)}`;
+    });
+    tell(told.join("\n"), event);
+  }
+}

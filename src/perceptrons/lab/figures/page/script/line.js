@@ -1,0 +1,129 @@
+// The reader's own line: two handles, and a count of the rows that it has right.
+
+import { bestOfAllLines, crossing, rightByLine } from "./boundary.js";
+import { setAttributes, shape } from "./dom.js";
+import { classOf } from "./rows.js";
+
+export class OwnLine {
+  /** say(text) tells how many rows the line has right. */
+  constructor(plane, say) {
+    this.plane = plane;
+    this.say = say;
+    this.ends = null;
+    this.stroke = shape("path", { class: "own" });
+    this.why = shape("path", { class: "why" });
+    this.handles = [0, 1].map((number) => this.handle(number));
+  }
+
+  handle(number) {
+    const made = shape("circle", {
+      r: 9,
+      class: "handle",
+      tabindex: 0,
+      role: "slider",
+      "data-handle": number,
+      "aria-label": `end ${number + 1} of your line: arrow keys move it`,
+    });
+    made.addEventListener("pointerdown", (event) => {
+      made.setPointerCapture(event.pointerId);
+      event.stopPropagation();
+    });
+    made.addEventListener("pointermove", (event) => {
+      if (event.buttons) this.move(number, this.plane.pointOf(event));
+    });
+    made.addEventListener("keydown", (event) => {
+      const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[
+        event.key
+      ];
+      if (!way) return;
+      const { span } = this.plane.play;
+      this.move(
+        number,
+        this.ends[number].map(
+          (value, axis) => value + 0.02 * way[axis] * (span[axis][1] - span[axis][0]),
+        ),
+      );
+      event.preventDefault();
+    });
+    return made;
+  }
+
+  toggle(shown) {
+    const { span } = this.plane.play;
+    const at = (x, y) =>
+      [x, y].map((share, axis) => span[axis][0] + share * (span[axis][1] - span[axis][0]));
+    this.ends = shown ? [at(0.12, 0.55), at(0.88, 0.62)] : null;
+    this.tried = 0;
+    this.best = this.mine = 0;
+    this.plane.over.replaceChildren(...(shown ? [this.why, this.stroke, ...this.handles] : []));
+    this.count(true);
+  }
+
+  move(number, point) {
+    this.ends[number] = point.slice(0, 2);
+    this.tried++;
+    this.count();
+  }
+
+  /** Count the rows right; `anew` where the rows have changed. */
+  count(anew = false) {
+    if (!this.ends) {
+      this.say("");
+      return;
+    }
+    const { rows, softmaxed } = this.plane.play;
+    const kinds = rows.map((row) => ({
+      point: row.point,
+      kind: classOf(row.y, this.plane.output, softmaxed),
+    }));
+    if (anew) {
+      this.best = bestOfAllLines(kinds);
+      this.mine = 0;
+      this.cross = crossing(kinds);
+    }
+    this.draw();
+    const right = rightByLine(kinds, ...this.ends);
+    this.mine = Math.max(this.mine, right);
+    this.say(this.told(right, rows.length));
+  }
+
+  told(right, total) {
+    const said = [`Your line has ${right} of ${total} rows right; your best so far: ${this.mine}.`];
+    if (this.best === null) return said[0];
+    if (this.best === total) said.push(`A line can have all ${total} right.`);
+    else if (this.mine >= this.best || this.tried > 40) {
+      said.push(`No line has more than ${this.best} of ${total}.`);
+      if (this.cross)
+        said.push(
+          "The dotted segments show why: a side of the line that holds both rows of one class holds the crossing, which lies between the two of the other.",
+        );
+    }
+    return said.join(" ");
+  }
+
+  draw() {
+    const [[a, b], [c, d]] = this.ends.map((end) => this.plane.xy(end));
+    const [x, y] = [1000 * (c - a), 1000 * (d - b)];
+    this.stroke.setAttribute("d", `M${a - x} ${b - y}L${c + x} ${d + y}`);
+    this.handles.forEach((made, number) => {
+      const [cx, cy] = this.plane.xy(this.ends[number]);
+      const text = this.ends[number].map((value) => value.toFixed(2)).join(", ");
+      setAttributes(made, {
+        cx,
+        cy,
+        "aria-valuetext": text,
+        "aria-valuenow": this.ends[number][0].toFixed(2),
+      });
+    });
+    const shown =
+      this.cross &&
+      this.best < this.plane.play.rows.length &&
+      (this.mine >= this.best || this.tried > 40);
+    const segment = ([from, to]) =>
+      `M${this.plane.xy(from).join(" ")}L${this.plane.xy(to).join(" ")}`;
+    this.why.setAttribute(
+      "d",
+      shown ? segment(this.cross.slice(0, 2)) + segment(this.cross.slice(2)) : "",
+    );
+  }
+}

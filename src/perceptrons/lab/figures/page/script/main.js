@@ -1,0 +1,332 @@
+// The page: what is on it, and what is drawn again when something has changed.
+
+import { readColours } from "./colours.js";
+import { Beside, drawTable, runColour } from "./compare.js";
+import {
+  drawRowControls,
+  drawShapeControls,
+  drawTrainingControls,
+  keyMark,
+  kindsOf,
+  listenToControls,
+  targetOf,
+} from "./controls.js";
+import { Chart } from "./curves.js";
+import { Diagram } from "./diagram.js";
+import { byId, element, onceAFrame, tell } from "./dom.js";
+import { OwnLine } from "./line.js";
+import { LOSSES } from "./losses.js";
+import { cellInputs, lookAround } from "./map.js";
+import { forward } from "./network.js";
+import { Plane } from "./plane.js";
+import { Play } from "./play.js";
+import { Player } from "./player.js";
+import { classOf, inputsOf } from "./rows.js";
+import { className, frameAt, unpackRun } from "./run.js";
+import { answersOf, statusOf } from "./status.js";
+
+const SIDE = 64; // cells of a map along each axis
+const runs = JSON.parse(byId("runs").textContent).map(unpackRun);
+
+class Page {
+  constructor() {
+    this.actions = {
+      hover: (point, row, event) => this.hover(point, row, event),
+      press: (point, row) => this.press(point, row),
+      drag: (row, point) => this.drag(row, point),
+      remove: (row) => this.remove(row),
+      turn: (row) => this.turn(row),
+    };
+    this.plane = new Plane(byId("plane"), this.actions);
+    this.line = new OwnLine(this.plane, (text) => {
+      byId("line-says").textContent = text;
+    });
+    this.diagram = new Diagram(byId("network"), {
+      look: (layer, neuron) => this.look({ layer, neuron }),
+      leave: () => this.look(null),
+      choose: (layer, neuron) => this.choose(layer, neuron),
+    });
+    const jump = (update) => this.player.goTo(frameAt(this.run, update));
+    this.charts = ["loss", "accuracy"].map((name) => new Chart(byId("curves"), name, jump));
+    this.player = new Player(() => this.play);
+    this.draw = onceAFrame(() => this.drawNow());
+    this.beside = runs.length > 1 ? new Beside(runs, (number) => this.open(number)) : null;
+    if (this.beside) drawTable(runs, (number) => this.open(number));
+    byId("compare").hidden = runs.length < 2;
+    listenToControls(() => this.play);
+    this.listen();
+  }
+
+  listen() {
+    byId("reset").addEventListener("click", () => this.open(this.number));
+    byId("own-line").addEventListener("click", ({ currentTarget }) => {
+      const shown = currentTarget.getAttribute("aria-pressed") !== "true";
+      currentTarget.setAttribute("aria-pressed", shown);
+      this.line.toggle(shown);
+    });
+    byId("third").addEventListener("input", ({ target }) => {
+      this.play.third = Number(target.value);
+      this.changed("rows");
+    });
+    byId("log").addEventListener("change", ({ target }) => {
+      this.charts[0].log = target.checked;
+      this.placeCharts();
+      this.draw();
+    });
+    document.addEventListener("keydown", ({ key }) => {
+      if (key === "Escape") this.choose(null, null);
+    });
+    new ResizeObserver(() => this.changed("shape")).observe(byId("network"));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      readColours();
+      this.draw();
+    });
+  }
+
+  /** Look at one of the runs. */
+  open(number) {
+    this.number = number;
+    this.run = runs[number];
+    this.player.stop();
+    byId("title").textContent = this.run.title;
+    byId("note").textContent = this.run.note ?? "";
+    byId("picture").replaceChildren(
+      ...(this.run.picture
+        ? [element("img", { src: this.run.picture, alt: `figures of ${this.run.title}` })]
+        : []),
+    );
+    const seen = this.run.frames.length > 0;
+    for (const panel of document.querySelectorAll(".seen")) panel.hidden = !seen;
+    this.play = null;
+    this.placeCharts();
+    for (const row of document.querySelectorAll("#table [data-run]")) {
+      row.toggleAttribute("aria-current", row.dataset.run === String(number));
+    }
+    if (seen) this.openPlay();
+    else this.drawCharts(this.run.updates ?? 0);
+  }
+
+  openPlay() {
+    const play = new Play(this.run, (what) => this.changed(what));
+    this.play = play;
+    this.chosen = null;
+    this.plane.place(play);
+    this.player.place(this.run);
+    const twoClasses = play.span.length === 2 && !play.softmaxed;
+    byId("own-line").hidden = !twoClasses;
+    byId("own-line").setAttribute("aria-pressed", "false");
+    this.line.toggle(false);
+    byId("space").hidden = play.span.length < 3;
+    const [low, high] = play.span[2] ?? [0, 1];
+    Object.assign(byId("third"), {
+      min: low,
+      max: high,
+      step: (high - low) / 100 || 0.01,
+      value: play.third,
+    });
+    byId("third-name").textContent = this.run.inputs[2] ?? "";
+    byId("axes").textContent =
+      this.run.inputs.length > 1
+        ? `→ ${this.run.inputs[0]}   ↑ ${this.run.inputs[1]}`
+        : `→ ${this.run.inputs[0]}`;
+    const kinds = Array.from({ length: kindsOf(play) }, (_, kind) => kind);
+    byId("classes").replaceChildren(
+      ...kinds.map((kind) => element("span", {}, keyMark(kind), ` ${className(this.run, kind)}`)),
+    );
+    drawRowControls(play);
+    drawTrainingControls(play);
+    byId("tail-note").textContent = this.run.training_note ?? "";
+    this.changed("shape");
+  }
+
+  changed(what) {
+    if (!this.play) return;
+    if (what === "shape") {
+      this.chosen =
+        this.chosen && this.chosen.layer < this.play.net.widths.length ? null : this.chosen;
+      this.diagram.place(this.play);
+      drawShapeControls(this.play);
+      drawTrainingControls(this.play);
+    }
+    if (what !== "weights") {
+      this.inputs = cellInputs(this.play, SIDE);
+      this.plane.drawRows(this.output);
+      this.line.count(true);
+    }
+    this.draw();
+  }
+
+  /** Which neuron the large map is of: the one pointed at, the one chosen, or the answer. */
+  get target() {
+    return this.looked ?? this.chosen ?? { layer: this.play.net.widths.length - 1, neuron: null };
+  }
+
+  /** The output by which rows are coloured. */
+  get output() {
+    const last = this.play.net.widths.length - 1;
+    return this.target.layer === last ? (this.target.neuron ?? 0) : 0;
+  }
+
+  look(target) {
+    this.looked = target;
+    this.draw();
+  }
+
+  choose(layer, neuron) {
+    const same = this.chosen?.layer === layer && this.chosen?.neuron === neuron;
+    this.chosen = layer === null || same ? null : { layer, neuron };
+    if (this.play) this.changed("rows");
+  }
+
+  drawNow() {
+    const { play } = this;
+    if (!play) return;
+    const answers = answersOf(play);
+    const look = lookAround(play, this.inputs, SIDE);
+    this.plane.unsure = answers.unsure;
+    this.plane.drawMap(look, this.target);
+    this.plane.drawWrong(answers.wrong);
+    this.diagram.draw(look);
+    this.diagram.drawChosen(this.target);
+    const status = statusOf(play, this.run, answers, this.target);
+    byId("status").textContent = status.line;
+    byId("map-title").textContent = status.map;
+    this.plane.setTitle(
+      `${status.map}; ${play.rows.length} rows: arrow keys go from one to the next`,
+    );
+    byId("changed").hidden = !(play.rowsChanged || play.shapeChanged || play.weightsChanged);
+    this.player.draw();
+    this.drawCharts(play.updates);
+  }
+
+  placeCharts() {
+    const several = runs.length > 1;
+    const guess = LOSSES[this.run.loss]?.guess(this.run.widths?.at(-1) ?? 2);
+    for (const chart of this.charts) {
+      const series = (several ? runs : [this.run]).flatMap((run) =>
+        ["train", "val"].map((part) => ({
+          label: several ? `${run.title} ${part}` : { train: "training", val: "validation" }[part],
+          points: run.curves[`${part}/${chart.title}`] ?? [],
+          colour: several ? runColour(runs.indexOf(run)) : "var(--ink)",
+          dashed: part === "val",
+          faint: several && run !== this.run,
+        })),
+      );
+      chart.place(
+        series,
+        chart.title === "loss" ? guess : null,
+        chart.title === "accuracy" ? 1.02 : undefined,
+      );
+      chart.drawing.setAttribute(
+        "aria-label",
+        `${chart.title} of ${series.map(({ label }) => label).join(", ")}`,
+      );
+    }
+  }
+
+  drawCharts(update) {
+    const history = this.play?.history ?? [];
+    const tail = (value) =>
+      ["train", "val"].map((part) => ({
+        label: `trained on, ${part === "val" ? "validation" : "training"}`,
+        points: history
+          .filter((each) => each[part])
+          .map((each) => [each.update, value(each[part])]),
+        colour: "var(--accent)",
+        dashed: part === "val",
+      }));
+    this.charts[0].drawNow(
+      update,
+      tail(({ loss }) => loss),
+    );
+    this.charts[1].drawNow(
+      update,
+      tail(({ right, total }) => right / total),
+    );
+    if (this.beside && this.lastUpdate !== update) this.beside.draw(update);
+    this.lastUpdate = update;
+  }
+
+  /** A point or row that is pointed at: all activations along the way. */
+  hover(point, row, event) {
+    const { play } = this;
+    if (!play || !point) {
+      this.diagram.drawValues(null);
+      tell("");
+      return;
+    }
+    const at = row ? row.point : point;
+    const x = inputsOf(at, this.run.encode, play.extras);
+    const { values } = forward(play.net, Float64Array.from(x), 1);
+    const layers = values.map((each, layer) => [
+      ...(layer === values.length - 1 ? answersOf.chances(play, each) : each),
+    ]);
+    this.diagram.drawValues(layers);
+    const name = row
+      ? `row ${play.rows.indexOf(row) + 1}${row.part === "val" ? " (validation)" : ""}`
+      : "here";
+    const kind = row
+      ? `, class ${className(this.run, classOf(row.y, this.output, play.softmaxed))}`
+      : "";
+    const steps = layers.map(
+      (each, layer) =>
+        (layer ? (layer === layers.length - 1 ? "p" : `layer ${layer}`) : "inputs") +
+        `  ${each
+          .slice(0, 8)
+          .map((value) => value.toFixed(3))
+          .join("  ")}${each.length > 8 ? " …" : ""}`,
+    );
+    tell([name + kind, ...steps].join("\n"), event);
+  }
+
+  get tool() {
+    return document.querySelector("[name=tool]:checked")?.value ?? "move";
+  }
+
+  /** A press on the plane; whether it has been taken care of. */
+  press(point, row) {
+    if (this.tool === "remove" && row) {
+      this.remove(row);
+      return true;
+    }
+    if (!this.tool.startsWith("add")) return false;
+    const y = targetOf(this.play, Number(this.tool.slice(4)), this.output);
+    this.play.rows.push({ point, y, part: "train" });
+    this.play.changeRows();
+    return true;
+  }
+
+  drag(row, point) {
+    row.point = point.slice(0, row.point.length);
+    this.play.rowsChanged = true;
+    this.play.makeTables();
+    this.plane.placeRows();
+    this.line.count(true);
+    this.draw();
+  }
+
+  remove(row) {
+    if (this.play.rows.length < 2) return;
+    const at = this.play.rows.indexOf(row);
+    this.play.rows.splice(at, 1);
+    this.play.changeRows();
+    this.plane.focusRow(at);
+  }
+
+  /** Give a row the next class. */
+  turn(row) {
+    const { play, output } = this;
+    const kind = (classOf(row.y, output, play.softmaxed) + 1) % kindsOf(play);
+    if (play.softmaxed) row.y = targetOf(play, kind, output);
+    else row.y[output] = kind;
+    const at = play.rows.indexOf(row);
+    play.changeRows();
+    this.plane.focusRow(at);
+  }
+}
+
+readColours();
+document.documentElement.classList.add("alive");
+const page = new Page();
+page.open(0);
+globalThis.page = page; // to be looked at in the browser's console

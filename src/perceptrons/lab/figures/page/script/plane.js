@@ -1,0 +1,180 @@
+// The large panel: the map that is chosen, the rows over it, and the reader's own line.
+
+import { zeroLines } from "./boundary.js";
+import { classColour } from "./colours.js";
+import { element, setAttributes, shape, tell } from "./dom.js";
+import { leadsOf, paintAnswer, paintNeuron } from "./map.js";
+import { classOf } from "./rows.js";
+
+const SIZE = 400; // of the drawing's own coordinates
+const MARKS = [
+  (r) => `M${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`,
+  (r) => `M${-r} ${-r}H${r}V${r}H${-r}Z`,
+  (r) => `M0 ${-1.2 * r}L${1.15 * r} ${0.8 * r}H${-1.15 * r}Z`,
+  (r) => `M0 ${-1.3 * r}L${1.3 * r} 0L0 ${1.3 * r}L${-1.3 * r} 0Z`,
+];
+
+/** The mark of a class, which tells classes apart without colour. */
+export const markOf = (number, radius) => MARKS[number % MARKS.length](radius);
+
+export class Plane {
+  /** actions: describe(row), drag(row, point), press(point, row), remove(row), turn(row). */
+  constructor(box, actions) {
+    this.actions = actions;
+    this.canvas = element("canvas", { "aria-hidden": "true" });
+    this.lines = shape("path", { class: "boundary" });
+    this.marks = shape("g");
+    this.over = shape("g");
+    this.drawing = shape(
+      "svg",
+      { viewBox: `0 0 ${SIZE} ${SIZE}`, tabindex: 0, role: "group", id: "boundary" },
+      this.lines,
+      this.marks,
+      this.over,
+    );
+    box.append(this.canvas, this.drawing);
+    this.points = [];
+    this.listen();
+  }
+
+  place(play) {
+    this.play = play;
+  }
+
+  /** Where a point is in the drawing; with one input its class is its height. */
+  xy([x, y], row) {
+    const share = (axis, value) =>
+      (value - this.play.span[axis][0]) / (this.play.span[axis][1] - this.play.span[axis][0]);
+    const flat = this.play.span.length === 1;
+    const height = flat
+      ? 0.15 + 0.7 * (row ? classOf(row.y, this.output, this.play.softmaxed) : 0.5)
+      : share(1, y);
+    return [SIZE * share(0, x), SIZE * (1 - height)];
+  }
+
+  /** The point of the plane that an event is at. */
+  pointOf({ clientX, clientY }) {
+    const box = this.drawing.getBoundingClientRect();
+    const shares = [(clientX - box.left) / box.width, 1 - (clientY - box.top) / box.height];
+    const point = this.play.span
+      .slice(0, 2)
+      .map(([low, high], axis) => low + (high - low) * shares[axis]);
+    return this.play.span.length === 3 ? [...point, this.play.third] : point;
+  }
+
+  /** The map and its boundary, once the weights are others; `chosen` is {layer, neuron}. */
+  drawMap(look, chosen) {
+    const last = this.play.net.widths.length - 1;
+    const answer = chosen.layer === last && (chosen.neuron === null || !this.play.softmaxed);
+    if (answer) paintAnswer(this.canvas, this.play, look, chosen.neuron ?? 0);
+    else paintNeuron(this.canvas, this.play, look, chosen.layer, chosen.neuron);
+    const unsure = answer && this.unsure;
+    const leads = unsure ? [] : leadsOf(this.play, look, chosen.layer, chosen.neuron);
+    const scale = SIZE / look.side;
+    const at = (value) => ((value + 0.5) * scale).toFixed(1);
+    const segments = leads.flatMap((values) => zeroLines(values, look.side));
+    const path = segments.map(([a, b, c, d]) => `M${at(a)} ${at(b)}L${at(c)} ${at(d)}`);
+    this.lines.setAttribute("d", path.join(""));
+  }
+
+  /** The rows, once they are others. */
+  drawRows(output) {
+    this.output = output;
+    const { rows, softmaxed, run } = this.play;
+    const radius = rows.length > 60 ? 4 : rows.length > 12 ? 6 : 9;
+    this.points = rows.map((row, at) => {
+      const kind = classOf(row.y, output, softmaxed);
+      const mark = shape("path", {
+        d: markOf(kind, radius),
+        class: `point ${row.part}`,
+        style: `--own: ${classColour(kind)}`,
+        "data-row": at,
+        role: "img",
+        tabindex: -1,
+        "aria-label": `row ${at + 1}, class ${run.class_names[kind] ?? kind}`,
+      });
+      return mark;
+    });
+    this.marks.replaceChildren(...this.points);
+    this.placeRows();
+  }
+
+  placeRows() {
+    const third = this.play.span.length === 3;
+    const [low, high] = this.play.span[2] ?? [0, 1];
+    this.play.rows.forEach((row, at) => {
+      const [x, y] = this.xy(row.point, row);
+      this.points[at].setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
+      const far = third ? Math.abs(row.point[2] - this.play.third) / (high - low) : 0;
+      this.points[at].style.opacity = Math.max(0.12, 1 - 2.5 * far);
+    });
+  }
+
+  /** Cross out the rows that the network has wrong. */
+  drawWrong(wrong) {
+    this.points.forEach((mark, at) => {
+      if (mark.classList.contains("wrong") !== wrong[at]) mark.classList.toggle("wrong", wrong[at]);
+    });
+  }
+
+  rowOf(event) {
+    const at = event.target.dataset?.row;
+    return at === undefined ? null : this.play.rows[at];
+  }
+
+  listen() {
+    let held = null;
+    const on = (name, act) => this.drawing.addEventListener(name, act);
+    on("pointerdown", (event) => {
+      held = this.rowOf(event);
+      if (event.target.dataset.handle) return;
+      if (held) this.drawing.setPointerCapture(event.pointerId);
+      if (this.actions.press(this.pointOf(event), held)) held = null;
+    });
+    on("pointermove", (event) => {
+      if (held && event.buttons) this.actions.drag(held, this.pointOf(event));
+      else this.actions.hover(this.pointOf(event), this.rowOf(event), event);
+    });
+    on("pointerup", () => {
+      held = null;
+    });
+    on("pointerleave", () => this.actions.hover(null, null, null));
+    on("keydown", (event) => this.pressKey(event));
+    on("focusout", () => tell(""));
+  }
+
+  /** Arrow keys go from row to row; with shift they move it; delete and enter change it. */
+  pressKey(event) {
+    const { rows, span } = this.play;
+    const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[
+      event.key
+    ];
+    if (event.target.dataset?.handle || !rows.length) return;
+    const at = this.points.indexOf(document.activeElement);
+    if (way && event.shiftKey && at >= 0) {
+      const point = rows[at].point.map(
+        (value, axis) => value + (way[axis] ?? 0) * 0.03 * (span[axis][1] - span[axis][0]),
+      );
+      this.actions.drag(rows[at], point);
+    } else if (way) {
+      const next = (at + way[0] - way[1] + rows.length) % rows.length;
+      this.focusRow(at < 0 ? 0 : next);
+    } else if (event.key === "Delete" && at >= 0) this.actions.remove(rows[at]);
+    else if (event.key === "Enter" && at >= 0) this.actions.turn(rows[at]);
+    else return;
+    event.preventDefault();
+  }
+
+  focusRow(at) {
+    const mark = this.points[Math.min(at, this.points.length - 1)];
+    mark?.focus();
+    if (mark)
+      this.actions.hover(this.play.rows[mark.dataset.row].point, this.rowOf({ target: mark }), {
+        target: mark,
+      });
+  }
+
+  setTitle(title) {
+    setAttributes(this.drawing, { "aria-label": title });
+  }
+}

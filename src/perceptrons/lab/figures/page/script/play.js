@@ -1,0 +1,195 @@
+// What is being looked at: a run at one of its frames, and all that the reader has changed since.
+
+import { countRight, LOSSES } from "./losses.js";
+import { backward, drawWeights, forward, layersOf, randomNumbers, reshape } from "./network.js";
+import { makeOptimizer } from "./optimizers.js";
+import { rowsOf, spanOf, tableOf } from "./rows.js";
+import { networkAt } from "./run.js";
+
+export class Play {
+  /** listen: called with what has changed: "weights", "rows" or "shape". */
+  constructor(run, listen) {
+    this.run = run;
+    this.listen = listen;
+    this.seed = 1;
+    this.reset();
+  }
+
+  /** All as the run has it, at its last frame. */
+  reset() {
+    const { state, ...settings } = this.run.optimizer;
+    this.settings = settings;
+    this.extras = [];
+    this.rows = rowsOf(this.run);
+    this.rowsChanged = false;
+    this.third = this.middle();
+    this.placeRows();
+    this.show(this.run.frames.length - 1);
+  }
+
+  /** The network of a frame; rows that were changed stay so. */
+  show(frame) {
+    this.frame = frame;
+    this.updates = this.run.frames[frame].update;
+    this.net = networkAt(this.run, frame);
+    this.extras = [];
+    this.history = [];
+    this.shapeChanged = this.weightsChanged = false;
+    this.beginOptimizer(frame === this.run.frames.length - 1);
+    this.makeTables();
+    this.listen("shape");
+  }
+
+  /** A new optimizer; the state that the run left is taken up only where the run ended. */
+  beginOptimizer(takeUp = false) {
+    const factors = new Float64Array(this.net.weights.length).fill(1);
+    for (const { bias, outputs } of layersOf(this.net)) {
+      if (bias >= 0) factors.fill(this.settings.bias_lr_factor ?? 1, bias, bias + outputs);
+    }
+    const state = takeUp ? this.run.optimizer.state : null;
+    this.optimizer = makeOptimizer(this.settings, state, factors);
+  }
+
+  makeTables() {
+    const { encode } = this.run;
+    const part = (wanted) => this.rows.filter((row) => row.part === wanted);
+    this.train = tableOf(part("train"), encode, this.extras);
+    this.val = tableOf(part("val"), encode, this.extras);
+    this.order = null;
+  }
+
+  placeRows() {
+    this.span = spanOf(this.rows, this.run.inputs.length);
+  }
+
+  /** A value of the third input that some row has, in the middle of them. */
+  middle() {
+    const values = this.rows.map(({ point }) => point[2]).sort((a, b) => a - b);
+    return values[Math.floor(values.length / 2)] ?? 0;
+  }
+
+  get outputs() {
+    return this.net.widths.at(-1);
+  }
+
+  get softmaxed() {
+    return this.run.loss === "cross_entropy";
+  }
+
+  /** Loss and right answers of a part of the rows; null where there are none. */
+  measure(part) {
+    const { x, y, count } = this[part];
+    if (!count) return null;
+    const logits = forward(this.net, x, count).values.at(-1);
+    const loss = LOSSES[this.run.loss].value(logits, y, this.outputs);
+    return { loss, ...countRight(logits, y, this.outputs, this.softmaxed), logits };
+  }
+
+  /** Rows of the next batch, as the run takes them: all, or some at a time. */
+  batch() {
+    const { x, y, count } = this.train;
+    const size = this.run.batch_size;
+    if (!size || size >= count) return { x, y, count };
+    const steps = Math.ceil(count / size);
+    const step = this.updates % steps;
+    this.order ??= Array.from({ length: count }, (_, at) => at);
+    if (this.run.shuffle && step === 0) this.shuffle();
+    const chosen = this.order.slice(step * size, (step + 1) * size);
+    const pick = (numbers, width) =>
+      Float64Array.from(
+        chosen.flatMap((row) => [...numbers.subarray(row * width, (row + 1) * width)]),
+      );
+    return { x: pick(x, this.net.widths[0]), y: pick(y, this.outputs), count: chosen.length };
+  }
+
+  shuffle() {
+    const random = randomNumbers(this.updates + 1);
+    for (let at = this.order.length - 1; at > 0; at--) {
+      const other = Math.floor(random() * (at + 1));
+      [this.order[at], this.order[other]] = [this.order[other], this.order[at]];
+    }
+  }
+
+  /** Some updates of gradient descent from here; not told where more follow at once. */
+  trainOn(times, told = true) {
+    if (!this.train.count) return;
+    if (!this.history.length) this.note();
+    for (let time = 0; time < times; time++) {
+      const { x, y, count } = this.batch();
+      const pass = forward(this.net, x, count);
+      const delta = LOSSES[this.run.loss].delta(pass.values.at(-1), y, this.outputs);
+      this.optimizer.update(this.net.weights, backward(this.net, pass, delta, count));
+      this.updates++;
+    }
+    this.weightsChanged = true;
+    if (!told) return;
+    this.note();
+    this.listen("weights");
+  }
+
+  /** Note the losses for the curves; of many notes every second is kept. */
+  note() {
+    const [train, val] = [this.measure("train"), this.measure("val")];
+    this.history.push({ update: this.updates, train, val });
+    if (this.history.length > 600) this.history = this.history.filter((_, at) => at % 2 === 0);
+  }
+
+  changeRows() {
+    this.rowsChanged = true;
+    this.makeTables();
+    this.listen("rows");
+  }
+
+  /** Other settings of the optimizer, which begins anew where it is another one. */
+  setOptimizer(changes) {
+    const another = changes.name !== undefined && changes.name !== this.settings.name;
+    Object.assign(this.settings, changes);
+    if (another) this.beginOptimizer();
+  }
+
+  setHidden(hidden) {
+    const widths = [this.net.widths[0], ...hidden, this.outputs];
+    const activation = this.activation;
+    this.setNetwork(
+      reshape(this.net, { widths, activations: hidden.map(() => activation) }, this.seed++),
+    );
+  }
+
+  get activation() {
+    return this.net.activations[0] ?? this.run.activations[0] ?? "sigmoid";
+  }
+
+  setActivation(name) {
+    this.setNetwork({ ...this.net, activations: this.net.activations.map(() => name) });
+  }
+
+  /** Tick an extra input, or take it away. */
+  setExtra(name, ticked) {
+    const before = this.extras;
+    this.extras = ticked ? [...before, name] : before.filter((each) => each !== name);
+    const own = this.net.widths[0] - before.length;
+    const column = (input) => {
+      const was = before.indexOf(this.extras[input - own]);
+      return input < own ? input : was < 0 ? -1 : own + was;
+    };
+    const widths = [own + this.extras.length, ...this.net.widths.slice(1)];
+    this.makeTables();
+    this.setNetwork(reshape(this.net, { widths }, this.seed++, column));
+  }
+
+  /** The same network with new weights, as if trained with another seed. */
+  drawAnew() {
+    const weights = drawWeights(this.net, this.seed++);
+    this.setNetwork({ ...this.net, weights });
+  }
+
+  setNetwork(net) {
+    this.net = net;
+    this.shapeChanged = true;
+    this.updates = 0;
+    this.history = [];
+    this.beginOptimizer();
+    this.note();
+    this.listen("shape");
+  }
+}
