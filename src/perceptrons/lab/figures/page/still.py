@@ -50,7 +50,7 @@ def boundary(run: Any) -> str:
     chances = answers(run, cells)
     winner = chances.argmax(1)
     sure = (chances.max(1) * chances.shape[1] - 1) / (chances.shape[1] - 1)
-    colours = 247 + (COLOURS[winner % len(COLOURS)] - 247) * (0.08 + 0.7 * sure[:, None])
+    colours = 247 + (COLOURS[winner % len(COLOURS)] - 247) * 0.8 * sure[:, None]
     picture = base64.b64encode(png(colours.reshape(SIDE, SIDE, 3).astype(np.uint8))).decode()
     image = f'<image width="{SIZE}" height="{SIZE}" href="data:image/png;base64,{picture}"/>'
     places = (x - low) / (high - low) * SIZE

@@ -16,7 +16,7 @@ export function readColours() {
   const scale = (low, high) =>
     Array.from({ length: STEPS }, (_, at) => {
       const way = (2 * at) / (STEPS - 1) - 1;
-      return mix(middle, way < 0 ? low : high, Math.min(1, 0.08 + 0.72 * Math.abs(way)));
+      return mix(middle, way < 0 ? low : high, 0.82 * Math.abs(way));
     });
   scales = {
     middle,
@@ -37,7 +37,7 @@ export const numberColour = (value) => scales.numbers[step((value + 1) / 2)];
 /** Colour of the likeliest of several classes, paler the less sure. */
 export function winnerColour(winner, share, count) {
   const sure = (share - 1 / count) / (1 - 1 / count);
-  return mix(scales.middle, scales.classes[winner % scales.classes.length], 0.1 + 0.7 * sure);
+  return mix(scales.middle, scales.classes[winner % scales.classes.length], 0.8 * sure);
 }
 
 /** A class's own colour, for rows and keys. */

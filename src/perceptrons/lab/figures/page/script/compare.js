@@ -4,6 +4,7 @@ import { byId, element } from "./dom.js";
 import { cellInputs, lookAround, paintAnswer } from "./map.js";
 import { Play } from "./play.js";
 import { frameAt, readable } from "./run.js";
+import { answersOf } from "./status.js";
 
 const SIDE = 48;
 const RUNS = 8; // colours of runs
@@ -104,7 +105,8 @@ export class Beside {
       play.show(frameAt(run, update));
       paintAnswer(canvas, play, lookAround(play, inputs, SIDE), 0);
       const { right, total } = play.measure("train");
-      caption.textContent = `${run.title}: ${right} of ${total} right at update ${readable(play.updates)}`;
+      const how = answersOf(play).unsure ? "no answer yet" : `${right} of ${total} right`;
+      caption.textContent = `${run.title}: ${how} at update ${readable(play.updates)}`;
     }
   }
 }
