@@ -14,6 +14,7 @@ from typing import Any, Required, TypedDict
 
 import numpy as np
 
+from ..scene import evenly_changed
 from .still import still
 
 # bytes of weights in all frames of a run, past which frames are left out: a page stays small
@@ -62,7 +63,7 @@ class Run(TypedDict, total=False):
         command: Arguments of ``perceptrons fit`` that make the run again.
         note: Why something is missing.
         training_note: In what training on differs from the run.
-        picture: A picture as a ``data:`` address, where there is nothing to play with.
+        pictures: By their names, as ``data:`` addresses, where there is nothing to play with.
     """
 
     title: Required[str]
@@ -84,7 +85,7 @@ class Run(TypedDict, total=False):
     command: list[str]
     note: str
     training_note: str
-    picture: str
+    pictures: dict[str, str]
 
 
 EMPTY: Run = {
@@ -171,7 +172,8 @@ def packed(run: Run) -> dict[str, Any]:
     frames = run.get("frames", [])
     width = len(frames[0]["weights"]) if frames else 0
     most = max(2, MOST_BYTES // max(1, 6 * width))
-    kept = [frames[at] for at in chosen(frames, most)]
+    weights = np.array([frame["weights"] for frame in frames], float)
+    kept = [frames[at] for at in evenly_changed(weights, most)] if frames else []
     optimizer = dict(run.get("optimizer", {}))
     optimizer["state"] = {
         name: value if isinstance(value, int) else floats(value)
@@ -186,16 +188,6 @@ def packed(run: Run) -> dict[str, Any]:
     }
     result: dict[str, Any] = finite(shown)
     return result
-
-
-def chosen(frames: Sequence[Frame], most: int) -> list[int]:
-    """Which frames to keep: the first, the last, and those between which most changes."""
-    if len(frames) <= most:
-        return list(range(len(frames)))
-    weights = np.array([frame["weights"] for frame in frames], float)
-    way = np.concatenate([[0.0], np.abs(np.diff(weights, axis=0)).sum(1).cumsum()])
-    places = np.linspace(0, way[-1], most)
-    return sorted({int(np.abs(way - place).argmin()) for place in places} | {0, len(frames) - 1})
 
 
 def floats(numbers: Any) -> str:

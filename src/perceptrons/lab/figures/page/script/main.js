@@ -90,10 +90,11 @@ class Page {
     this.player.stop();
     byId("title").textContent = this.run.title;
     byId("note").textContent = this.run.note ?? "";
+    const pictures = Object.entries(this.run.pictures ?? {});
     byId("picture").replaceChildren(
-      ...(this.run.picture
-        ? [element("img", { src: this.run.picture, alt: `figures of ${this.run.title}` })]
-        : []),
+      ...pictures.map(([name, src]) =>
+        element("img", { src, alt: `${name} of ${this.run.title}` }),
+      ),
     );
     const seen = this.run.frames.length > 0;
     for (const panel of document.querySelectorAll(".seen")) panel.hidden = !seen;
