@@ -39,7 +39,7 @@ class Frame(TypedDict, total=False):
 
 
 class Run(TypedDict, total=False):
-    """What a page shows of a run; only what is required must be there.
+    """What a page shows of a run; only its title must be there.
 
     Attributes:
         title: What the run is called.
@@ -66,7 +66,7 @@ class Run(TypedDict, total=False):
         pictures: By their names, as ``data:`` addresses, where there is nothing to play with.
     """
 
-    title: Required[str]
+    title: str
     settings: dict[str, Any]
     curves: dict[str, list[list[float]]]
     frames: list[Frame]

@@ -257,16 +257,18 @@ def state_of(net: nn.Module, states: dict[int, Any], groups: list[Any]) -> dict[
 
 def drawn(scene: Scene) -> dict[str, str]:
     """The last picture of each figure, as addresses that hold it."""
+    from matplotlib import rc_context
     from PIL import Image
 
-    from ..drawing import figures, png
+    from ..drawing import FILES, figures, png
 
     found = {}
-    for name, frames in figures(scene).items():
-        if name == "loss":  # the page has curves of its own
-            continue
-        file = io.BytesIO()
-        picture = Image.open(io.BytesIO(png(frames[-1][1], DPI))).convert("RGB")
-        picture.quantize(COLOURS).save(file, "png", optimize=True)
-        found[name] = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    with rc_context(FILES):
+        for name, frames in figures(scene).items():
+            if name == "loss":  # the page has curves of its own
+                continue
+            file = io.BytesIO()
+            picture = Image.open(io.BytesIO(png(frames[-1][1], DPI))).convert("RGB")
+            picture.quantize(COLOURS).save(file, "png", optimize=True)
+            found[name] = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
     return found
