@@ -36,6 +36,7 @@ from ..training.callbacks import (
     NonFiniteLossError,
     PlateauStep,
 )
+from ..training.compiled import check_single
 from ..training.spans import use_spans
 from .errors import PACKAGE, fail, line_of, shown
 from .main import TRAINER
@@ -209,6 +210,9 @@ class Command(LightningCLI):
             self.trainer = self.instantiate_trainer()
             if plan := plan_of(self.settings):
                 self.model = study_of(self, plan, self.model, self.datamodule)
+            elif self.settings.compile and isinstance(self.datamodule, TableData):
+                self.datamodule.setup("fit")
+                check_single(self.model, *self.datamodule.split["train"][:2])
         except Exception as failure:  # a class of the user's or a library's may raise anything
             owner, cause = self.recipes.failed or (None, failure)
             fail(line_of(cause, owner.__name__ if owner else ""), cause)
@@ -266,7 +270,11 @@ class Command(LightningCLI):
         trainer: Any = self.trainer
         trainer.callbacks = [*self.callbacks(directory), *trainer.callbacks]
         if self.subcommand == "fit":
-            use_spans(self.trainer, self.model, self.datamodule)
+            spans = use_spans(self.trainer, self.model, self.datamodule)
+            if self.settings.compile and spans:
+                self.model.compile_updates = True
+            elif self.settings.compile and not isinstance(self.model, StudyModule):
+                say("compile=True: not where something must see each update; going on without")
 
     def callbacks(self, run: Path) -> list[L.Callback]:
         """What the lab does beside the training, in order; the user's come after that."""

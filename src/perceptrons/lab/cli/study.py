@@ -85,7 +85,7 @@ def study_of(command: Any, plan: Plan, module: L.LightningModule, data: Any) -> 
             f"seeds={plan.seeds}: a study needs a table; {type(data).__name__} is none"
         )
     data.setup("fit")
-    trainer = command.trainer
+    trainer: Any = command.trainer
     if not trains_alone(trainer):
         why = "a study is trained by one process, in 32 or 64 bits, with all batches of an epoch"
         raise ValueError(f"seeds={plan.seeds}: {why}, none of them accumulated")

@@ -4,27 +4,23 @@ Shapes: as in ``members.py``.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
-import lightning as L
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.utilities.seed import isolate_rng
-from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value
+from torch import Tensor
+from torch.func import grad_and_value
 
-from .members import FastMembers, Members, Weights, parts
+from ..training.compiled import LEAN, Gradient, Loss, Weights, single_by_hand
+from .members import FastMembers, Members, parts
 
 # bytes of weights and activations that a block has at most: about what a core's own cache holds; a
 # GPU has work for all of its cores, and time to start it, only with far more at once. Where vmap
 # starts each operation, that costs ten times as much, and so do blocks
 CACHE, MAPPED, OF_GPU = 2**21, 2**24, 2**30
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-# losses and gradients given weights, buffers, inputs and targets
-Gradient = Callable[[Weights, Weights, Tensor, Tensor], tuple[Tensor, list[Tensor]]]
 
 
 @contextmanager
@@ -42,18 +38,6 @@ def of_each(function: Loss, logits: Tensor, y: Tensor) -> Tensor:
     return made
 
 
-def lean_bce(logits: Tensor, y: Tensor) -> Tensor:
-    """Binary cross entropy of which only the gradient is used.
-
-    That is exact, in a quarter fewer exponentials than torch's, which guards the value too.
-    """
-    return (F.softplus(logits) - y * logits).mean()
-
-
-# what is compiled in place of these
-LEAN: dict[Loss, Loss] = {F.binary_cross_entropy_with_logits: lean_bce}
-
-
 def pooled(loss: Loss, outputs: int, y: Tensor) -> bool:
     """Whether a loss of all members' logits is the mean of their losses, with their gradients.
 
@@ -67,7 +51,9 @@ def pooled(loss: Loss, outputs: int, y: Tensor) -> bool:
         found = [torch.autograd.grad(each, logits)[0] for each in (apart, together)]
     except (RuntimeError, ValueError, IndexError, TypeError):
         return False
-    return torch.allclose(apart, together, rtol=1e-4) and torch.allclose(*found, 1e-4, 1e-6)
+    return torch.allclose(apart, together, rtol=1e-4) and torch.allclose(
+        found[0], found[1], 1e-4, 1e-6
+    )
 
 
 def widened(y: Tensor, logits: Tensor) -> Tensor:
@@ -111,33 +97,16 @@ def by_autograd(members: Members, loss: Loss, together: bool) -> Gradient:
     return gradient
 
 
-class ByHand(nn.Module):
-    """A user's gradients as a module, whose weights can be replaced."""
-
-    def __init__(self, module: L.LightningModule) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
-        logits, gradients = self.module.hand_gradients(x, y)
-        return self.module.loss(logits, y), gradients
-
-
-def by_hand(module: L.LightningModule, ndim: int) -> Gradient:
+def by_hand(module: Any, ndim: int) -> Gradient:
     """Gradients as the user's module has them written out."""
-    written = ByHand(module)
-
-    def alone(weights: Weights, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
-        named = {f"module.net.{name}": weight for name, weight in weights.items()}
-        found: tuple[Tensor, list[Tensor]] = functional_call(written, named, (x, y))
-        return found
+    alone = single_by_hand(module)
 
     def gradient(
         weights: Weights, buffers: Weights, x: Tensor, y: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         rows = -1 if x.ndim > ndim else None
-        every = torch.vmap(alone, (0, rows, rows), randomness="different")
-        found: tuple[Tensor, list[Tensor]] = every({**weights, **buffers}, x, y)
+        every = torch.vmap(alone, (0, 0, rows, rows), randomness="different")
+        found: tuple[Tensor, list[Tensor]] = every(weights, buffers, x, y)
         return found
 
     return gradient
@@ -197,8 +166,8 @@ class Blocks:
         if len(self.parts) == 1:
             return self.gradient(*self.pieces[0][1:], x, y)[1]
         whole = [torch.empty_like(weight) for weight in self.members.weights.values()]
-        for part, *block in self.each(x, y):
-            _, gradients = self.gradient(*block)
+        for part, weights, buffers, some_x, some_y in self.each(x, y):
+            _, gradients = self.gradient(weights, buffers, some_x, some_y)
             for each, piece in zip(whole, gradients, strict=True):
                 self.members.cut(each, part).copy_(piece)
         return whole
@@ -234,22 +203,3 @@ def bytes_of_one(members: Members, loss: Loss, x: Tensor, y: Tensor) -> int:
     ):  # a layer's weights times its inputs, before they are summed
         products = max(len(x) * w.nbytes for w in net.parameters() if w.ndim == 2)
     return sum(weight.nbytes for weight in net.parameters()) + activations + products
-
-
-def clipped(
-    gradient: Gradient, dimension: int, value: float | None, algorithm: str | None
-) -> Gradient:
-    """Gradients clipped by their value, or by the norm of each member's own."""
-
-    def of_members(*given: Tensor) -> tuple[Tensor, list[Tensor]]:
-        losses, found = gradient(*given)
-        if algorithm == "value":
-            return losses, [each.clamp(-value, value) for each in found]
-        squares = [each.movedim(dimension, 0).flatten(1).pow(2).sum(1) for each in found]
-        norms = torch.stack(squares).sum(0).sqrt()
-        factors = (value / (norms + 1e-6)).clamp(max=1.0)
-        return losses, [
-            (each.movedim(dimension, -1) * factors).movedim(-1, dimension) for each in found
-        ]
-
-    return of_members

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ..data.loader import Rows, TableLoader
 from ..data.tables import TableData
-from ..training.compiled import Block, Compiled
+from ..training.compiled import Block, Compiled, Gradient, Loss, clipped
 from . import gradients
-from .gradients import Blocks, Gradient, Loss, of_each
+from .gradients import Blocks, of_each
 from .members import FastMembers, MakeNet, Members, stack
 
 # rows of a batch at least that are measured in one piece
@@ -52,7 +52,7 @@ class Group(nn.Module):
 
     def __init__(
         self,
-        module: L.LightningModule,
+        module: Any,
         make_net: MakeNet,
         setting: dict[str, Any],
         seeds: Sequence[int],
@@ -75,13 +75,14 @@ class Group(nn.Module):
         )
         self.clip, self.compile_updates, self.ndim = clip, compile, x.ndim
         self.tables: dict[str, Rows] = {}
-        self.blocks: Blocks | None = None
+        self.blocks: Any = None
         self.batches: Iterator[Rows] = iter(())
         self.position = (-1, 0)  # epoch, and updates that were made in it
         self.number = 0  # updates made in all
 
     @property
-    def module(self) -> L.LightningModule:
+    def module(self) -> Any:
+        """The user's module."""
         return self.hidden[0]
 
     def table(self, part: str) -> Rows:
@@ -141,7 +142,10 @@ class Group(nn.Module):
             made = gradients.by_hand(self.module, self.ndim)
         else:
             made = gradients.by_autograd(self.members, self.module.loss, self.together)
-        return gradients.clipped(made, self.members.dimension, *self.clip) if self.clip[0] else made
+        value, algorithm = self.clip
+        if not value:
+            return made
+        return clipped(made, self.members.dimension, value, algorithm)
 
     def train_on(self, epoch: int, first: int, last: int) -> None:
         """Make the updates of an epoch from number ``first`` to, and without, ``last``."""
@@ -186,7 +190,7 @@ class Group(nn.Module):
     def logits_of(self, x: Tensor) -> Tensor:
         """Logits ``(rows, outputs, members)``."""
         self.blocks = self.blocks or self.in_blocks()
-        pieces = x.split(max(MEASURED, self.data.batch_size or 0))
+        pieces = torch.split(x, max(MEASURED, self.data.batch_size or 0))
         return torch.cat([torch.cat([*self.blocks.logits(each)], -1) for each in pieces])
 
     @torch.no_grad()
@@ -198,8 +202,9 @@ class Group(nn.Module):
         correct: Loss | None = getattr(self.module, "correct", None)
         measured: dict[str, Tensor] = {}
         size = max(MEASURED, self.data.batch_size or 0)
-        for some_x, some_y in zip(x.split(size), y.split(size), strict=True):
-            share, taken = len(some_x) / len(x), {"loss": [], "accuracy": [], "solved": []}
+        for some_x, some_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
+            share = len(some_x) / len(x)
+            taken: dict[str, list[Tensor]] = {"loss": [], "accuracy": [], "solved": []}
             for logits in self.blocks.logits(some_x):
                 # half as many bits would be too few for a report's digits
                 logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -228,7 +233,7 @@ def optimizer_of(
     Raises:
         ValueError: If there are several, or the scheduler waits for a measure.
     """
-    given = module.configure_optimizers()
+    given: Any = module.configure_optimizers()
     scheduler: Any = None
     if isinstance(given, dict):
         given, scheduler = given["optimizer"], given.get("lr_scheduler")

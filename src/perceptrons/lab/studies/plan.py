@@ -10,7 +10,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightning as L
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
@@ -29,7 +28,7 @@ LIMITS = (
 )
 
 Setting = dict[str, Any]
-Build = Callable[[Setting], L.LightningModule]
+Build = Callable[[Setting], Any]  # makes the user's module
 
 
 class Member(NamedTuple):
@@ -150,7 +149,7 @@ def under_seed(seed: int, make: Callable[..., Any], *given: Any) -> Any:
         return make(*given)
 
 
-def shapes_of(module: L.LightningModule) -> dict[str, torch.Size]:
+def shapes_of(module: Any) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in named_tensors(module.net)}
 
 
@@ -179,7 +178,12 @@ def net_maker(
         mine = dict(named_tensors(under_seed(seed, make_net)))
         if all(torch.equal(mine[name], its) for name, its in named_tensors(module.net)):
             return make_net
-    return lambda: build(setting).net
+
+    def by_module() -> nn.Module:
+        net: nn.Module = build(setting).net
+        return net
+
+    return by_module
 
 
 def free_memory() -> int:

@@ -1,7 +1,7 @@
 """What cannot be a study is found before it begins: two members are tried against lone runs."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -11,8 +11,9 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from ..training.compiled import Loss, check_step
 from ..training.spans import takes_spans
-from .gradients import Loss, mapped, of_each
+from .gradients import mapped, of_each
 from .group import optimizer_of
 from .members import MakeNet, Members, stack
 
@@ -50,7 +51,7 @@ def check_trainable(module: L.LightningModule) -> None:
 
 
 def rehearse(
-    build: Callable[[], L.LightningModule], make_net: MakeNet, seed: int, x: Tensor, y: Tensor
+    build: Callable[[], Any], make_net: MakeNet, seed: int, x: Tensor, y: Tensor
 ) -> Rehearsal:
     """Try two members.
 
@@ -74,7 +75,7 @@ def rehearse(
         random = check_net(members, x)
         check_loss(module.loss, members, x, y)
         if not random:
-            check_step(module, x, y)
+            check_step(module, x, y, "seeds")
         kept = check_optimizer(build, members)
     return Rehearsal(random, kept)
 
@@ -137,18 +138,6 @@ def check_loss(loss: Loss, members: Members, x: Tensor, y: Tensor) -> None:
         raise ValueError(f"seeds: the loss of two members is not that of each alone; {INSTEAD}")
 
 
-def check_step(module: Any, x: Tensor, y: Tensor) -> None:
-    """Compare the loss that the module's training step gives with that of its network."""
-    try:
-        made = module.training_step((x, y), 0)
-    except (RuntimeError, AttributeError):  # it needs the trainer, and nothing is known
-        return
-    found = made["loss"] if isinstance(made, Mapping) else made
-    if found is not None and not torch.allclose(found, module.loss(module.net(x), y), 1e-3, 1e-5):
-        what = f"training_step of {type(module).__name__} gives another loss than loss(net(x), y)"
-        raise ValueError(f"seeds: {what}, which is what a study trains on; {INSTEAD}")
-
-
 def check_optimizer(build: Callable[[], Any], members: Members) -> float:
     """Compare some updates of two members with those that each has alone, given the gradients.
 
@@ -183,7 +172,7 @@ def check_optimizer(build: Callable[[], Any], members: Members) -> float:
         v for state in optimizer.state.values() for v in state.values() if isinstance(v, Tensor)
     ]
     weights = sum(weight.nbytes for weight in module.net.parameters())
-    return sum(each.nbytes for each in kept if each.ndim) / weights
+    return float(sum(each.nbytes for each in kept if each.ndim) / weights)
 
 
 def coupled(name: str) -> str:

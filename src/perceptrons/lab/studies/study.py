@@ -17,7 +17,8 @@ from torchmetrics.functional.classification import (
     multiclass_calibration_error,
 )
 
-from ..data.tables import EVALUATION_ROWS, TableData
+from ..data.tables import EVALUATION_ROWS
+from ..training.spans import count_updates
 from .group import Group
 from .summary import quantiles
 
@@ -92,6 +93,8 @@ class StudyModule(L.LightningModule):
             ``(members,)``.
     """
 
+    groups: Any
+
     def __init__(
         self, groups: Sequence[Group], members: Sequence["Member"], random: bool = False
     ) -> None:
@@ -108,7 +111,7 @@ class StudyModule(L.LightningModule):
         return Networks(self)
 
     @property
-    def user_module(self) -> L.LightningModule:
+    def user_module(self) -> Any:
         """The user's module, as the first group trains it."""
         return self.groups[0].module
 
@@ -127,7 +130,7 @@ class StudyModule(L.LightningModule):
         """Rows that are predicted in one piece."""
         return max(1, min(EVALUATION_ROWS, PREDICTED // len(self.each)))
 
-    def hand_out_by(self, trainer: L.Trainer, data: TableData) -> None:
+    def hand_out_by(self, trainer: L.Trainer, data: Any) -> None:
         """Let the data hand out spans and groups in place of rows."""
         everyone = range(len(self.groups))  # no list, which Lightning takes for one of loaders
         data.train_dataloader = lambda: SpanNumbers(self.updates, trainer)
@@ -144,10 +147,7 @@ class StudyModule(L.LightningModule):
         for group in self.groups:
             mine, most = len(group.loader), self.updates
             group.train_on(epoch, first * mine // most, last * mine // most)
-        made = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        for counter in (made.total, made.current):
-            counter.ready += last - first
-            counter.completed += last - first
+        count_updates(self.trainer, last - first)
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
         parts = self.groups[batch].data.split
@@ -190,9 +190,9 @@ class StudyModule(L.LightningModule):
         """
         said, rows = self.user_module.predictions, slice(batch, batch + self.rows_at_once)
         logits = torch.cat([group.predict(rows) for group in self.groups], -1)
-        if self.member is not None:
-            return said(logits[..., self.member])
-        return ensemble(said, logits)
+        one = self.member
+        found: dict[str, Tensor] = ensemble(said, logits) if one is None else said(logits[..., one])
+        return found
 
 
 def ensemble(said: Any, logits: Tensor) -> dict[str, Tensor]:

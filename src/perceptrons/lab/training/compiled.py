@@ -4,13 +4,17 @@ A call costs some 80 us whatever it holds, so it holds as many updates as make t
 where there are so many weights that compiling would take long.
 """
 
+import copy
 import operator
 import time
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 from torch.func import functional_call, grad_and_value
@@ -25,6 +29,7 @@ from .functional import (
     states_of,
     updates_made,
 )
+from .protocol import Trainable
 
 # seconds of a call that make its own cost a tenth, and of a number that an update makes
 CALL, NUMBER = 8e-4, 5e-10
@@ -33,6 +38,7 @@ ROW = 8  # calls for a block in a row, with its weights still in the cache
 SHAPES = 4  # of batches in a call, each of which is compiled for itself
 
 Weights = dict[str, Tensor]
+Loss = Callable[[Tensor, Tensor], Tensor]
 # losses and gradients, given weights, buffers, inputs and targets
 Gradient = Callable[[Weights, Weights, Tensor, Tensor], tuple[Tensor, list[Tensor]]]
 
@@ -97,42 +103,46 @@ class Compiled:
         self.call = call or torch.compile(self.updates, fullgraph=True, dynamic=False)
         self.shapes: set[Any] = set()
         self.failed = False
+        self.loss = torch.zeros(())  # the last
         self.states: list[list[State]] | None = None
 
     def updates(
         self, block: Block, states: list[State], batches: list[Rows], coming: tuple[Tensor, Tensor]
-    ) -> None:
+    ) -> Tensor:
         """Updates of one block, one for each batch, which change its weights and states.
 
         ``coming`` holds the learning rates ``(batches, weights)``, and how many updates there will
-        have been ``(batches,)``.
+        have been ``(batches,)``. Returns the last loss.
         """
+        loss = torch.empty(0)
         rates, numbers = coming
         for at, (x, y) in enumerate(batches):
-            _, gradients = self.gradient(block.weights, block.buffers, x, y)
+            loss, gradients = self.gradient(block.weights, block.buffers, x, y)
             for number, weight in enumerate(block.weights.values()):
                 if rule := self.rules[number]:
                     given, state = gradients[number], states[number]
                     rule.apply(weight, given, state, rates[at, number], numbers[at])
+        return loss
 
     @torch.no_grad()
     def run(
         self, batches: Iterator[Rows], count: int, step_schedulers: Callable[[], None] | None
     ) -> tuple[int, list[Rows]]:
         """Make at most ``count`` updates; how many it were, and batches taken and not used."""
-        made, calls, last = 0, [], []
+        made = 0
+        calls: list[Any] = []
+        last: list[Rows] = []
         if not is_ready(self.optimizer):
             return made, [*islice(batches, 1)]
         while made + self.at_once <= count and not self.failed:
-            coming = []
+            coming: list[list[Any]] = []
             for _ in range(min(ROW, (count - made) // self.at_once)):
                 some = [*islice(batches, self.at_once)]
+                if not self.compiles(some):
+                    return made + self.make(coming), some
                 # the same tensors again take half as long to check as new ones
                 if step_schedulers or updates_made(self.optimizer) or not same(some, last):
-                    calls, last = self.calls(some, step_schedulers), some
-                if not self.compiles(calls[0], some):
-                    made += self.make(coming)
-                    return made, some
+                    calls, last = self.calls(some, *self.coming(step_schedulers)), some
                 coming.append(calls)
                 count_updates(self.optimizer, self.at_once)
             made += self.make(coming)
@@ -142,29 +152,28 @@ class Compiled:
         """Make calls, block by block; how many updates that is."""
         for of_block in zip(*coming, strict=True):
             for call in of_block:
-                self.call(*call)
+                self.loss = self.call(*call)
         return self.at_once * len(coming)
 
-    def calls(self, batches: list[Rows], step_schedulers: Callable[[], None] | None) -> list[Any]:
-        """What the compiled function takes for each block."""
-        device = batches[0][0].device
-        done = updates_made(self.optimizer)
-        numbers = torch.arange(done + 1, done + 1 + self.at_once, dtype=torch.float32)
-        rates = []
+    def coming(self, step_schedulers: Callable[[], None] | None) -> tuple[Tensor, Tensor]:
+        """Learning rates of the next updates, and how many there will have been with each."""
+        done, rates = updates_made(self.optimizer), []
+        numbers = torch.arange(done + 1, done + 1 + self.at_once, dtype=torch.float64)
         for _ in range(self.at_once):
             rates.append([group["lr"] for group in self.groups])
             if step_schedulers:
                 step_schedulers()
-        coming = torch.tensor(rates, dtype=torch.float64).to(device), numbers.to(device)
+        return torch.tensor(rates, dtype=torch.float64), numbers
+
+    def calls(self, batches: list[Rows], rates: Tensor, numbers: Tensor) -> list[Any]:
+        """What the compiled function takes for each block."""
         if self.states is None:  # views, made once
             kept = [states_of(self.optimizer, each) for each in self.parameters.values()]
             self.states = [
-                [
-                    {key: self.cut(value, block.part) for key, value in state.items()}
-                    for state in kept
-                ]
+                [{key: self.cut(v, block.part) for key, v in state.items()} for state in kept]
                 for block in self.blocks
             ]
+        coming = tuple(each.to(batches[0][0].device) for each in (rates, numbers))
         return [
             (block, states, [self.rows(batch, block.part) for batch in batches], coming)
             for block, states in zip(self.blocks, self.states, strict=True)
@@ -176,7 +185,7 @@ class Compiled:
             return batch
         return tuple(column[..., part] for column in batch)
 
-    def compiles(self, call: Any, batches: list[Rows]) -> bool:
+    def compiles(self, batches: list[Rows]) -> bool:
         """Whether such batches are compiled for; the first time, by a call that is taken back."""
         shape = tuple(batch[0].shape for batch in batches)
         if shape in self.shapes:
@@ -185,12 +194,13 @@ class Compiled:
             return False
         print("compiling the updates ...", end=" ", flush=True)
         start = time.monotonic()
-        block, states, rows, (rates, numbers) = call
+        call, *_ = self.calls(batches, *self.coming(None))
+        block, states, *_ = call
         changed = [*block.weights.values(), *block.buffers.values()]
         changed += [value for state in states for value in state.values()]
         before = [each.clone() for each in changed]
         try:
-            self.call(block, states, rows, (rates, numbers))
+            self.call(*call)
         except (TorchDynamoException, RuntimeError) as failure:
             self.failed = True
             said = " ".join(str(failure).partition("\n\n")[0].split())
@@ -208,16 +218,134 @@ def same(some: list[Rows], others: list[Rows]) -> bool:
     return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
-def gradient_of(net: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> Gradient:
-    """Loss and gradients of one network."""
+def lean_bce(logits: Tensor, y: Tensor) -> Tensor:
+    """Binary cross entropy whose gradient is used.
+
+    That is exact, in a quarter fewer exponentials than torch's, which guards the value too.
+    """
+    return (F.softplus(logits) - y * logits).mean()
+
+
+# what is compiled in place of these
+LEAN: dict[Loss, Loss] = {F.binary_cross_entropy_with_logits: lean_bce}
+
+
+def single(module: Any) -> Gradient:
+    """Loss and gradients of a module's network."""
+    if getattr(module, "hand_gradients", None):
+        return single_by_hand(module)
+    loss = LEAN.get(module.loss, module.loss)
 
     def gradient(
         weights: Weights, buffers: Weights, x: Tensor, y: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         def value(weights: Weights) -> Tensor:
-            return loss(functional_call(net, {**weights, **buffers}, (x,)), y)
+            made: Tensor = loss(functional_call(module.net, {**weights, **buffers}, (x,)), y)
+            return made
 
         gradients, found = grad_and_value(value)(weights)
         return found, [*gradients.values()]
 
     return gradient
+
+
+class ByHand(nn.Module):
+    """A user's gradients as a module, whose weights can be replaced."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.net, self.hidden = module.net, (module,)
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
+        (module,) = self.hidden
+        logits, gradients = module.hand_gradients(x, y)
+        return module.loss(logits, y), gradients
+
+
+def single_by_hand(module: Any) -> Gradient:
+    """Loss and gradients of a module's network, as the module has them written out."""
+    written = ByHand(module)
+
+    def gradient(
+        weights: Weights, buffers: Weights, x: Tensor, y: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        named = {f"net.{name}": value for name, value in {**weights, **buffers}.items()}
+        found: tuple[Tensor, list[Tensor]] = functional_call(written, named, (x, y))
+        return found
+
+    return gradient
+
+
+def clipped(
+    gradient: Gradient, dimension: int | None, value: float, algorithm: str | None
+) -> Gradient:
+    """Gradients clipped by their value, or by the norm of all, or of each member's own.
+
+    Args:
+        gradient: Makes them.
+        dimension: Where members lie; ``None``: there is one network.
+        value: What they are clipped to.
+        algorithm: ``value``, or else by the norm.
+    """
+
+    def made(*given: Any) -> tuple[Tensor, list[Tensor]]:
+        losses, found = gradient(*given)
+        if algorithm == "value":
+            return losses, [each.clamp(-value, value) for each in found]
+        alone = dimension is None
+        last = [each[..., None] if alone else each.movedim(dimension, -1) for each in found]
+        norms = torch.stack([each.pow(2).flatten(0, -2).sum(0) for each in last]).sum(0).sqrt()
+        factors = (value / (norms + 1e-6)).clamp(max=1.0)
+        if alone:
+            return losses, [each * factors for each in found]
+        return losses, [(each * factors).movedim(-1, dimension) for each in last]
+
+    return made
+
+
+def compiled_alone(module: Any, optimizer: torch.optim.Optimizer, clip: Any) -> Compiled:
+    """What makes several updates of a module at once.
+
+    Args:
+        module: The user's module.
+        optimizer: Its optimizer.
+        clip: How gradients are clipped: a value, and Lightning's name of the algorithm.
+    """
+    parameters = dict(module.net.named_parameters())
+    weights = {name: weight.detach() for name, weight in parameters.items()}
+    block = Block(None, weights, dict(module.net.named_buffers()))
+    gradient = single(module)
+    if clip[0]:
+        gradient = clipped(gradient, None, *clip)
+    return Compiled(optimizer, parameters, gradient, [block])
+
+
+def check_step(module: Any, x: Tensor, y: Tensor, setting: str) -> None:
+    """Find a training step that trains on something else than the loss of the module's network.
+
+    Raises:
+        ValueError: If it does.
+    """
+    try:
+        made = module.training_step((x, y), 0)
+    except (RuntimeError, AttributeError):  # it needs the trainer, and nothing is known
+        return
+    found = made["loss"] if isinstance(made, Mapping) else made
+    if found is not None and not torch.allclose(found, module.loss(module.net(x), y), 1e-3, 1e-5):
+        what = f"training_step of {type(module).__name__} gives another loss than loss(net(x), y)"
+        raise ValueError(f"{setting}: {what}, which is what it trains on")
+
+
+def check_single(module: Any, x: Tensor, y: Tensor) -> None:
+    """Find what cannot be trained by compiled updates.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    if not isinstance(module, Trainable):
+        why = "needs a module with net, loss, optimizer and scheduler"
+        raise ValueError(f"compile=True: {why}; {type(module).__name__} is none")
+    twin: Any = copy.deepcopy(module)
+    with isolate_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Lightning says to a module without a trainer
+        check_step(twin, x, y, "compile=True")

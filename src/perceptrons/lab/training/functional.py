@@ -42,8 +42,9 @@ STATES = {
     "state_sums": "sum",
 }
 # what they are told otherwise than the optimizers are
-TOLD = {"capturable": True, "foreach": False, "fused": False, "differentiable": False}
-TOLD |= {"has_complex": False, "has_sparse_grad": False, "grad_scale": None, "found_inf": None}
+TOLD: dict[str, bool | None] = {"capturable": True, "foreach": False, "fused": False}
+TOLD |= {"differentiable": False, "has_complex": False, "has_sparse_grad": False}
+TOLD |= {"grad_scale": None, "found_inf": None}
 
 
 def check_compiles(optimizer: optim.Optimizer) -> None:

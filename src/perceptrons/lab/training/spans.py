@@ -32,6 +32,7 @@ from torch import Tensor
 
 from ..data.loader import Rows, TableLoader
 from ..data.tables import TableData
+from .compiled import Compiled, compiled_alone
 
 # updates in a span, and bytes of its batches: a signal waits for the end of a span, and so do
 # snapshots; Lightning's own work is then some 2 % of an update of the smallest network
@@ -111,6 +112,8 @@ class Spans(L.LightningModule):
     net: Any
     hand_gradients: Any
     trainer: Any
+    compile_updates = False
+    compiled: Compiled | None = None
 
     def on_fit_start(self) -> None:
         # only now that the optimizer and its schedulers are made: for manual optimization Lightning
@@ -134,7 +137,7 @@ class Spans(L.LightningModule):
                 made.append((loss.detach(), count.total.ready, optimizer.param_groups[0]["lr"]))
             return loss
 
-        for rows in batch.batches:
+        for rows in self.left_over(batch.batches, made):
             # or what the user's step logs would not know how many rows it is the mean of
             self.trainer._logger_connector.on_batch_start(rows)
             count.increment_ready()
@@ -147,6 +150,35 @@ class Spans(L.LightningModule):
             return None
         losses, updates, rates = zip(*made, strict=True)
         return {"loss": torch.stack(losses), "updates": updates, "rates": rates}
+
+    def left_over(
+        self, batches: list[Rows], made: list[tuple[Tensor, int, float]]
+    ) -> Iterator[Rows]:
+        """Make what updates can be made at once, and hand out the batches that are left."""
+        if not self.compile_updates:
+            yield from batches
+            return
+        (optimizer,) = self.trainer.optimizers
+        if self.compiled is None or self.compiled.optimizer is not optimizer:
+            clip = self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm
+            self.compiled = compiled_alone(self, optimizer, clip)
+        by_step = any(each.interval == "step" for each in self.trainer.lr_scheduler_configs)
+
+        def step() -> None:
+            count_updates(self.trainer, 1)
+            self.step_schedulers("step", self.trainer.global_step)
+
+        left, coming = len(batches), iter(batches)
+        while left:
+            done, unused = self.compiled.run(coming, left, step if by_step else None)
+            count_updates(self.trainer, 0 if by_step else done)
+            left -= done
+            if done:
+                loss, rate = self.compiled.loss, optimizer.param_groups[0]["lr"]
+                made.append((loss.clone(), self.trainer.global_step, rate))
+            for rows in unused or ([next(coming)] if left else []):
+                left -= 1
+                yield rows
 
     def backpropagate(
         self, rows: Rows, batch_idx: int, optimizer: torch.optim.Optimizer
@@ -177,6 +209,14 @@ class Spans(L.LightningModule):
                 and count % each.frequency == 0
             ):
                 each.scheduler.step()
+
+
+def count_updates(trainer: Any, made: int) -> None:
+    """Let a trainer know of updates that it did not see."""
+    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    for counter in (progress.total, progress.current):
+        counter.ready += made
+        counter.completed += made
 
 
 def use_spans(trainer: Any, module: Any, data: Any) -> bool:

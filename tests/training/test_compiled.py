@@ -1,0 +1,131 @@
+"""Compiled updates give what torch's optimizers give, and are left out where they cannot be had."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from perceptrons.lab.training import compiled
+from perceptrons.lab.training.compiled import Block, Compiled, clipped, single
+from perceptrons.lab.training.functional import FUNCTIONS, Rule, check_compiles, states_of
+
+SETTINGS: list[tuple[type[torch.optim.Optimizer], dict[str, Any]]] = [
+    (torch.optim.SGD, {}),
+    (torch.optim.SGD, {"weight_decay": 0.1, "maximize": True}),
+    (torch.optim.SGD, {"momentum": 0.9, "dampening": 0.3}),
+    (torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    (torch.optim.Adam, {"betas": (0.8, 0.9)}),
+    (torch.optim.Adam, {"weight_decay": 0.1, "eps": 1e-3, "amsgrad": True}),
+    (torch.optim.AdamW, {"weight_decay": 0.1}),
+    (torch.optim.RMSprop, {"alpha": 0.9}),
+    (torch.optim.RMSprop, {"momentum": 0.5, "weight_decay": 0.1, "centered": True}),
+    (torch.optim.Adagrad, {"lr_decay": 0.1}),
+    (torch.optim.Adamax, {}),
+    (torch.optim.Adadelta, {"rho": 0.8}),
+    (torch.optim.RAdam, {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings"), SETTINGS, ids=str)
+def test_a_functional_form_is_torchs_optimizer_in_one_graph(kind: Any, settings: Any) -> None:
+    torch.manual_seed(0)
+    torch._dynamo.reset()
+    weight = nn.Parameter(torch.randn(5, dtype=torch.float64))
+    optimizer = kind([weight], lr=0.1, **settings)
+    gradients = torch.randn(8, 5, dtype=torch.float64)
+    weight.grad = gradients[0]
+    optimizer.step()  # which makes its state
+    mine = weight.detach().clone()
+    state = {name: value.clone() for name, value in states_of(optimizer, weight).items()}
+    rule = Rule(kind, optimizer.param_groups[0])
+    step: Any = torch.compile(rule.apply, fullgraph=True, backend="aot_eager")
+    for number, gradient in enumerate(gradients[1:], 2):
+        rate, count = (
+            torch.tensor(0.1, dtype=torch.float64),
+            torch.tensor(float(number), dtype=torch.float64),
+        )
+        step(mine, gradient, state, rate, count)
+        weight.grad = gradient
+        optimizer.step()
+        torch.testing.assert_close(mine, weight.detach(), rtol=1e-6, atol=1e-7)
+
+
+def test_every_functional_form_is_compared() -> None:
+    assert {kind for kind, _ in SETTINGS} == set(FUNCTIONS)
+
+
+def test_an_optimizer_without_one_is_refused_with_those_that_have_one() -> None:
+    with pytest.raises(ValueError, match=r"compile=True: not with LBFGS; .* SGD, Adam, AdamW"):
+        check_compiles(torch.optim.LBFGS([nn.Parameter(torch.zeros(1))]))
+
+
+class Printing(nn.Linear):
+    """Does what cannot be compiled: what it does next depends on a number."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (2.0 if x.sum().item() > 0 else 1.0)
+
+
+class Module:
+    def __init__(self, net: nn.Module, loss: Any = F.binary_cross_entropy_with_logits) -> None:
+        self.net, self.loss = net, loss
+
+
+def trained(net: nn.Module, updates: int, at_once: bool, clip: Any = None) -> tuple[Any, int]:
+    """A network's weights after some updates, and how many of them were made at once."""
+    torch.manual_seed(1)
+    rows = [(torch.randn(4, 2), torch.rand(4, 1).round()) for _ in range(3)]
+    batches, made, left = itertools.cycle(rows), 0, updates
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    module = Module(net)
+    gradient = clipped(single(module), None, clip, "norm") if clip else single(module)
+    weights = {name: weight.detach() for name, weight in net.named_parameters()}
+    many = Compiled(optimizer, dict(net.named_parameters()), gradient, [Block(None, weights, {})])
+    while left:
+        done, waiting = many.run(batches, left, scheduler.step) if at_once else (0, [])
+        made, left = made + done, left - done
+        for x, y in waiting or ([next(batches)] if left else []):
+            optimizer.zero_grad()
+            module.loss(net(x), y).backward()
+            if clip:
+                nn.utils.clip_grad_norm_(net.parameters(), clip)
+            optimizer.step()
+            scheduler.step()
+            left -= 1
+    return weights, made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("updates", [7, 24])
+@pytest.mark.parametrize("clip", [None, 0.1])
+def test_updates_at_once_are_those_one_by_one(
+    updates: int, clip: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "MOST", 3)
+    ends = []
+    for at_once in (True, False):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+        weights, made = trained(net, updates, at_once, clip)
+        assert made == (updates - 1) // 3 * 3 * at_once
+        ends.append(weights)
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_what_cannot_be_compiled_goes_on_one_by_one_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    torch.manual_seed(0)
+    net, twin = Printing(2, 1), Printing(2, 1)
+    twin.load_state_dict(net.state_dict())
+    (mine, made), (its, _) = trained(net, 40, True), trained(twin, 40, False)
+    assert made == 0
+    assert all(torch.equal(mine[name], its[name]) for name in its)
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert "compiling the updates ... not possible, going on without: " in said
