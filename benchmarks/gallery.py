@@ -48,6 +48,7 @@ GATES = {
     "1111": "TRUE",
 }
 BLOBS = {"blobs": "two blobs", "blobs3": "three blobs"}
+LAST_UPDATE = 4_500  # of the moving picture: all is learned then
 # sharp where two of the screen's pixels are one of the page's
 DPI, MOVING_DPI = 200, 85
 FRAMES, SHOWN_FOR, LAST_SHOWN_FOR = 48, 110, 2500
@@ -83,12 +84,12 @@ def moment(scene: Scene, frame: int) -> Figure:
     plane, curve = figure.subplots(1, 2)
     draw_space(plane, scene, frame)
     draw_key(figure, scene)
-    losses = loss(scene)
-    curve.plot(scene.updates, losses, color=ink(), alpha=0.35)
+    losses = loss(scene)[scene.updates <= LAST_UPDATE]
+    curve.plot(scene.updates[: len(losses)], losses, color=ink(), alpha=0.35)
     curve.plot(scene.updates[: frame + 1], losses[: frame + 1], color=ink(), linewidth=2)
     curve.plot(scene.updates[frame], losses[frame], "o", color=ink())
     curve.axhline(np.log(2), color=ink(), linestyle=":", alpha=0.7)
-    curve.text(scene.updates[-1], np.log(2) + 0.01, "p = \u00bd for every row", ha="right")
+    curve.text(LAST_UPDATE, np.log(2) + 0.01, "p = \u00bd for every row", ha="right")
     curve.set(xlabel="updates", ylabel="loss", ylim=(0, 0.85))
     figure.suptitle(f"XOR, two hidden neurons: update {int(scene.updates[frame]):,}")
     return figure
@@ -105,7 +106,9 @@ def pictures(scenes: dict[str, Scene]) -> Iterator[tuple[str, Figure]]:
 
 
 def picture(figure: Figure, dpi: int, colors: int = 96) -> Image.Image:
-    return Image.open(BytesIO(png(figure, dpi))).convert("RGB").quantize(colors)
+    # the method by which the colours of a few small points are not lost
+    drawn = Image.open(BytesIO(png(figure, dpi))).convert("RGB")
+    return drawn.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
 def draw(scenes: dict[str, Scene], suffix: str) -> None:
@@ -113,7 +116,8 @@ def draw(scenes: dict[str, Scene], suffix: str) -> None:
     for name, figure in pictures(scenes):
         picture(figure, DPI).save(IMAGES / f"{name}{suffix}.png", optimize=True)
     film = scenes["film"]
-    frames = [picture(moment(film, frame), MOVING_DPI, 40) for frame in range(len(film.updates))]
+    shown = range(int((film.updates <= LAST_UPDATE).sum()))
+    frames = [picture(moment(film, frame), MOVING_DPI, 128) for frame in shown]
     times = [SHOWN_FOR] * (len(frames) - 1) + [LAST_SHOWN_FOR]
     moving: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "duration": times}
     frames[0].save(IMAGES / f"xor{suffix}.gif", loop=0, optimize=True, **moving)
