@@ -141,6 +141,13 @@ def test_a_run_that_begins_twice_has_each_text_once(tmp_path: Path) -> None:
         assert text(run, name)
 
 
+def test_tensorboard_does_not_leave_a_run_that_goes_on_for_its_texts(tmp_path: Path) -> None:
+    run, _ = fitted(tmp_path)
+    first, second, *_ = sorted(run.glob("events*"))
+    assert first.name.endswith(board.TEXTS)
+    assert not second.name.endswith((board.TEXTS, ".predictions"))
+
+
 def test_nothing_of_a_config_a_class_or_a_cell_is_more_than_text(tmp_path: Path) -> None:
     class Named(Points):
         def named(self, part: Any = None, rows: Any = None) -> dict[str, list[Any]]:

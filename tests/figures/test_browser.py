@@ -174,8 +174,7 @@ def test_every_scalar_has_a_chart_with_the_points_of_both_runs(page: Page, logs:
             for name, all_ in runs
         }
         for tag, runs in cards
-        if runs
-        and tag != "epoch"  # it is there once more, not open
+        if runs and tag != "epoch"  # it is there once more, not open
     }
     assert shown == expected
 

@@ -81,7 +81,8 @@ class Board(Callback):
             settings = shown_settings(self.config, pl_module)
             session = hparams(settings, {})[1].value[0]  # type: ignore[no-untyped-call]
             start = [event(session), event(layout)]
-            write_events(self.run, TEXTS, [*start, *(text_event(*each) for each in texts.items())])
+            records = [*start, *(text_event(*each) for each in texts.items())]
+            write_events(self.run, TEXTS, records, first=True)
 
     def on_validation_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit" or not trainer.optimizers:

@@ -192,8 +192,16 @@ def escape(text: object) -> str:
     return "".join(f"\\{sign}" if sign in r"\`*_{}[]()#+!|~" else sign for sign in line)
 
 
-def write_events(run: Path, suffix: str, events: Iterable[Any]) -> None:
-    """Write a file of events whole, in the place of those of the same kind that a run has."""
+def write_events(run: Path, suffix: str, events: Iterable[Any], first: bool = False) -> None:
+    """Write a file of events whole, in the place of those of the same kind that a run has.
+
+    Args:
+        run: Where to write.
+        suffix: The kind.
+        events: What to write.
+        first: Whether TensorBoard is to read it first: it reads files by name, and does not come
+            back to one that is still written to.
+    """
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -206,7 +214,8 @@ def write_events(run: Path, suffix: str, events: Iterable[Any]) -> None:
     for path in run.glob(f"events.out.tfevents.*{suffix}"):
         path.unlink(missing_ok=True)
     host = f"{socket.gethostname()}.{os.getpid()}.0"
-    partial.rename(run / f"events.out.tfevents.{int(time.time()):010d}.{host}{suffix}")
+    written = 0 if first else int(time.time()) + 1  # behind what this second has begun
+    partial.rename(run / f"events.out.tfevents.{written:010d}.{host}{suffix}")
 
 
 def draw_beside(scene: Scene, run: Path) -> None:
