@@ -68,7 +68,7 @@ canary-oldest canary-newest: canary-%:
 	build/$@/bin/pytest -n auto --dist loadfile $(BUT_$*) $(ARGS)
 
 tensorboard: install ## look at the runs, on this machine only
-	@echo 'http://localhost:6006/?smoothing=0, unless another port is said below'
+	@echo 'http://localhost:6006/?smoothing=0#timeseries&_smoothingWeight=0 (nothing is smoothed), unless another port is said below'
 	$(BIN)/tensorboard --logdir lightning_logs --host localhost --samples_per_plugin images=100 $(ARGS)
 
 clean: ## remove .venv and caches; runs stay

@@ -207,7 +207,10 @@ def test_a_picture_is_small_opaque_and_shown_with_its_description(picture: Path)
     with Image.open(picture) as opened:
         assert "transparency" not in opened.info
         assert opened.mode in ("P", "RGB")  # dark pages shine through no other
-    described = rf"!\[[^\]]{{20,}}\]\((docs/)?images/{picture.name}\)"
+    place = rf"(docs/)?images/{picture.name}"
+    described = rf'!\[[^\]]{{20,}}\]\({place}\)|<img src="{place}" width="\d+" alt="[^"]{{20,}}"'
+    if picture.stem.endswith("_dark"):
+        described = rf'<source media="\(prefers-color-scheme: dark\)" srcset="{place}">'
     assert any(re.search(described, page) for page in (README, *PAGES.values()))
 
 
