@@ -6,7 +6,8 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
-from functools import partial
+from contextlib import ExitStack
+from functools import cached_property, partial
 from pathlib import Path
 from shlex import quote
 from typing import Any, cast
@@ -16,7 +17,6 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from ..data import samples, table  # noqa: F401  their classes go by short names
@@ -25,8 +25,11 @@ from ..figures.board import Board
 from ..figures.drawing import draw_beside
 from ..figures.snapshots import Snapshots
 from ..figures.survey import scene_of_fit
-from ..runs import directories
-from ..runs.files import write_csv, write_json, write_whole
+from ..runs import checkpoints, directories, provenance
+from ..runs.checkpoints import ExactResume
+from ..runs.files import write_csv, write_json
+from ..runs.logger import Report, RunLogger, measured
+from ..runs.resume import Stopped, check_end, make_resumable, stoppable
 from ..runs.text import aligned, say
 from ..studies.study import StudyModule
 from ..training.callbacks import (
@@ -38,10 +41,18 @@ from ..training.callbacks import (
 )
 from ..training.compiled import check_single
 from ..training.spans import use_spans
-from .errors import PACKAGE, fail, line_of, shown
+from .errors import PACKAGE, fail, line_of, shown, suggested
 from .main import TRAINER
 from .parser import TOLD, ModuleMaker, Recipes, SettingsParser, check_nulls, imported, parameters
-from .settings import ARGUMENTS, CHECKPOINT_DEFAULTS, TRAINER_DEFAULTS, check_ranges, quiet
+from .settings import (
+    ARGUMENTS,
+    CHECKPOINT_DEFAULTS,
+    FREE,
+    TRAINER_DEFAULTS,
+    check_ranges,
+    quiet,
+    start,
+)
 from .study import plan_of, study_of, with_setting, write_members
 
 SHOWN_ROWS = 16
@@ -114,11 +125,15 @@ class Command(LightningCLI):
         runs: Whether the command is run, not only made ready.
     """
 
-    directory: Path | None = None
-    resumed = False
+    directory: Path | None
+    exact: ExactResume | None = None
 
     def __init__(self, model: type[L.LightningModule] | None, words: list[str], runs: bool = True):
-        self.words, self.default_model, self.runs = words, model, runs
+        self.given, self.default_model, self.runs = words, model, runs
+        try:
+            self.words, self.directory, self.resumed = start(words)
+        except ValueError as mistake:
+            fail(suggested(str(mistake)), mistake)
         self.recipes = Recipes()
         super().__init__(
             L.LightningModule,
@@ -130,7 +145,7 @@ class Command(LightningCLI):
             parser_class=SettingsParser,
             parser_kwargs={verb: {"description": text} for verb, text in TRAINER.items()},
             auto_configure_optimizers=False,
-            args=words[:2] if words[1:3] in (["--help", "all"], ["-h", "all"]) else words,
+            args=self.words[:2] if words[2:3] == ["all"] else self.words,
         )
 
     @staticmethod
@@ -233,6 +248,9 @@ class Command(LightningCLI):
         return cast(L.LightningModule, self._get(self.instantiated(config), "model"))
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        plugins = self.settings.trainer.plugins or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        kwargs["plugins"] = [*plugins, checkpoints.WholeCheckpointIO()]
         if self.settings.trainer.enable_progress_bar is None:
             kwargs["enable_progress_bar"] = sys.stdout.isatty()
         if self.settings.trainer.enable_checkpointing is False:
@@ -243,10 +261,17 @@ class Command(LightningCLI):
         if not self.runs:
             return
         there_before = self.directory is not None
+        make_resumable(self.trainer)
         try:
-            if not self.settings.trainer.fast_dev_run:
-                self.open_run()
-            super()._run_subcommand(subcommand)
+            with ExitStack() as stack:
+                if not self.settings.trainer.fast_dev_run:
+                    self.open_run(stack)
+                stack.enter_context(stoppable(self.trainer))
+                super()._run_subcommand(subcommand)
+        except Stopped:
+            say(f"\nstopped after update {self.trainer.global_step}; to resume:")
+            say(f"{PACKAGE} fit --resume {quote(shown(Path(str(self.directory))))}")
+            raise
         except BrokenPipeError:  # who reads what is printed has read enough
             raise
         except NonFiniteLossError as failure:
@@ -256,40 +281,80 @@ class Command(LightningCLI):
             reported = self.trainer.fit_loop.epoch_progress.current.completed > 0
             if self.directory and not (there_before or reported):
                 shutil.rmtree(self.directory)
-            named = {imported(each) for each in re.findall(r"class_path: (\S+)", self.dumped())}
+            named = {imported(each) for each in re.findall(r"class_path: (\S+)", self.dumped)}
             fail(line_of(failure, classes=named), failure, status=1 if reported else 2)
 
-    def open_run(self) -> None:
+    def open_run(self, stack: ExitStack) -> None:
         """Lead what is written to the run's directory, which is made where it is not there yet."""
+        trainer: Any = self.trainer
+        file = self.settings.ckpt_path
+        checkpoint = checkpoints.read(Path(file)) if file else {}
+        self.done = checkpoint.get("global_step", 0)
+        if other := checkpoint and checkpoints.differences(self.model, checkpoint["state_dict"]):
+            raise ValueError(f"ckpt_path={file!r}: is of another network: {other}")
+        if checkpoint and self.subcommand == "fit":
+            check_end(self.settings.trainer, checkpoint)
         directory = self.directory = self.directory or self.new_run()
-        if self.settings.trainer.logger in (None, True):
-            self.trainer.loggers = [TensorBoardLogger(directory, "", "", default_hp_metric=False)]
-        for callback in self.trainer.checkpoint_callbacks:
+        if self.subcommand == "fit":
+            stack.enter_context(directories.locked(directory))
+        if self.resumed:
+            changed = {
+                path: self.settings.get(path) for path in FREE if f"--{path}" in self.given_flags
+            }
+            provenance.extend(directory, self.given, changed)
+        self.log_to(directory, self.done + bool(file) if self.resumed else None)
+        for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(directory / "checkpoints")
-        trainer: Any = self.trainer
         trainer.callbacks = [*self.callbacks(directory), *trainer.callbacks]
         if self.subcommand == "fit":
-            spans = use_spans(self.trainer, self.model, self.datamodule)
-            if self.settings.compile and spans:
-                self.model.compile_updates = True
-            elif self.settings.compile and not isinstance(self.model, StudyModule):
-                say("compile=True: not where something must see each update; going on without")
+            self.use_spans()
+            if self.resumed and file:
+                trainer.num_sanity_val_steps = 0  # that report is there already
+        else:  # where to log it
+            trainer.fit_loop.epoch_loop._batches_that_stepped = self.done
+
+    def use_spans(self) -> None:
+        """Have many updates made in each step, compiled where that is asked for."""
+        spans = use_spans(self.trainer, self.model, self.datamodule)
+        if self.settings.compile and spans:
+            self.model.compile_updates = True
+        elif self.settings.compile and not isinstance(self.model, StudyModule):
+            say("compile=True: not where something must see each update; going on without")
+
+    @property
+    def given_flags(self) -> list[str]:
+        return [word.partition("=")[0] for word in self.given if word.startswith("--")]
+
+    def log_to(self, directory: Path, purge: int | None) -> None:
+        """Have what is logged written into a directory."""
+        if self.settings.trainer.logger in (None, True):
+            self.trainer.loggers = [RunLogger(directory, purge)]
 
     def callbacks(self, run: Path) -> list[L.Callback]:
         """What the lab does beside the training, in order; the user's come after that."""
         every: list[L.Callback] = [FullPrecisionMetrics()]
         if self.subcommand != "fit":
             return every
-        every += [FiniteLoss(), LastReport(), PlateauStep()]
+        rates_given = any(each.startswith("--model.optimizer") for each in self.given_flags)
+        self.exact = ExactResume(run, self.sections(), rates_given and not self.resumed)
+        every += [self.exact, FiniteLoss(), LastReport(), PlateauStep(), Report()]
         if self.settings.figures:
             every += [Snapshots(self.resumed)]
         every += [Board(run, run.parent, self.plain_settings())]
         return every
 
+    def sections(self) -> dict[str, Any]:
+        """The settings that a checkpoint needs to be started from."""
+        settings = self.plain_settings()
+        kept = {key: settings[key] for key in ("seed_everything", "data", "model")}
+        if precision := self.settings.trainer.precision:
+            kept["trainer"] = {"precision": precision}
+        return kept
+
     def plain_settings(self) -> dict[str, Any]:
         """All settings as plain values."""
-        return cast(dict[str, Any], yaml.safe_load(self.dumped()))
+        return cast(dict[str, Any], yaml.safe_load(self.dumped))
 
     def new_run(self) -> Path:
         """Make a directory for the run, and write down there what it is."""
@@ -298,33 +363,34 @@ class Command(LightningCLI):
         name = name if self.settings.name is None else self.settings.name
         root = Path(self.trainer.default_root_dir, directories.ROOT)
         directory = directories.new_run(root, name)
-        write_whole(directory / "config.yaml", self.dumped().encode())
+        self.settings.name = name
+        provenance.begin(directory, self.given, self.dumped, self.trainer)
         return directory
 
+    @cached_property
     def dumped(self) -> str:
-        """All settings as YAML."""
+        """All settings as YAML, once the run has its name."""
         return cast(str, self._parser(self.subcommand).dump(self.settings))
 
     def after_fit(self) -> None:
         """Write the results, and show where they are."""
         if self.directory is None:
             return
-        results: dict[str, Any] = {"updates": self.trainer.global_step, **self.measured()}
+        updates, seconds = self.trainer.global_step, round(cast(ExactResume, self.exact).seconds, 3)
+        results: dict[str, Any] = {"updates": updates, "seconds": seconds, **measured(self.trainer)}
+        if updates == self.done:
+            say("nothing was left to do: more by --trainer.max_epochs or --trainer.max_steps")
         said = ""
         if isinstance(self.model, StudyModule):
             results["study"], said = write_members(self.directory, self.trainer, self.model)
         write_json(self.directory / "metrics.json", results)
+        provenance.end(self.directory)
         say(f"{said}\nrun:  {shown(self.directory)}")
         if self.settings.figures and self.settings.trainer.logger in (None, True):
             say(
                 f"look: tensorboard --logdir {quote(shown(self.directory.parent))} --host localhost"
             )
             draw_beside(scene_of_fit(self.trainer, self.model, self.directory), self.directory)
-
-    def measured(self) -> dict[str, float]:
-        """All that was measured last, by its name."""
-        found = self.trainer.callback_metrics
-        return {name: value.item() for name, value in found.items() if name != "step"}
 
     def validate(self, verbose: bool = True, **options: Any) -> None:
         self.trainer.validate(verbose=False, **options)
@@ -345,7 +411,7 @@ class Command(LightningCLI):
 
     def show_measures(self, verbose: bool) -> None:
         # with all of their digits: they are compared with what fit has written
-        found = self.measured()
+        found = measured(self.trainer)
         if verbose and self.trainer.is_global_zero:
             say(aligned({"measure": [*found], "value": [str(each) for each in found.values()]}))
 

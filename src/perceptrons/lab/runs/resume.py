@@ -1,0 +1,120 @@
+"""Stopping a run so that it can be resumed, and resuming it so that nothing is lost."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+
+
+class Stopped(SystemExit):
+    """Training ends because the process was asked to end, between two batches."""
+
+    between_updates = True
+
+
+class ResumableEpochLoop(_TrainingEpochLoop):
+    """Lightning's loop over the batches of an epoch, where three things keep a resumed run exact.
+
+    Attributes:
+        stop: Exit status to end with before the next batch; 0 to go on.
+    """
+
+    trainer: Any
+    stop = 0
+
+    def __init__(self, trainer: Any, min_steps: int | None = None, max_steps: int = -1) -> None:
+        super().__init__(trainer, min_steps, max_steps)
+        self.end = max_steps
+
+    @_TrainingEpochLoop.restarting.setter  # type: ignore[untyped-decorator]
+    def restarting(self, restarting: bool) -> None:
+        _TrainingEpochLoop.restarting.fset(self, restarting)
+        # with max_steps Lightning takes a finished epoch for one to go on with, and goes through it
+        # twice (issue 19617); so it is hidden while the fit loop, which loads after this, decides
+        loading = restarting and not self._loaded_from_state_dict
+        self.max_steps = -1 if loading else self.end
+
+    def advance(self, data_fetcher: Any) -> None:
+        # asked since the last epoch's last batch: of this epoch nothing is done
+        if not self.batch_progress.current.ready and (status := self.asked()):
+            self.batch_progress.is_last_batch = False
+            raise Stopped(status)
+        super().advance(data_fetcher)
+
+    def on_advance_end(self, data_fetcher: Any) -> None:
+        super().on_advance_end(data_fetcher)
+        # Lightning counts one too many where it resumes inside an epoch (issue 19367)
+        self._batches_that_stepped = self.global_step
+        # an epoch's end has its report first, and gradients that are gathered their update
+        between = not self._is_training_done and not self._should_accumulate()
+        if between and (status := self.asked()):
+            raise Stopped(status)
+
+    def asked(self) -> int:
+        """``stop`` of any of the processes, so that all stop at the same update."""
+        if self.trainer.world_size == 1:
+            return self.stop
+        strategy = self.trainer.strategy
+        stop = torch.tensor(self.stop, device=strategy.root_device)
+        return int(strategy.reduce(stop, reduce_op="max"))
+
+    def _broadcast_sigterm_tensor(self) -> None:
+        """Lightning's own way to stop several processes, which :meth:`asked` takes the place of."""
+
+
+def make_resumable(trainer: Any) -> None:
+    """Let a trainer's run be stopped between two batches, and resumed there."""
+    loop = trainer.fit_loop.epoch_loop
+    trainer.fit_loop.epoch_loop = ResumableEpochLoop(trainer, loop.min_steps, loop.max_steps)
+
+
+@contextmanager
+def stoppable(trainer: Any) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end what a trainer does: training after its next batch, and saved.
+
+    So does SIGUSR1, by which SLURM can tell that the time is nearly up. The exit status is the
+    shell's for the signal: 130, 143 or 138. A second signal does not wait.
+    """
+    loop = trainer.fit_loop.epoch_loop
+
+    # not by Lightning's own handlers: they would end with status 0, and under SLURM start the job
+    # anew in another run
+    trainer._signal_connector.register_signal_handlers = lambda: None
+
+    def stop(number: int, _: Any) -> None:
+        status = 128 + number
+        if not trainer.training or loop.stop:
+            raise SystemExit(status)
+        loop.stop = status
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) if in_main_thread else ()
+    before = [signal.signal(number, stop) for number in signals]
+    try:
+        yield
+        if loop.stop:  # it came after the last batch
+            raise SystemExit(loop.stop)
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+def check_end(trainer: Any, checkpoint: dict[str, Any]) -> None:
+    """Find out that training is to end before it goes on.
+
+    Args:
+        trainer: The trainer's settings.
+        checkpoint: What it starts from.
+
+    Raises:
+        ValueError: If more is done already than is to be done.
+    """
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    done = {"max_epochs": epochs, "max_steps": checkpoint["global_step"]}
+    for name, count in done.items():
+        if trainer[name] is not None and 0 <= trainer[name] < count:
+            raise ValueError(f"{name}={trainer[name]}: the checkpoint has done {count} already")
