@@ -46,7 +46,7 @@ def fitted(root: Path, name: str = "one", net: nn.Module | None = None, data: An
     torch.manual_seed(1)
     module = Told(net or dense(2, 2, 1), rate=0.5)
     logger = TensorBoardLogger(run, "", "", default_hp_metric=False)
-    beside = Board(run, root, CONFIG | {"note": HOSTILE})
+    beside = Board(run, CONFIG | {"note": HOSTILE})
     trainer(3, beside, logger=logger).fit(module, datamodule=data or xor())
     logger.experiment.close()
     return run, module
@@ -99,21 +99,17 @@ def test_hparams_are_numbers_where_settings_are(tmp_path: Path) -> None:
     }
 
 
-def test_a_directory_of_runs_has_one_record_of_what_the_columns_are(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        fitted(tmp_path, name, dense(2, 1))
-    (record,) = tmp_path.glob(f"*{board.EXPERIMENT}")
-    experiment = hparams.parse_experiment_plugin_data(content(tmp_path, hparams.EXPERIMENT_TAG))
-    assert [info.name for info in experiment.hparam_infos] == [
-        "data",
-        "net",
-        "hidden",
-        "lr",
-        "seed",
-    ]
-    tags = [info.name.tag for info in experiment.metric_infos]
-    assert tags == ["val/accuracy", "val/loss", "train/loss"]
-    assert "one" not in record.name
+def test_every_run_says_the_same_of_what_the_columns_of_hparams_are(tmp_path: Path) -> None:
+    records = []
+    for name, net in (("one", dense(2, 1)), ("two", dense(2, 3, 1))):
+        run, _ = fitted(tmp_path, name, net)
+        records.append(hparams.parse_experiment_plugin_data(content(run, hparams.EXPERIMENT_TAG)))
+    first, second = records
+    assert first.hparam_infos == second.hparam_infos
+    assert {info.name for info in first.hparam_infos} == {"data", "net", "hidden", "lr", "seed"}
+    for record in records:
+        tags = [info.name.tag for info in record.metric_infos]
+        assert tags == ["val/accuracy", "val/loss", "train/loss"]
 
 
 def test_the_texts_have_the_config_the_network_and_the_truth_table(tmp_path: Path) -> None:
@@ -184,7 +180,7 @@ def test_a_module_without_net_and_loss_has_what_can_be_had_of_it(tmp_path: Path)
 
     logger = TensorBoardLogger(tmp_path / "run", "", "", default_hp_metric=False)
     (tmp_path / "run").mkdir()
-    beside = Board(tmp_path / "run", tmp_path, {})
+    beside = Board(tmp_path / "run", {})
     trainer(1, beside, logger=logger).fit(Bare(), datamodule=xor())
     logger.experiment.close()
     scalars = set(events(tmp_path / "run").Tags()["scalars"])

@@ -341,7 +341,7 @@ class Command(LightningCLI):
         every += [self.exact, FiniteLoss(), LastReport(), PlateauStep(), Report()]
         if self.settings.figures:
             every += [Snapshots(self.resumed)]
-        every += [Board(run, run.parent, self.plain_settings())]
+        every += [Board(run, self.plain_settings())]
         return every
 
     def sections(self) -> dict[str, Any]:

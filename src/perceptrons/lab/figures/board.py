@@ -49,7 +49,7 @@ STUDIED = {
 # what the columns of HPARAMS are: by itself TensorBoard shows others, and no result
 SETTINGS = {"data": "", "net": "", "hidden": "", "lr": 0.0, "seed": 0.0}
 METRICS = dict.fromkeys(("val/accuracy", "val/loss", "train/loss"), 0.0)
-TEXTS, EXPERIMENT = ".texts", ".experiment"
+TEXTS = ".texts"
 WIDEST = 2_000_000  # weights of a layer that a histogram is made of
 SHOWN_ROWS = 100
 
@@ -59,19 +59,15 @@ class Board(Callback):
 
     Args:
         run: The run's directory.
-        root: The directory of all runs.
         config: The run's settings, as its config file has them.
     """
 
-    def __init__(self, run: Path, root: Path, config: Mapping[str, Any]) -> None:
-        self.run, self.root, self.config = run, root, config
+    def __init__(self, run: Path, config: Mapping[str, Any]) -> None:
+        self.run, self.config = run, config
 
     def on_fit_start(self, trainer: Any, pl_module: L.LightningModule) -> None:
         if not writers(trainer):
             return
-        if not any(self.root.glob(f"*{EXPERIMENT}")):
-            columns = hparams(SETTINGS, METRICS)[0]  # type: ignore[no-untyped-call]
-            write_events(self.root, EXPERIMENT, [event(columns.value[0])])
         # a resumed run has them: a text that is there twice would be shown twice
         if not any(self.run.glob(f"*{TEXTS}")):
             config = yaml.safe_dump(dict(self.config), sort_keys=False)
@@ -80,7 +76,9 @@ class Board(Callback):
             layout = custom_scalars(charts).value[0]  # type: ignore[no-untyped-call]
             settings = shown_settings(self.config, pl_module)
             session = hparams(settings, {})[1].value[0]  # type: ignore[no-untyped-call]
-            start = [event(session), event(layout)]
+            # the same in every run: TensorBoard takes that of any run for those of all
+            columns = hparams(SETTINGS, METRICS)[0].value[0]  # type: ignore[no-untyped-call]
+            start = [event(columns), event(session), event(layout)]
             records = [*start, *(text_event(*each) for each in texts.items())]
             write_events(self.run, TEXTS, records, first=True)
 

@@ -19,13 +19,21 @@ MOST_CLASSES = 10  # whose numbers are written into a confusion matrix
 
 def boundary(scene: Scene, frame: int = -1) -> Figure:
     """What the network says over its inputs in a frame, and the rows."""
-    figure = Figure(figsize=(3.9, 4.4))
-    axes = figure.subplots(gridspec_kw={"bottom": 0.2, "top": 0.83, "left": 0.17, "right": 0.96})
+    figure = Figure()
+    margin = 1.8 / figure.get_figheight()
+    sides = {"bottom": 0.46 * margin, "top": 1 - 0.4 * margin, "left": 0.16, "right": 0.97}
+    axes = figure.subplots(gridspec_kw=sides)
     draw_key(figure, scene)
     draw_space(axes, scene, frame)
     title = f"{plain(scene.title, 40)} · {caption(scene, frame)}"
     figure.suptitle(title, fontsize=size(), y=0.98, va="top")
     return figure
+
+
+def wide() -> tuple[float, float]:
+    """The size of a figure with curves."""
+    height = min(4.6, 1.05 * float(rcParams["figure.figsize"][1]))
+    return 1.35 * height, height
 
 
 def titled(figure: Figure, title: str) -> Figure:
@@ -35,7 +43,7 @@ def titled(figure: Figure, title: str) -> Figure:
 
 def curves(scenes: Sequence[Scene]) -> Figure:
     """Loss and accuracy at each report, of one run or of several together."""
-    figure = Figure(figsize=(6.0, 4.6), layout="constrained")
+    figure = Figure(figsize=wide(), layout="constrained")
     loss, accuracy = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     several = len(scenes) > 1
     for scene, color in zip(scenes, cycle(SEVERAL), strict=False):
@@ -73,7 +81,7 @@ def draw_chance(axes: Axes, scenes: Sequence[Scene]) -> None:
 
 def members(scene: Scene, study: Study) -> Figure:
     """The losses of a study's members, and their quantiles."""
-    figure = Figure(figsize=(6.0, 4.6), layout="constrained")
+    figure = Figure(figsize=wide(), layout="constrained")
     axes = figure.subplots()
     losses, count = study.losses, study.losses.shape[1]  # of evenly chosen members
     # of nearly all as they begin, and the median: those that diverge would hide all others
@@ -93,7 +101,7 @@ def members(scene: Scene, study: Study) -> Figure:
 
 def solved(scene: Scene, study: Study) -> Figure:
     """The share of a study's members that are solved, by what varies, with 95 % intervals."""
-    figure = Figure(figsize=(6.0, 4.6), layout="constrained")
+    figure = Figure(figsize=wide(), layout="constrained")
     axes = figure.subplots()
     along, *others = study.settings
     lines: dict[str, list[dict[str, Any]]] = {}
@@ -124,28 +132,27 @@ def solved(scene: Scene, study: Study) -> Figure:
 
 def confusion(scene: Scene) -> Figure:
     """How many rows of each class are given which class, in each part of the table."""
-    names = [plain(name, 12) for name in scene.class_names]
-    figure = Figure(figsize=(0.8 + 2.6 * len(scene.parts), 3.6), layout="constrained")
-    for axes, (part, rows) in zip(
-        figure.subplots(1, len(scene.parts), squeeze=False)[0], scene.parts.items(), strict=True
-    ):
+    names = [plain(name, 10) for name in scene.class_names]
+    figure = Figure(figsize=(1.2 + 1.9 * len(scene.parts), 4.0), layout="constrained")
+    every = figure.subplots(1, len(scene.parts), squeeze=False, sharey=True)[0]
+    for axes, (part, rows) in zip(every, scene.parts.items(), strict=True):
         counts = np.zeros((scene.classes, scene.classes), int)
         np.add.at(counts, (rows.right, rows.chances.argmax(1)), 1)
         share = counts / counts.sum(1, keepdims=True).clip(1)
         axes.imshow(share, cmap="Greys", vmin=0, vmax=1.6)
         for at, count in np.ndenumerate(counts) if scene.classes <= MOST_CLASSES else ():
             axes.text(at[1], at[0], f"{count:,}", ha="center", va="center", color="black")
-        axes.set_xticks(range(len(names)), names, rotation=30 if scene.classes > 2 else 0)
+        axes.set_xticks(range(len(names)), names, rotation=40)
         axes.set_yticks(range(len(names)), names)
-        title = f"{part}: {np.trace(counts):,} of {len(rows.right):,} right"
-        axes.set(xlabel="given class", ylabel="right class")
-        axes.set_title(title, fontsize=size())
+        axes.set_title(f"{part}\n{np.trace(counts):,} of {len(rows.right):,}", fontsize=size())
+        axes.set_xlabel("given class")
+    every[0].set_ylabel("right class")
     return titled(figure, plain(scene.title, 60))
 
 
 def probability(scene: Scene) -> Figure:
     """How probable the network calls the right class of each row, by class."""
-    figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+    figure = Figure(figsize=wide(), layout="constrained")
     axes = figure.subplots()
     part, rows = [*scene.parts.items()][-1]
     two = scene.classes == 2
@@ -165,15 +172,15 @@ def probability(scene: Scene) -> Figure:
 def importance(scene: Scene) -> Figure:
     """How much accuracy is lost where one input is shuffled, the largest first."""
     mean, deviation = scene.importance.T
-    order = mean.argsort()[::-1][:15][::-1]
-    figure = Figure(figsize=(6.0, 1.2 + 0.26 * len(order)), layout="constrained")
+    order = mean.argsort()[::-1][:10][::-1]
+    figure = Figure(figsize=(5.2, 1.2 + 0.24 * len(order)), layout="constrained")
     axes = figure.subplots()
     names = [plain(scene.names[one]) for one in order]
     axes.barh(names, mean[order], xerr=deviation[order], color=ink(), alpha=0.6)
     axes.tick_params(axis="y", labelsize=size(0.9))
-    axes.set_xlabel("accuracy lost where the input is shuffled (permutation importance)")
+    axes.set_xlabel("accuracy lost by shuffling the input")
     more = len(mean) - len(order)
-    note = f", {more} less important inputs left out" if more else ""
+    note = f", {more} lesser inputs left out" if more else ""
     return titled(figure, plain(scene.title, 60) + note)
 
 
