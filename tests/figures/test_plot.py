@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from children import error_line
-from conftest import ROOT, Command
+from conftest import ROOT, Command, Finished
 from PIL import Image, ImageSequence
 
 from perceptrons import main
@@ -41,6 +40,13 @@ def plot(made: Path, in_tmp: Path, command: Command) -> Command:
     """Runs ``perceptrons plot`` where the runs are."""
     shutil.copytree(made, in_tmp / "lightning_logs")
     return lambda line: command(f"plot {line}")
+
+
+def error_line(finished: Finished, status: int) -> str:
+    """The one line that a command ended with, which is all it said of it."""
+    (line,) = finished.err.splitlines()
+    assert (finished.status, line[:7]) == (status, "error: ")
+    return line
 
 
 def test_every_figure_is_written_into_the_run_and_said_to_be(plot: Command) -> None:
