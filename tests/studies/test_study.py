@@ -18,6 +18,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 from perceptrons.lab.data.split import SplitData, take
 from perceptrons.lab.data.tables import TableData
 from perceptrons.lab.studies.plan import Plan, make_study
+from perceptrons.lab.studies.record import Study
 from perceptrons.lab.studies.study import StudyModule, ensemble
 from perceptrons.lab.training import compiled
 
@@ -233,7 +234,6 @@ def test_metrics_are_means_over_the_members() -> None:
     assert found["train/loss"].item() == pytest.approx(sum(losses) / 5, rel=1e-5)
     assert found["train/accuracy"].item() == pytest.approx(sum(right) / 5)
     assert found["train/solved"].item() == pytest.approx(sum(r == 1 for r in right) / 5)
-    assert found["study/loss_median"].item() == pytest.approx(sorted(losses)[2], rel=1e-5)
 
 
 class Own(Module):
@@ -424,9 +424,18 @@ def test_a_study_is_tested_and_predicts_as_an_ensemble() -> None:
     torch.testing.assert_close(predicted["probability"], together)
     torch.testing.assert_close(predicted["standard deviation"], chances.std(0))
     assert torch.equal(predicted["class"], (together > 0.5).int())
-    study.member = 3
+    record, study.asked = Study(), "best"
+    record.last = {"train/loss": torch.tensor([3.0, 2, 1, 0, 1, 2, 3])}
+    study.trainer.callbacks.append(record)  # type: ignore[attr-defined]
     (predicted,) = study.trainer.predict(study, datamodule=data)
     torch.testing.assert_close(predicted["probability"], chances[3])
+    (tested,) = study.trainer.test(study, datamodule=data, verbose=False)
+    assert tested["test/accuracy"] == ((chances[3] > 0.5) == (y > 0)).float().mean()
+    record.since = torch.tensor([5, -1, -1, -1, -1, 5, -1])
+    assert record.number("best", 7) == 5  # the lowest loss of those that are solved
+    for asked in ("7", "-1", "x", "1.5"):
+        with pytest.raises(ValueError, match=r"best, or a number from 0 to 6"):
+            record.number(asked, 7)
 
 
 def test_the_class_of_an_ensemble_is_that_of_its_mean_probability() -> None:

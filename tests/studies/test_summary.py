@@ -148,8 +148,13 @@ def test_thousands_of_reports_keep_a_few_hundred_points_with_the_first_and_the_l
     record, study = Study(), SimpleNamespace(of_each={"train/loss": torch.zeros(3000)})
     for report in range(5000):
         study.of_each = {"train/loss": torch.full((3000,), float(report))}
-        trainer: Any = SimpleNamespace(state=SimpleNamespace(fn="fit"), global_step=10 * report)
+        shown: dict[str, float] = {}
+        logger = SimpleNamespace(log_metrics=lambda found, step, shown=shown: shown.update(found))
+        trainer: Any = SimpleNamespace(
+            state=SimpleNamespace(fn="fit"), global_step=10 * report, loggers=[logger]
+        )
         record.on_validation_end(trainer, study)  # type: ignore[arg-type]
+        assert shown == {f"study/loss_{end}": report for end in ("10", "median", "90")}
         assert record.updates[0] == 0
         assert record.updates[-1] == 10 * report
     assert POINTS / 3 < len(record.updates) <= POINTS

@@ -67,6 +67,11 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
         None,
         "Cut the data into this many folds; each is validated on once. null: the data's split.",
     ),
+    "member": (
+        str | None,
+        None,
+        "test and predict of a study: one of its members, best or its number. null: all of them.",
+    ),
     "compile": (
         bool,
         False,

@@ -95,8 +95,8 @@ def study_of(command: Any, plan: Plan, module: L.LightningModule, data: Any) -> 
     builder = Builder(command)
     study = make_study(plan, data, builder, builder.net_maker, clip, command.settings.compile)
     study.hand_out_by(trainer, data)
-    if command.subcommand == "fit":
-        trainer.callbacks.insert(0, Study())
+    trainer.callbacks.insert(0, Study())
+    study.asked = command.settings.member
     if study.random:
         say(
             "dropout and the like draw random numbers of each member's own, not those of a lone run"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .plan import Member
 from .study import StudyModule
+from .summary import quantiles
 
 # curves of the loss that are kept to be drawn, and points of them: after more reports every second
 # is dropped, so that thousands of reports take no more memory, time or space than hundreds
@@ -40,6 +41,10 @@ class Study(Callback):
         if "train/solved" in self.last:
             self.follow(self.last["train/solved"], made_by_each(study, trainer.global_step))
         losses = self.last["train/loss"]
+        shown = quantiles("loss", losses[losses.isfinite()].double().numpy())
+        for logger in trainer.loggers:  # not by self.log, of which each takes as long as an update
+            named = {f"study/{name}": v for name, v in shown.items() if v is not None}
+            logger.log_metrics(named, trainer.global_step)
         if self.reports and (self.reports - 1) % self.every:  # the last was kept only for now
             del self.updates[-1], self.curves[-1]
         self.updates.append(trainer.global_step)
@@ -48,6 +53,25 @@ class Study(Callback):
         if len(self.updates) > POINTS:
             self.updates, self.curves = self.updates[::2], self.curves[::2]
             self.every *= 2
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        study = cast(StudyModule, pl_module)
+        if study.asked is not None:
+            study.member = self.number(study.asked, len(study.each))
+
+    on_test_start = on_predict_start
+
+    def number(self, asked: str, members: int) -> int:
+        """Number of a member: its own, or that of the ``best``.
+
+        Raises:
+            ValueError: If there is no such member.
+        """
+        if asked == "best" and self.last:
+            return best_of(self.last, self.since)
+        if not asked.isdecimal() or int(asked) >= members:
+            raise ValueError(f"member={asked!r}: best, or a number from 0 to {members - 1}")
+        return int(asked)
 
     def follow(self, solved: Tensor, updates: Tensor) -> None:
         if len(self.since) != len(solved):

@@ -20,7 +20,6 @@ from torchmetrics.functional.classification import (
 from ..data.tables import EVALUATION_ROWS
 from ..training.spans import count_updates
 from .group import Group
-from .summary import quantiles
 
 if TYPE_CHECKING:
     from .plan import Member
@@ -88,7 +87,9 @@ class StudyModule(L.LightningModule):
         random: Whether members draw random numbers of their own, as dropout does.
 
     Attributes:
-        member: Number of the one that predicts; ``None``: all, as an ensemble.
+        asked: Which member predicts and is tested: ``best``, or its number; ``None``: all, as an
+            ensemble.
+        member: Its number, once that is known.
         of_each: What was measured last, by names such as ``train/loss``: of each member
             ``(members,)``.
     """
@@ -103,6 +104,7 @@ class StudyModule(L.LightningModule):
         self.groups, self.each, self.random = nn.ModuleList(groups), members, random
         self.of_each: dict[str, Tensor] = {}
         self.measured: dict[str, list[Tensor]] = {}
+        self.asked: str | None = None
         self.member: int | None = None
 
     @property
@@ -175,13 +177,13 @@ class StudyModule(L.LightningModule):
         self.report()
 
     def report(self) -> None:
-        """Log means over the members, and quantiles of their loss."""
+        """Log means over the members."""
         self.of_each = {name: torch.cat(pieces).cpu() for name, pieces in self.measured.items()}
+        if self.member is not None:
+            every = {k: v for k, v in self.of_each.items() if len(v) == len(self.each)}
+            self.of_each = {name: values[self.member][None] for name, values in every.items()}
         self.measured = {}
         self.log_dict({name: mean(values) for name, values in self.of_each.items()})
-        if (losses := self.of_each.get("train/loss")) is not None and losses.isfinite().any():
-            found = quantiles("loss", losses[losses.isfinite()].double().numpy())
-            self.log_dict({f"study/{name}": value for name, value in found.items()})
 
     def predict_step(self, batch: int, batch_idx: int = 0) -> dict[str, Tensor]:
         """What the members say of some rows: the mean of each number, and its standard deviation.
