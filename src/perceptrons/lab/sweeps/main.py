@@ -2,7 +2,6 @@
 
 import argparse
 from contextlib import closing
-from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -10,43 +9,56 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..cli.errors import PACKAGE, Parser, fail, nearest
+from ..cli.errors import Parser, fail, nearest
 from ..runs.directories import ROOT, checked_name
 
 if TYPE_CHECKING:
+    from .runner import Runner
     from .space import Space
     from .trials import Trials
 
 DESCRIPTION = """Run a config many times, each time with other settings, which Optuna draws from a
-space; a run that is worse than most at the same report is ended early. The flags of fit are taken
-too, and are the same in all runs. The same command again resumes a sweep that was stopped or
-killed; given while it runs, here or with --storage on other machines, it takes a part of the
-trials. A space file has a line for each setting, by the name of its flag, such as
-model.optimizer.lr: {low: 0.01, high: 10.0, log: true} or data.passes: {low: 100, high: 900, step:
-100} or model.net.hidden: {choices: [[2], [4], [8]]}. Numbers are whole where all that is given is.
+space, and find the best. The flags of fit are taken too, and are the same in all runs. The same
+command again resumes a sweep that was stopped or killed; given while it runs, here or with
+--storage on other machines, it takes a part of the trials. A space file has a line for each
+setting, by the name of its flag: model.optimizer.lr: {low: 0.01, high: 10.0, log: true} or
+data.passes: {low: 100, high: 900, step: 100} or model.net.hidden: {choices: [[2], [4], [8]]}.
 """
-DAY = 24 * 60 * 60
-RANGES = {"trials": (1, 10**6), "jobs": (1, 1000), "retries": (0, 1000), "grace": (2, DAY)}
+# flags, their defaults, and what help says of them
+FLAGS: dict[tuple[str, ...], tuple[str | None, str]] = {
+    ("--space",): (None, "a YAML file: what each of some settings may be"),
+    ("--trials",): ("50", "trials of the sweep in all (50)"),
+    ("--name",): (None, "of the sweep and of its runs (the space file's name and _sweep)"),
+    ("--metric", "--monitor"): ("val/loss", "any metric that the runs log (val/loss)"),
+    ("--mode", "--direction"): (None, "min or max (min for a loss, max for an accuracy)"),
+    ("--pruner",): ("median", "ends runs early: median, hyperband or none (median)"),
+    ("--storage",): (
+        None,
+        "database that machines share: postgresql://<user>@<host>/<database>"
+        " (lightning_logs/<name>/sweep.db, of this machine)",
+    ),
+    ("--jobs", "--workers"): ("1", "processes on this machine, a thread each (1)"),
+    ("--retries",): ("2", "how often a trial that fails is run again (2)"),
+    ("--grace",): ("60", "seconds after which a silent worker is taken for dead (60)"),
+}
+RANGES = {"trials": (1, 10**6), "jobs": (1, 1000), "retries": (0, 1000), "grace": (2, 86400)}
 MODES = {"min": "minimize", "max": "maximize", "minimize": "minimize", "maximize": "maximize"}
-MINIMIZED, MAXIMIZED = ("loss", "error"), ("accuracy", "solved", "f1", "r2")
+MINIMIZED, MAXIMIZED = ("loss", "error"), ("accuracy", "solved")
 PRUNERS = ("median", "hyperband", "none")
 # flags that may differ from one worker of a sweep to another
 OF_A_MACHINE = (
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.default_root_dir",
-    "trainer.enable_progress_bar",
-    "threads",
+    *("trainer.accelerator", "trainer.devices", "trainer.default_root_dir"),
+    *("trainer.enable_progress_bar", "threads"),
 )
 NOT_TAKEN = ("resume", "ckpt_path", "seeds", "grid", "folds", "trainer.fast_dev_run")
 
 
-def main(words: list[str], model_class: Any = None) -> None:
+def main(words: list[str], model: Any = None) -> None:
     """Make a sweep, resume it or join in.
 
     Args:
         words: Words of the command, after ``sweep``.
-        model_class: The LightningModule that a config means which names none.
+        model: The LightningModule that is trained where the settings name no other.
 
     Raises:
         SystemExit: With status 2 if the command is mistaken, 1 if none of the trials succeeded or
@@ -58,7 +70,7 @@ def main(words: list[str], model_class: Any = None) -> None:
         flags = flags_of(rest)
         if find_spec("optuna") is None:
             raise ValueError("sweep: Optuna is not installed; pip install -e '.[sweep]' does it")
-        left = sweep(given, rest, flags, words, model_class)
+        left = sweep(given, rest, flags, words, model)
     except ValueError as error:
         fail(str(error), error)
     except SystemExit as ended:
@@ -71,41 +83,10 @@ def main(words: list[str], model_class: Any = None) -> None:
 
 def parser() -> argparse.ArgumentParser:
     made = Parser("sweep", DESCRIPTION)
-    add = made.add_argument
-    add("-c", "--config", action="append", metavar="FILE", help="the config; several are merged")
-    add("--space", metavar="FILE", help="a YAML file: what each of some settings may be")
-    add("--trials", default="50", metavar="N", help="trials of the sweep in all (50)")
-    add("--name", help="of the sweep and of its runs (the space file's name and _sweep)")
-    add(
-        *("--metric", "--monitor"),
-        default="val/loss",
-        help="what runs are compared by: any metric that they log (val/loss)",
-    )
-    add(
-        *("--mode", "--direction"),
-        help="min or max (min for a loss, max for an accuracy; else to be given)",
-    )
-    add("--pruner", default="median", help="ends runs early: median, hyperband or none (median)")
-    add(
-        "--storage",
-        metavar="URL",
-        help="database that machines share: postgresql://<user>@<host>/<database>"
-        " (lightning_logs/<name>/sweep.db, of this machine)",
-    )
-    add(
-        *("--jobs", "--workers"),
-        default="1",
-        metavar="N",
-        help="processes on this machine, a thread each (1)",
-    )
-    add("--retries", default="2", metavar="N", help="how often a trial that fails is run again (2)")
-    add(
-        "--grace",
-        default="60",
-        metavar="SECONDS",
-        help="without a sign of life, after which another worker takes up a trial (60)",
-    )
-    add("--worker", action="store_true", help=argparse.SUPPRESS)  # one of those of --jobs
+    made.add_argument("-c", "--config", action="append", help="the config; several are merged")
+    for names, (default, text) in FLAGS.items():
+        made.add_argument(*names, default=default, help=text)
+    made.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # of --jobs
     return made
 
 
@@ -121,10 +102,10 @@ def check_given(given: argparse.Namespace) -> None:
             raise ValueError(f"{name}: missing; for example {example}")
     for name, (least, most) in RANGES.items():
         text = getattr(given, name)
-        if not (text.isascii() and text.removeprefix("-").isdecimal() and len(text) < 1000):
-            raise ValueError(f"{name}={text[:40]!r}: expected int")
-        if not least <= int(text) <= most:
-            raise ValueError(f"{name}={text[:40]}: must be from {least} to {most}")
+        if not text.removeprefix("-").isdecimal():
+            raise ValueError(f"{name}={text!r}: expected int")
+        if len(text) > 20 or not least <= int(text) <= most:
+            raise ValueError(f"{name}={text}: must be from {least} to {most}")
         setattr(given, name, int(text))
     given.mode = given.mode or mode_of(given.metric)
     for name, choices in (("mode", MODES), ("pruner", PRUNERS)):
@@ -151,7 +132,6 @@ def flags_of(rest: list[str]) -> dict[str, str]:
     Raises:
         ValueError: If one is none, or cannot be in a sweep.
     """
-    own = [flag for action in parser()._actions for flag in action.option_strings]
     found: dict[str, str] = {}
     for word, after in pairwise([*rest, ""]):
         flag, equals, value = word.partition("=")
@@ -160,42 +140,72 @@ def flags_of(rest: list[str]) -> dict[str, str]:
         name = flag.removeprefix("--").replace("init_args.", "")
         if name in NOT_TAKEN:
             raise ValueError(f"{name}: not in a sweep, whose trials are whole runs from the start")
-        if "." not in name and (hint := nearest(flag, own)):
-            raise ValueError(f"{flag}: no such argument{hint}")
         found[name] = value if equals else after
     return found
 
 
 def sweep(
-    given: argparse.Namespace,
-    rest: list[str],
-    flags: dict[str, str],
-    words: list[str],
-    model_class: Any,
+    given: argparse.Namespace, rest: list[str], flags: dict[str, str], words: list[str], model: Any
 ) -> str | None:
     """Run a sweep, or a part of it; returns what is left undone."""
     # only now: it takes seconds, which --help need not wait for
-    from .runner import Runner, check_trials
+    from .runner import Runner
     from .space import read_space
     from .standings import Standings
     from .storage import UNREACHABLE, reason
-    from .worker import Signals, Worker, employ, end_with_parent
+    from .worker import Worker, employ, end_with_parent
 
     configs = [word for config in given.config for word in ("--config", config)]
-    command = ["fit", *configs, *rest, f"--name={given.name}"]
     space = read_space(given.space)
-    runner = Runner(model_class, command, given.metric)
+    command = ["fit", *configs, *rest, f"--name={given.name}"]
+    runner = Runner(model, command, given.metric)
     if given.worker:
         end_with_parent()
     else:
-        check_trials(runner, space, flags, given.space)
+        check(runner, space, flags, given.space)
     try:
-        with Signals() as signals, closing(join(given, flags, space)) as trials:
-            standings = Standings(trials, total_of(given, space), visible=not given.worker)
+        with closing(join(given, flags, space)) as trials:
+            standings = Standings(trials, visible=not given.worker)
             if given.jobs > 1:
-                employ(given.jobs, words, trials, standings, signals)
+                employ(given.jobs, words, trials, standings)
             else:
-                Worker(trials, runner, standings, signals).work()
+                Worker(trials, command, runner.run, standings).work()
             return standings.end()
     except UNREACHABLE as failure:
         fail(f"storage: {reason(failure)}", failure, status=1)
+
+
+def check(runner: "Runner", space: "Space", flags: dict[str, str], file: str) -> None:
+    """Try the commands of a sweep before the first trial.
+
+    Raises:
+        ValueError: If one is mistaken.
+    """
+    for name in space:
+        if name.replace("init_args.", "") in flags:
+            raise ValueError(f"{name}: is in {file} already; leave out the flag")
+    try:
+        runner.check(space)
+    except ValueError as error:
+        about = any(str(error).lstrip("-").startswith(name) for name in space)
+        raise ValueError(f"{error} (in {file})" if about else str(error)) from error
+
+
+def join(given: argparse.Namespace, flags: dict[str, str], space: "Space") -> "Trials":
+    """Make a sweep, or join the one that there is."""
+    from optuna.distributions import distribution_to_json
+
+    from .storage import address
+    from .trials import Trials
+
+    root = Path(flags.get("trainer.default_root_dir", "."), ROOT)
+    url = address(given.storage or f"sqlite:///{root / given.name / 'sweep.db'}")
+    settings: dict[str, Any] = {
+        "config": [yaml.safe_load(Path(config).read_text()) for config in given.config],
+        "flags": {key: it for key, it in flags.items() if key not in OF_A_MACHINE},
+        "space": {name: distribution_to_json(each) for name, each in space.items()},
+        "metric": given.metric,
+        "direction": MODES[given.mode],
+    }
+    how = given.trials, given.pruner, given.retries, given.grace
+    return Trials(url, given.name, settings, space, *how)

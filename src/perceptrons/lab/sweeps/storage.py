@@ -24,9 +24,6 @@ UNREACHABLE = (SQLAlchemyError, StorageInternalError)
 def address(url: str) -> URL:
     """The address of a database that workers can share, with the driver that is installed.
 
-    Args:
-        url: The address as it is given.
-
     Raises:
         ValueError: If it is none.
     """
@@ -34,8 +31,7 @@ def address(url: str) -> URL:
         given = sqlalchemy.make_url(url)
     except (SQLAlchemyError, ValueError) as error:
         raise ValueError(f"storage={url!r}: {EXPECTED}") from error
-    in_memory = given.database in (None, "", ":memory:")
-    if given.drivername not in DRIVERS or in_memory:
+    if given.drivername not in DRIVERS or given.database in (None, "", ":memory:"):
         raise ValueError(f"storage={str(given)!r}: {EXPECTED}")
     return given.set(drivername=DRIVERS[given.drivername])
 
@@ -45,15 +41,11 @@ def shown(url: URL) -> str:
     return str(url.set(drivername=url.drivername.partition("+")[0]))
 
 
-def file_of(url: URL) -> Path | None:
-    return Path(str(url.database)) if url.drivername == "sqlite" else None
-
-
 class Storage(RDBStorage):
     """Optuna's storage, with signs of life that leave no gap.
 
-    Optuna takes a trial for dead where its last sign of life is too old, but not where there is
-    none yet: a worker that is killed between would leave its trial running for ever.
+    Optuna takes a worker for dead where its last sign of life is too old, but not where there was
+    none: killed before it, a worker would leave its trial running for ever.
 
     Args:
         url: The database.
@@ -61,12 +53,10 @@ class Storage(RDBStorage):
     """
 
     def __init__(self, url: URL, grace: int) -> None:
+        timeout = {"timeout": PATIENCE} if url.drivername == "sqlite" else {}
         super().__init__(
             url.render_as_string(hide_password=False),
-            {
-                "pool_pre_ping": True,
-                "connect_args": {"timeout": PATIENCE} if file_of(url) else {},
-            },
+            {"pool_pre_ping": True, "connect_args": timeout},
             heartbeat_interval=max(1, grace // 6),
             grace_period=grace,
         )
@@ -86,7 +76,7 @@ class Storage(RDBStorage):
 
 
 def connect_patiently(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
-    """Connect to a database, however often that has to be tried while it is away."""
+    """Connect to a database, which may be away for some time."""
     end = time.monotonic() + PATIENCE
     while True:
         try:
@@ -99,30 +89,25 @@ def connect_patiently(dialect: Any, record: Any, arguments: Any, options: Any) -
 
 @contextmanager
 def locked(url: URL, name: str) -> Iterator[None]:
-    """Keep the other workers of a sweep out; the lock of a killed worker is gone with it.
-
-    Args:
-        url: The database.
-        name: The sweep.
-    """
-    if file := file_of(url):
+    """Keep the other workers of a sweep out; the lock of a killed worker is gone with it."""
+    if url.drivername == "sqlite":
+        file = Path(f"{url.database}.lock")
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.with_name(f"{file.name}.lock").open("w") as lock:
+        with file.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         return
-    key = zlib.crc32(f"sweep {name}".encode())
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
         for line in (
             f"set local idle_in_transaction_session_timeout = '{PATIENCE}s'",
-            f"select pg_advisory_xact_lock({key})",
+            f"select pg_advisory_xact_lock({zlib.crc32(f'sweep {name}'.encode())})",
         ):
             connection.execute(sqlalchemy.text(line))
         yield
 
 
 def reason(failure: BaseException) -> str:
-    """The first line of what a database, or what reaches it, said."""
+    """What a database, or what reaches it, said."""
     said = getattr(failure, "orig", None) or failure.__cause__ or failure
-    return next(iter(str(said).strip().splitlines()), type(said).__name__)
+    return f"cannot be used: {said}".splitlines()[0]

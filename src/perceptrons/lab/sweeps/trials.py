@@ -7,7 +7,6 @@ was left by a worker that is dead is put up again, once.
 
 import copy
 import json
-import uuid
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -27,6 +26,8 @@ PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
     "hyperband": optuna.pruners.HyperbandPruner,
     "none": optuna.pruners.NopPruner,
 }
+# what a trial that is resumed keeps of the one that was killed
+KEPT = ("token", "run", "host")
 
 
 class Trials:
@@ -37,13 +38,10 @@ class Trials:
         name: The sweep's name.
         settings: What all its trials have in common, which stays as it was at first.
         space: What the trials' own settings may be.
+        total: How many are asked for, those that are run again not counted.
         pruner: A name in ``PRUNERS``.
         retries: How often a trial that failed is run again.
         grace: Seconds without a sign of life after which a worker is taken for dead.
-
-    Attributes:
-        study: The same, as Optuna has them.
-        id: Tells the sweep from others of its name.
 
     Raises:
         ValueError: If the database cannot be used, or its sweep of that name has other settings.
@@ -55,6 +53,7 @@ class Trials:
         name: str,
         settings: dict[str, Any],
         space: Space,
+        total: int = 50,
         pruner: str = "median",
         retries: int = 2,
         grace: int = 60,
@@ -62,6 +61,7 @@ class Trials:
         silence_optuna()
         self.url, self.name, self.settings = url, name, settings
         self.space, self.retries, self.listed = space, retries, listed(space)
+        self.total = min(total, len(self.listed)) if self.listed else total
         try:
             with self.locked():  # workers that start at once would make the tables twice
                 self.storage = Storage(url, grace)
@@ -72,25 +72,19 @@ class Trials:
                     pruner=PRUNERS[pruner](),
                     load_if_exists=True,
                 )
-                self.id = self.joined()
+                self.check_settings()
         except (*UNREACHABLE, OSError, ImportError, RuntimeError) as failure:
-            where = f"storage={shown(url)!r}"
-            raise ValueError(f"{where}: cannot be used: {reason(failure)}") from failure
+            raise ValueError(f"storage={shown(url)!r}: {reason(failure)}") from failure
 
-    def joined(self) -> str:
-        """The sweep's own id, once its settings are found to be these."""
+    def check_settings(self) -> None:
+        """Write down what all trials have in common, or find that it was something else."""
         known = self.study.user_attrs
         for key, value in json.loads(json.dumps(self.settings, default=str)).items():
             if known.get(key, value) != value:
-                where = f"the sweep of this name in {shown(self.url)}"
-                raise ValueError(
-                    f"name={self.name!r}: {where} has another {key}; choose another name"
-                )
+                has = f"the sweep of this name in {shown(self.url)} has another {key}"
+                raise ValueError(f"name={self.name!r}: {has}; choose another name")
             if key not in known:
                 self.study.set_user_attr(key, value)
-        if "id" not in known:
-            self.study.set_user_attr("id", uuid.uuid4().hex)
-        return str(self.study.user_attrs["id"])
 
     def close(self) -> None:
         self.storage.engine.dispose()
@@ -102,15 +96,8 @@ class Trials:
         """All of them, by number."""
         return self.study.get_trials(deepcopy=False)
 
-    def prepare(self, total: int) -> bool:
-        """Put up the next trial; to be called under the lock, under which it is taken too.
-
-        Args:
-            total: How many trials the sweep is to have, those that are run again not counted.
-
-        Returns:
-            Whether there is one.
-        """
+    def prepare(self) -> bool:
+        """Put up the next trial, if one is left; under the lock, under which it is taken too."""
         optuna.storages.fail_stale_trials(self.study)
         for failed in self.to_retry(self.all()):
             self.retry(failed)
@@ -118,10 +105,9 @@ class Trials:
         if any(trial.state == TrialState.WAITING for trial in trials):
             return True
         made = sum(not history(trial) for trial in trials)
-        if made >= total or (self.listed and made >= len(self.listed)):
-            return False
-        self.study.enqueue_trial(self.listed[made] if self.listed else {})
-        return True
+        if made < self.total:
+            self.study.enqueue_trial(self.listed[made] if self.listed else {})
+        return made < self.total
 
     def to_retry(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those that failed, are to be run again, and are not put up for it yet."""
@@ -137,10 +123,9 @@ class Trials:
 
     def retry(self, trial: FrozenTrial) -> None:
         """Put up a trial to be run again: from where it was killed, or anew where it failed."""
-        known = trial.user_attrs
-        killed = "reason" not in known
-        again = copy.deepcopy(trial)
-        again.user_attrs = {key: known[key] for key in ("run", "host") if killed and key in known}
+        again, killed = copy.deepcopy(trial), "reason" not in trial.user_attrs
+        known = again.user_attrs
+        again.user_attrs = {key: known[key] for key in KEPT if killed and key in known}
         RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=killed)(self.study, again)
 
     def put_back(self, number: int) -> None:

@@ -7,65 +7,27 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import TPESampler
 
+from ..cli.errors import PACKAGE
+from ..runs.directories import locked
 from ..runs.files import read_json, write_json
+from .runner import FailedError, Watch
 from .space import draw, flags
 from .standings import Standings
 from .storage import UNREACHABLE, reason
-from .trials import Trials, history
-from .watch import FailedError, Watch
+from .trials import Trials
 
 POLL = 0.5  # seconds between two looks at what others do
-PACKAGE = (__package__ or "").partition(".")[0]
 
 Run = Callable[[list[str], Watch], float]
-
-
-class Signals:
-    """Ctrl-C and SIGTERM end this process, but between two steps; a second one at once.
-
-    While a run trains, it has its own way to end.
-    """
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self) -> None:
-        self.status = 0
-
-    def __enter__(self) -> Self:
-        self.before = [signal.signal(number, self.receive) for number in self.numbers]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in zip(self.numbers, self.before, strict=True):
-            signal.signal(number, handler)
-
-    def receive(self, number: int, _: object) -> None:
-        second, self.status = self.status, 128 + number
-        if second:
-            raise SystemExit(self.status)
-
-    def check(self) -> None:
-        """End, if that is asked for.
-
-        Raises:
-            SystemExit: With the shell's status for the signal.
-        """
-        if self.status:
-            raise SystemExit(self.status)
-
-
-class LostError(BaseException):
-    """This worker was taken for dead; Optuna is to leave the trial as it is, another's."""
 
 
 class Worker:
@@ -73,88 +35,64 @@ class Worker:
 
     Args:
         trials: Where they come from.
-        run: Runs a command under a watch, and returns the metric at its end.
         command: Words of the command that they all are, but for those values.
+        run: Runs a command under a watch, and returns the metric at its end.
         standings: Told of all that happens.
-        signals: Ask this process to end.
     """
 
-    def __init__(
-        self,
-        trials: Trials,
-        run: Run,
-        command: list[str],
-        standings: Standings,
-        signals: Signals,
-    ) -> None:
-        self.trials, self.run, self.command = trials, run, command
-        self.standings, self.signals = standings, signals
+    def __init__(self, trials: Trials, command: list[str], run: Run, standings: Standings) -> None:
+        self.trials, self.command, self.run, self.standings = trials, command, run, standings
         self.number: int | None = None  # of the trial that is running
 
     def work(self) -> None:
         """Run trials until all are settled, those of other workers too, which may be killed."""
         while True:
-            self.signals.check()
-            more = True
             try:
                 more = self.step()
                 trials = self.trials.all()
-                self.standings.show(trials)
             except UNREACHABLE as failure:  # what is left of it is found again as that of the dead
                 print(f"storage: {reason(failure)}", file=sys.stderr)
-            if not more and len(self.trials.settled(trials)) == len(trials):
-                return
-            if not more:
                 time.sleep(POLL)
+                continue
+            self.standings.show(trials)
+            if not more and all(trial.state.is_finished() for trial in trials):
+                return
+            time.sleep(0 if more else POLL)
 
     def step(self) -> bool:
         """Run the next trial, if there is one."""
+        self.number = None
         try:
             with ExitStack() as claim:
                 claim.enter_context(self.trials.locked())
-                if not self.trials.prepare(self.standings.total):
+                if not self.trials.prepare():
                     return False
                 objective = partial(self.objective, claim)
                 self.trials.study.optimize(objective, n_trials=1, catch=(FailedError,))
-        except (LostError, UpdateFinishedTrialError):
-            pass
-        except ValueError:
-            if self.taken_over():  # Optuna tells nothing of a trial that is finished
-                return True
-            raise
+        except ValueError:  # from Optuna, of a trial that another worker has taken over
+            if not self.is_finished():
+                raise
         except SystemExit:
-            if self.number is not None and not self.taken_over():
-                self.trials.put_back(self.number)
+            if not self.is_finished():
+                self.trials.put_back(self.number or 0)
             raise
-        self.number = None
         return True
 
-    def taken_over(self) -> bool:
-        """Whether the trial that was running here was given to another worker."""
+    def is_finished(self) -> bool:
+        """Whether the trial that was running here has ended, or is another worker's."""
         return self.number is None or self.trials.all()[self.number].state.is_finished()
 
     def objective(self, claim: ExitStack, trial: optuna.Trial) -> float:
-        """Run a trial.
-
-        Args:
-            claim: Holds the lock, which is given up once the trial is this worker's.
-            trial: The trial.
-        """
+        """Run a trial; ``claim`` holds the lock until the trial is this worker's."""
         self.number = trial.number
-        trial.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
         # seeded by the number: a sweep made again draws the same, and no two workers do
         self.trials.study.sampler = TPESampler(seed=trial.number)
         values = draw(self.trials.space, trial)
         claim.close()
-        watch = Watch(
-            str(self.trials.settings["metric"]), trial, partial(self.begin, trial), self.signals.check
-        )
-        self.signals.check()
+        watch = Watch(self.trials.settings["metric"], trial, partial(self.begin, trial))
         try:
             value = self.run(self.words(trial, flags(values)), watch)
         except FailedError as failure:
-            if watch.lost:
-                raise LostError from failure
             trial.set_user_attr("reason", str(failure))
             if failure.final:
                 trial.set_user_attr("final", True)
@@ -165,55 +103,46 @@ class Worker:
 
     def words(self, trial: optuna.Trial, given: list[str]) -> list[str]:
         """The command of a trial, or that which resumes what is left of it."""
-        left = Path(trial.user_attrs.get("run", ""))
-        own = read_json(left / "provenance.json").get("sweep") == self.identity(trial)
-        if own and (left / "config.yaml").is_file() and is_free(left):
+        known, left = trial.user_attrs, Path(trial.user_attrs.get("run", ""))
+        record = read_json(left / "provenance.json").get("sweep", {})
+        if known.get("token") and record.get("token") == known["token"] and is_free(left):
             return ["fit", "--resume", str(left)]
         return [*self.command, *given]
 
-    def begin(self, trial: optuna.Trial, directory: Path) -> None:
+    def begin(self, trial: optuna.Trial, run: Path) -> None:
         """Let a trial and its run know of each other."""
-        trial.set_user_attr("run", str(directory.resolve()))
-        trial.set_user_attr("host", platform.node())
-        record = read_json(directory / "provenance.json")
-        write_json(directory / "provenance.json", {**record, "sweep": self.identity(trial)})
-
-    def identity(self, trial: optuna.Trial) -> dict[str, Any]:
-        """What tells a trial from those of all other sweeps; it keeps it when it is run again."""
-        number = [*history(self.trials.all()[trial.number]), trial.number][0]
-        return {"name": self.trials.name, "id": self.trials.id, "trial": number}
+        token = trial.user_attrs.get("token") or uuid.uuid4().hex
+        known = {"token": token, "run": str(run.resolve()), "host": platform.node()}
+        for key, value in known.items():
+            trial.set_user_attr(key, value)
+        record = {"name": self.trials.name, "trial": trial.number, "token": token}
+        file = run / "provenance.json"
+        write_json(file, {"sweep": record, **read_json(file)})
 
 
-def employ(
-    jobs: int, words: list[str], trials: Trials, standings: Standings, signals: Signals
-) -> None:
-    """Have several processes work, and show how it goes until all have ended.
+def is_free(run: Path) -> bool:
+    """Whether no process trains in a run: one that was suspended may wake."""
+    try:
+        with locked(run):
+            return True
+    except (ValueError, OSError):
+        return False
 
-    Args:
-        jobs: How many.
-        words: Words of the sweep's command.
-        trials: The trials.
-        standings: Shows how it goes.
-        signals: Ask this process to end.
-    """
+
+def employ(jobs: int, words: list[str], trials: Trials, standings: Standings) -> None:
+    """Have several processes work, and show how it goes until all have ended."""
     line = [sys.executable, "-m", PACKAGE, "sweep", *words, "--jobs=1", "--worker"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     processes = [
         # in a session of its own: the terminal's Ctrl-C comes to it by this process, once
-        subprocess.Popen(
-            line,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        subprocess.Popen(line, env=environment, stdin=pipe, stdout=nothing, start_new_session=True)
         for _ in range(jobs)
     ]
     try:
         while any(process.poll() is None for process in processes):
             standings.show(trials.all())
             time.sleep(POLL)
-            signals.check()
     finally:
         for process in processes:
             process.terminate()
@@ -225,7 +154,7 @@ def end_with_parent() -> None:
     """End this process when the one that started it ends, however it does."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()  # nothing comes, until the other end is closed
+        os.read(0, 1)  # nothing comes, until the other end is closed
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()

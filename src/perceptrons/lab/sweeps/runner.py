@@ -1,0 +1,152 @@
+"""A trial of a sweep as an ordinary run of the command line, in this process."""
+
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import optuna
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+
+from ..cli.command import Command, found_model, import_files
+from ..cli.errors import line_of, nearest
+from ..cli.settings import quiet
+from .space import Space, ends, flags
+from .storage import UNREACHABLE
+
+ERROR = "error: "
+ONE_BATCH = "--trainer.fast_dev_run=1"
+WARNED: set[str] = set()
+THREADS = torch.get_num_threads()  # before a run has chosen its own
+
+
+class FailedError(Exception):
+    """A run that has failed.
+
+    Attributes:
+        mistake: Whether its settings are at fault, or else the loss or the machine.
+        final: Whether it would fail again.
+    """
+
+    def __init__(self, reason: str, mistake: bool = False, final: bool = False) -> None:
+        super().__init__(reason)
+        self.mistake, self.final = mistake, mistake or final
+
+
+class Watch(Checkpoint):
+    """Hands a run's reports to Optuna, and ends the run where Optuna prunes it.
+
+    It saves nothing: Lightning calls callbacks of this kind last, when all is logged.
+
+    Args:
+        metric: What is reported: any metric that the run logs.
+        trial: The trial that the run is.
+        begin: Told the run's directory.
+
+    Attributes:
+        pruned: Whether the run was ended early.
+    """
+
+    takes_spans = True
+
+    def __init__(self, metric: str, trial: optuna.Trial, begin: Callable[[Path], None]) -> None:
+        self.metric, self.trial, self.begin, self.pruned = metric, trial, begin, False
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        value = trainer.callback_metrics.get(self.metric)
+        if value is None:
+            return
+        with suppress(*UNREACHABLE):  # the next report may find the database again
+            self.trial.report(value.item(), trainer.current_epoch + 1)
+            # in the last epoch there is nothing left to save
+            last = trainer.current_epoch + 1 == trainer.max_epochs
+            last |= 0 <= trainer.max_steps <= trainer.global_step
+            self.pruned = not last and self.trial.should_prune()
+        # as a callback of Lightning's stops it: with the epoch's checkpoints and results
+        trainer.should_stop |= self.pruned
+
+
+class Trial(Command):
+    """A command that is watched."""
+
+    def __init__(self, model: type[L.LightningModule] | None, words: list[str], watch: Watch):
+        self.watch = watch
+        super().__init__(model, words)
+
+    def open_run(self) -> None:
+        super().open_run()
+        if self.directory:
+            self.watch.begin(self.directory)
+        self.trainer.callbacks.append(self.watch)  # type: ignore[attr-defined]
+
+
+class Runner:
+    """Runs the commands of a sweep.
+
+    Args:
+        model: The LightningModule that is trained where the settings name no other.
+        command: Words that all commands begin with.
+        metric: What runs are compared by.
+    """
+
+    def __init__(
+        self, model: type[L.LightningModule] | str | None, command: list[str], metric: str
+    ) -> None:
+        quiet()
+        import_files()
+        self.model, self.command, self.metric = found_model(model), command, metric
+
+    def run(self, words: list[str], watch: Watch | None = None) -> float:
+        """Run a command to its end; returns the metric, as it was logged last.
+
+        Raises:
+            FailedError: If the run fails.
+            SystemExit: If this process is asked to end.
+        """
+        torch.set_num_threads(THREADS)
+        said = StringIO()
+        try:
+            with redirect_stdout(StringIO()), redirect_stderr(said):
+                done = Trial(self.model, words, watch) if watch else Command(self.model, words)
+        except SystemExit as ended:
+            if ended.code not in (1, 2):
+                raise
+            reason, cause = said.getvalue().strip().rpartition(ERROR)[2], ended.__context__
+            # settings stay wrong, and a loss not finite; memory or disk may have room another time
+            mistake = ended.code == 2 and not isinstance(cause, RuntimeError | OSError)
+            raise FailedError(reason, mistake, isinstance(cause, ArithmeticError)) from ended
+        except Exception as failure:  # whatever it is, the next trial may go well
+            raise FailedError(line_of(failure)) from failure
+        finally:
+            warn(said.getvalue())
+        logged: dict[str, Any] = done.trainer.callback_metrics
+        if self.metric not in logged:
+            names = sorted(set(logged) - {"step"})
+            line = f"is not logged; logged are {', '.join(names)}{nearest(self.metric, names)}"
+            raise FailedError(f"metric={self.metric!r}: {line}", mistake=True)
+        return float(logged[self.metric])
+
+    def check(self, space: Space) -> None:
+        """Try one batch with each end of each range and each choice; nothing is left of it.
+
+        Raises:
+            ValueError: If a command is mistaken.
+        """
+        for values in ends(space):
+            try:
+                self.run([*self.command, *flags(values), ONE_BATCH])
+            except FailedError as failure:
+                if failure.mistake:
+                    raise ValueError(str(failure)) from failure
+
+
+def warn(said: str) -> None:
+    """Say what a run said beside its reports and its mistake, where none has said it before."""
+    for line in said.splitlines():
+        if line not in WARNED and not line.startswith(ERROR):
+            WARNED.add(line)
+            print(line, file=sys.stderr)
