@@ -83,6 +83,11 @@ class Trial(Command):
             self.watch.begin(self.directory)
         self.trainer.callbacks.append(self.watch)  # type: ignore[attr-defined]
 
+    def after_fit(self) -> None:
+        # drawn by a process for each run, which takes longer than many a trial
+        self.settings.figures &= any(word.startswith("--figures") for word in self.words)
+        super().after_fit()
+
 
 class Runner:
     """Runs the commands of a sweep.
