@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,8 @@ class Trial(Command):
         self.watch = watch
         super().__init__(model, words)
 
-    def open_run(self) -> None:
-        super().open_run()
+    def open_run(self, stack: ExitStack) -> None:
+        super().open_run(stack)
         if self.directory:
             self.watch.begin(self.directory)
         self.trainer.callbacks.append(self.watch)  # type: ignore[attr-defined]

@@ -111,8 +111,10 @@ def ends(space: Space) -> list[Values]:
     """Sets of values in which each end of a range and each choice comes at least once."""
     edges: dict[str, list[Any]] = {}
     for name, each in space.items():
-        is_choice = isinstance(each, CategoricalDistribution)
-        edges[name] = [*each.choices] if is_choice else [each.low, each.high]
+        if isinstance(each, CategoricalDistribution):
+            edges[name] = [*each.choices]
+        else:
+            edges[name] = [each.low, each.high]
     longest = max(map(len, edges.values()))
     return [{name: at[i % len(at)] for name, at in edges.items()} for i in range(longest)]
 
