@@ -348,6 +348,7 @@ class Command(LightningCLI):
         """The settings that a checkpoint needs to be started from."""
         settings = self.plain_settings()
         kept = {key: settings[key] for key in ("seed_everything", "data", "model")}
+        kept |= {key: settings[key] for key in ("seeds", "grid", "folds") if settings.get(key)}
         if precision := self.settings.trainer.precision:
             kept["trainer"] = {"precision": precision}
         return kept

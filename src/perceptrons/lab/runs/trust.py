@@ -41,7 +41,7 @@ FACTORIES = {"torch.optim.optimizer.Optimizer", "torch.optim.lr_scheduler.LRSche
 # keys of the classes that a user chooses
 CHOSEN = ("data", "model", "net", "loss", "optimizer", "scheduler", "callbacks", "logger")
 # what a checkpoint supplies
-SUPPLIED = ("seed_everything", "data", "model", "trainer")
+SUPPLIED = ("seed_everything", "data", "model", "trainer", "seeds", "grid", "folds")
 # a setting by whose name something is written
 PLACE = re.compile(r"(^|_)(dir|root|path|folder|directory)$|dirpath$")
 PLAIN = (str, int, float, complex, NoneType, bytes, PurePath, timedelta, Enum)
