@@ -63,7 +63,8 @@ def trained(config: str, title: str, *flags: str, frames: int = 2) -> Scene:
     with redirect_stdout(StringIO()):
         run = Command(model, ["fit", *words, *flags], runs=False)
         kept = Snapshots()
-        run.trainer.callbacks.append(kept)
+        trainer: Any = run.trainer
+        trainer.callbacks.append(kept)
         use_spans(run.trainer, run.model, run.datamodule)
         run.trainer.fit(run.model, datamodule=run.datamodule)
     update = run.trainer.global_step

@@ -46,7 +46,7 @@ def test_a_snapshot_is_the_weights_after_so_many_updates() -> None:
         if update:
             assert history.metrics[update - 1]["train/loss"] == pytest.approx(loss.item())
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
 
 

@@ -161,7 +161,7 @@ def test_a_neuron_is_seen_where_it_is_on_and_its_line_is_where_it_switches() -> 
 def test_a_line_is_as_wide_as_its_weight_is_large_and_dashed_where_that_is_negative() -> None:
     network = solver()
     with torch.no_grad():
-        network[0].weight[0, 0] = 1e-3
+        next(network.parameters())[0, 0] = 1e-3
     figure: Any = diagrams.network(scene_of(network, xor()))
     (lines,) = of_kind(figure.axes[0], LineCollection)
     solid = [dashes is None for _, dashes in lines.get_linestyles()]
@@ -289,7 +289,7 @@ def test_the_figures_of_a_table_say_what_the_network_says_of_each_part() -> None
         expected = [int(((y == r) & (given == g)).sum()) for r in (0, 1) for g in (0, 1)]
         assert [int(text.get_text()) for text in axes.texts] == expected
         right = expected[0] + expected[3]
-        assert axes.get_title() == f"{name}: {right} of 30 right"
+        assert axes.get_title() == f"{name}\n{right} of 30"
     # the first input alone is of importance
     assert scene.importance[0, 0] > 0.2
     assert scene.importance[1:].tolist() == [[0, 0]] * 4
@@ -396,7 +396,5 @@ def test_the_share_solved_is_drawn_by_what_varies() -> None:
     study = Study("member 0", np.arange(2), np.zeros((2, 0)), ["lr", "hidden"], groups)
     scene = survey(Plain(solver()), xor(), History(), 4, "a run", study=study)
     (axes,) = drawing.figures(scene)["solved"][0][1].axes
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        "hidden [2]",
-        "hidden [4]",
-    ]
+    legend: Any = axes.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["hidden [2]", "hidden [4]"]

@@ -139,12 +139,18 @@ def survey(
     )
     if why := unseen(module, net, data, classes):
         return replace(scene, missing=dict.fromkeys((*OF_PLANES, "network"), why))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(
+        1
+    )  # of small pieces of work each thread more costs more than it takes off
     try:
         return Survey(module, net, data, classes).fill(scene, history, update, frames)
     except Exception as failure:  # the user's own network may raise anything, and a run goes on
         reason = str(failure).partition("\n")[0] or type(failure).__name__
         missing = dict.fromkeys((*OF_PLANES, "network"), f"{type(net).__name__}: {reason}")
         return replace(scene, missing=missing)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def columns(rows: Sequence[dict[str, float]]) -> dict[str, Array]:
