@@ -71,13 +71,14 @@ def canvas(scene: Scene, number: int, places: Sequence[Array]) -> tuple[Figure, 
     """An empty figure that has room for all neurons, with what it shows over it."""
     nodes = np.concatenate(places)
     (left, bottom), (right, top) = nodes.min(0), nodes.max(0)
-    wide, tall = right - left + 2.2, top - bottom + 1.7
+    beside = 1.8 if any(len(name) > LONG for name in labels(scene)[0]) else 1.2
+    wide, tall = right - left + beside + 1, top - bottom + 1.7
     inches = min(1.0, max(0.55, 5.0 / wide))
     figure = Figure(figsize=(inches * wide, inches * tall + 0.95))
     height = figure.get_figheight()
     axes = figure.add_axes((0.01, 0.25 / height, 0.98, 1 - 0.95 / height))
     axes.set_axis_off()
-    axes.set(xlim=(left - 1.2, right + 1.0), ylim=(bottom - 0.95, top + 0.75))
+    axes.set(xlim=(left - beside, right + 1.0), ylim=(bottom - 0.95, top + 0.75))
     axes.set_aspect("equal")
     title = f"{plain(scene.title, 60)} · {caption(scene, scene.inside[number])}"
     figure.suptitle(title, fontsize=size(), y=1 - 0.08 / height, va="top")

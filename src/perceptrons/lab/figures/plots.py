@@ -96,7 +96,9 @@ def members(scene: Scene, study: Study) -> Figure:
     axes.set(xlabel="updates", ylabel="training loss", ylim=(0, top))
     # matplotlib's search for the best place takes seconds with so many curves
     axes.legend(loc="upper right", framealpha=0.8, edgecolor="none", fontsize=size(0.9))
-    return titled(figure, f"{plain(scene.title.rpartition(',')[0], 50)}: losses of {count} members")
+    every = sum(row.get("members", 0) for row in study.groups)
+    some = f"{count:,} of {every:,}" if every > count else f"{count:,}"
+    return titled(figure, f"{plain(scene.title.rpartition(',')[0], 50)}: losses of {some} members")
 
 
 def solved(scene: Scene, study: Study) -> Figure:
