@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -44,14 +45,9 @@ FILES: dict[Any, Any] = {"font.size": 9.0, "figure.figsize": (3.9, 4.4)}
 BOARD: dict[Any, Any] = {"font.size": 12.0, "figure.figsize": (4.9, 3.4), "figure.dpi": 100.0}
 DPI = 200
 # processes that draw: kept, because Python warns of one that is forgotten
-BESIDE: "dict[Path, subprocess.Popen[bytes]]" = {}
+BESIDE: "list[subprocess.Popen[bytes]]" = []
 # of a moving picture's frame, and of its last, in milliseconds
 SHOWN_FOR, LAST_SHOWN_FOR = 120, 2500
-
-
-def figures(scene: Scene) -> "dict[str, list[tuple[int, Figure]]]":
-    """Update and figure of each frame of each figure that can be drawn, drawn when asked for."""
-    return {name: [*each] for name, each in drawn(scene)}
 
 
 def drawn(scene: Scene) -> "Iterator[tuple[str, Iterator[tuple[int, Figure]]]]":
@@ -223,22 +219,22 @@ def draw_beside(scene: Scene, run: Path) -> None:
 
     The other holds a lock on the run's :data:`LOCK`, which :func:`wait_for` waits for.
     """
-    if run in BESIDE:
-        BESIDE[run].wait()
     lock = (run / LOCK).open("wb")
     paths = os.pathsep.join(filter(None, sys.path))
     with lock, tempfile.TemporaryFile() as file:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # or else the figures of before could come last
+        with suppress(BlockingIOError):  # figures of before are drawn: the other waits for them
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         pickle.dump(scene, file)
         file.seek(0)
-        BESIDE[run] = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, str(run)],
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__, str(run), str(lock.fileno())],
             stdin=file,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=[lock.fileno()],  # it keeps the lock for as long as it runs
             env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         )
+        BESIDE.append(process)
 
 
 def wait_for(run: Path) -> None:
@@ -255,6 +251,7 @@ def main() -> None:
     """Draw the scene on standard input into the events of a run."""
     os.nice(10)
     scene, run = pickle.load(sys.stdin.buffer), Path(sys.argv[1])
+    fcntl.flock(int(sys.argv[2]), fcntl.LOCK_EX)  # it has it already, or waits for its turn
     if run.is_dir():  # and not taken away meanwhile
         write_events(run, SUFFIX, board_events(scene))
 

@@ -113,7 +113,8 @@ def caption(scene: Scene, frame: int) -> str:
 def score(scene: Scene, frame: int, between: str = " ") -> str:
     """How many rows are right; of a network that says nothing, what the best line could do."""
     if not scene.is_unsure(frame):
-        return f"{scene.hits[frame]:,} of {scene.rows:,} rows right"
+        kind = "sampled rows" if scene.sampled else "rows"
+        return f"{scene.hits[frame]:,} of {scene.rows:,} {kind} right"
     chance = "\u00bd" if scene.classes == 2 else f"1/{scene.classes}"
     best = f";{between}the best a line can do is {scene.line} of {scene.rows}"
     return f"p = {chance} everywhere{best if scene.line else ''}"

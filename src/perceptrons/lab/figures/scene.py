@@ -71,6 +71,7 @@ class Scene:
     at_rows: Array = field(default_factory=lambda: np.zeros((0, 0, 1)))
     hits: Integers = field(default_factory=lambda: np.zeros(0, int))  # right rows (frames,)
     rows: int = 0  # of how many
+    sampled: bool = False  # whether these are some of the rows
     line: int | None = None  # rows that the best line gets right, for a perceptron of few rows
     inside: Sequence[int] = ()  # frames that show the inside
     layers: Sequence[Layer] = ()  # there

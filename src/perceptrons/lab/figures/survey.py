@@ -140,9 +140,7 @@ def survey(
     if why := unseen(module, net, data, classes):
         return replace(scene, missing=dict.fromkeys((*OF_PLANES, "network"), why))
     threads = torch.get_num_threads()
-    torch.set_num_threads(
-        1
-    )  # of small pieces of work each thread more costs more than it takes off
+    torch.set_num_threads(1)  # small pieces of work are slower with more
     try:
         return Survey(module, net, data, classes).fill(scene, history, update, frames)
     except Exception as failure:  # the user's own network may raise anything, and a run goes on
@@ -200,7 +198,7 @@ class Survey:
         says = [self.with_weights(each, lambda: (self.say(x), self.say(given))) for each in weights]
         at_all = np.stack([each[0] for each in says])
         inside = evenly_changed(at_all.reshape(len(says), -1), INSIDE)
-        few = dense_layers(self.net) and len(dense_layers(self.net) or ()) == 1 and len(x) <= FEW
+        few = len(dense_layers(self.net) or ()) == 1 and len(x) <= FEW
         scene = replace(
             scene,
             chance=self.loss_of_chance(y[counted]),
@@ -216,6 +214,7 @@ class Survey:
             at_rows=at_all[:, drawn],
             hits=(winners(at_all, self.classes) == right).sum(1),
             rows=len(x),
+            sampled=len(x) < len(y),
             line=best_line(points, right) if few and points.shape[1] == 2 else None,
             inside=inside,
             layers=self.layers([weights[one] for one in inside], given),
@@ -301,7 +300,7 @@ class Survey:
 
 def evenly(count: int, most: int) -> Tensor:
     """Numbers of evenly chosen rows, of all where they are few."""
-    return torch.linspace(0, count - 1, min(count, most)).long()
+    return torch.linspace(0, count - 1, min(count, most), dtype=torch.float64).long()
 
 
 def squashed(logits: Array) -> Array:
