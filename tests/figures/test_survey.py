@@ -34,11 +34,6 @@ def scene_of(network: nn.Module, data: Any, history: History | None = None) -> S
     return survey(module, data, history or History(), 7, "a run")
 
 
-def figures_of(scene: Scene) -> dict[str, list[tuple[int, Any]]]:
-    """Update and figure of each frame, by the figure's name."""
-    return {name: [*frames] for name, frames in drawing.drawn(scene)}
-
-
 def spread(count: int, inputs: int, classes: int = 2, kind: type[Points] = Points) -> Points:
     """Random rows, whose class their first input says."""
     x = np.random.default_rng(0).normal(size=(count, inputs))
@@ -258,7 +253,7 @@ CASES: dict[str, tuple[Any, Any, set[str], dict[str, str]]] = {
 def test_every_figure_is_drawn_or_a_line_says_why_not(case: str) -> None:
     network, data, drawn, missing = CASES[case]
     scene = scene_of(network, data)
-    figures = figures_of(scene)
+    figures = drawing.figures(scene)
     assert set(figures) == drawn | {"loss"}
     assert scene.missing == missing
     for _, figure in (frames[-1] for frames in figures.values()):
@@ -275,7 +270,7 @@ def test_of_a_module_without_the_parts_there_are_curves_and_a_line_says_why() ->
     history = History(reports=[0, 5], metrics=[{"val/loss": 2.0}, {"val/loss": 1.0}])
     scene = survey(Bare(), object(), history, 5, "a run")
     assert scene.missing["boundary"] == "Bare has no net"
-    assert set(figures_of(scene)) == {"loss"}
+    assert set(drawing.figures(scene)) == {"loss"}
     assert scene.metrics["val/loss"].tolist() == [2.0, 1.0]
 
 
@@ -380,7 +375,7 @@ def test_of_a_study_the_best_member_is_shown_and_what_all_say_together() -> None
         expected = study.members[best](data.split["all"][0])
     np.testing.assert_allclose(scene.at_rows[-1], expected, atol=1e-5)
     assert scene.hits[-1] == 4
-    assert {"members", "solved", "boundary", "loss"} <= set(figures_of(scene))
+    assert {"members", "solved", "boundary", "loss"} <= set(drawing.figures(scene))
     assert scene.study is not None
     assert [row["lr"] for row in scene.study.groups] == [0.5, 9.0]
 
@@ -392,7 +387,7 @@ def test_the_losses_of_the_members_are_drawn_with_their_quantiles() -> None:
         study=Study("member 3", np.arange(5), losses),
     )
     assert scene.title == "a run, member 3"
-    (axes,) = figures_of(scene)["members"][0][1].axes
+    (axes,) = drawing.figures(scene)["members"][0][1].axes
     assert len(axes.lines) == 20 + 3 + 1  # three quantiles, and chance
     median: Any = axes.lines[21].get_ydata()
     np.testing.assert_allclose(median, np.median(losses, axis=1))
@@ -406,6 +401,6 @@ def test_the_share_solved_is_drawn_by_what_varies() -> None:
     ]
     study = Study("member 0", np.arange(2), np.zeros((2, 0)), ["lr", "hidden"], groups)
     scene = survey(Plain(solver()), xor(), History(), 4, "a run", study=study)
-    (axes,) = figures_of(scene)["solved"][0][1].axes
+    (axes,) = drawing.figures(scene)["solved"][0][1].axes
     legend: Any = axes.get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["hidden [2]", "hidden [4]"]

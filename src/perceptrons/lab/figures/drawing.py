@@ -50,6 +50,11 @@ BESIDE: "list[subprocess.Popen[bytes]]" = []
 SHOWN_FOR, LAST_SHOWN_FOR = 120, 2500
 
 
+def figures(scene: Scene) -> "dict[str, list[tuple[int, Figure]]]":
+    """Update and figure of each frame, by the figure's name."""
+    return {name: [*frames] for name, frames in drawn(scene)}
+
+
 def drawn(scene: Scene) -> "Iterator[tuple[str, Iterator[tuple[int, Figure]]]]":
     """Name, updates and figures, one after another."""
     from . import diagrams, plots
