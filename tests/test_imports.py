@@ -1,182 +1,85 @@
-"""Who may import whom: the rooms of the package, and that the guard at their doors can fail."""
+"""The house: what the subject may know, which way rooms import, and that the guards can fail."""
 
 import ast
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import perceptrons
-
-FILES = {path.stem: path for path in Path(perceptrons.__path__[0]).glob("*.py")}
-
-# what another process draws with
-DRAWING = {"panels", "plots", "diagrams", "drawing"}
-
-# what only `perceptrons sweep` needs, with libraries of its own
-SWEEP = {"database", "sampling", "space", "standings", "sweep", "trials", "watched", "workers"}
-# what of the package each file may import
-OURS: dict[str, set[str]] = {
-    "__init__": {"notebook"},
-    "__main__": {"cli", "commands", "mistakes"},
-    "commands": set(),
-    "memory": set(),
-    "network": {"memory"},
-    "backprop": {"network"},
-    "loader": {"shares"},
-    "shares": set(),
-    "precision": {"classifier"},
-    "processes": {"classifier", "fused", "mistakes"},
-    "tables": {"loader", "shares"},
-    "data": {"loader", "tables"},
-    "shapes": {"loader", "tables"},
-    "columns": {"loader", "mistakes", "tables"},
-    "datafile": {"columns", "mistakes"},
-    "predictions": set(),
-    "losses": set(),
-    "measures": {"losses"},
-    "blocks": {"network", "backprop", "losses"},
-    "optimizers": set(),
-    "rules": set(),
-    "compiled": {"blocks", "rules"},
-    "classifier": {
-        *("network", "backprop", "losses", "measures", "blocks", "optimizers", "rules"),
-        *("compiled", "predictions"),
-    },
-    "fused": set(),
-    "scene": set(),
-    "panels": {"scene"},
-    "plots": {"panels", "scene"},
-    "diagrams": {"panels", "plots", "scene"},
-    "drawing": {"diagrams", "mistakes", "plots", "scene"},
-    "survey": {"network", "scene", "study", "tables"},
-    "figures": {"runs", "scene", "study", "survey"},
-    "callbacks": set(),
-    "board": {"loader", "network", "predictions", "runs", "tables"},
-    "runs": set(),
-    "checkpoints": {"runs"},
-    "mistakes": {"commands"},
-    "configs": {"mistakes"},
-    "origins": {"configs", "mistakes"},
-    "verbs": {"mistakes"},
-    "listing": {"commands", "configs", "runs", "mistakes", "verbs"},
-    "parser": {"mistakes", "origins"},
-    "raised": {"mistakes"},
-    "failures": {"configs", "mistakes", "origins", "parser", "raised"},
-    "study": {"tables"},
-    "provenance": {"runs"},
-    "arguments": {"commands"},
-    "results": {"board", "classifier", "predictions", "runs", "study", "tables"},
-    "replica": {"checkpoints", "commands", "mistakes", "runs", "study", "verbs"},
-    "resume": {"checkpoints", "configs", "runs", "mistakes", "origins", "replica"},
-    "trial": {"classifier", "tables"},
-    "preflight": {
-        "commands",
-        *("checkpoints", "classifier", "failures", "mistakes", "origins", "parser", "raised"),
-        *("runs", "tables"),
-    },
-    "export": {
-        *("classifier", "commands", "mistakes", "notebook", "predictions", "runs"),
-        *("tables", "verbs"),
-    },
-    "completion": {"cli", "commands", "data", "mistakes", "parser", "verbs"},
-    "notebook": {"checkpoints", "classifier", "cli", "preflight", "tables"},
-    "cli": set(FILES)
-    - {"__main__", "completion", "export", "notebook", "plotting"}
-    - DRAWING
-    - SWEEP,
-    "plotting": {"checkpoints", "commands", "drawing", "figures", "listing", "mistakes"}
-    | {"notebook", "plots", "resume", "runs", "scene", "survey", "verbs"},
-    "space": {"configs", "mistakes"},
-    "sampling": {"space"},
-    "database": set(),
-    "trials": {"database", "sampling", "space"},
-    "watched": {"classifier", "cli", "measures", "mistakes", "preflight", "trials"},
-    "standings": {"listing", "mistakes", "trials"},
-    "workers": {"runs", "space", "standings", "trials", "watched"},
-    "sweep": set(FILES) - {"__main__", "notebook"},
-}
-# which libraries, beside Python's own; a file without a row here may import any
-LIBRARIES = {
-    "memory": set(),
-    "network": {"torch"},
-    "backprop": {"torch"},
-    "data": {"torch", "sklearn", "numpy"},
-    "shapes": {"torch", "sklearn", "numpy"},
-    "columns": {"torch", "numpy"},
-    "datafile": {"sklearn", "numpy", "pandas"},
-    "tables": {"torch", "sklearn", "numpy", "lightning"},
-    "loader": {"torch", "numpy"},
-    "predictions": {"torch"},
-    "export": {"torch", "onnxruntime"},
-    "losses": {"torch"},
-    "measures": {"torch", "torchmetrics"},
-    "blocks": {"torch"},
-    "optimizers": {"torch"},
-    "rules": {"torch"},
-    "compiled": {"torch"},
-    "fused": {"torch", "lightning"},
-    "scene": {"numpy"},
-    "panels": {"numpy", "matplotlib"},
-    "plots": {"numpy", "matplotlib"},
-    "diagrams": {"numpy", "matplotlib", "contourpy"},
-    # not torch: it takes longer to be imported than the figures to be drawn
-    "drawing": {"numpy", "matplotlib", "PIL", "tensorboard"},
-}
+ROOT = Path(__file__).parents[1]
+PACKAGE = next(path.parent for path in ROOT.glob("src/*/__init__.py"))
+ROOMS = ["data", "training", "studies", "runs", "figures", "cli", "sweeps"]
+LAB = sorted((PACKAGE / "lab").rglob("*.py"))
+SUBJECT = sorted(PACKAGE.glob("*.py"))
+# words of the lab's, which the subject has nothing to do with
+FOREIGN = r"replica|member|\bgrid|compil|\brank|memory|run director|figure"
 
 
-def imported(source: str) -> Iterator[str]:
-    """Full names of the modules, or of things in modules, that a source imports anywhere."""
+def imported(source: str) -> Iterator[tuple[int, str]]:
+    """What Python source imports: how many dots stand before it, and its name."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parts = ["perceptrons"] if node.level else []
-            parts += [node.module] if node.module else []
-            yield from (".".join([*parts, alias.name]) for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            yield node.level, node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from ((0, alias.name) for alias in node.names)
 
 
-def trespasses(room: str, source: str) -> set[str]:
-    """What a file imports and may not."""
-    found = set()
-    for name in imported(source):
-        top, _, rest = name.partition(".")
-        if top == "perceptrons":
-            ours = rest.partition(".")[0]
-            found |= {ours} - OURS[room] - {""}
-        elif top not in sys.stdlib_module_names:
-            found |= {top} - LIBRARIES.get(room, {top})
-    return found
+def upwards(room: str, source: str) -> list[str]:
+    """Rooms that a file of a room imports although they come after it."""
+    later = ROOMS[ROOMS.index(room) + 1 :]
+    return [
+        name for level, name in imported(source) if level >= 2 and name.partition(".")[0] in later
+    ]
 
 
-@pytest.mark.parametrize("room", sorted(FILES))
-def test_a_file_imports_only_what_it_may(room: str) -> None:
-    assert room in OURS, f"{room}.py has no row in OURS: say what it may import"
-    assert not trespasses(room, FILES[room].read_text())
+@pytest.mark.parametrize("path", LAB, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_lab_imports_one_way_and_never_the_subject(path: Path) -> None:
+    source, parts = path.read_text(), path.relative_to(PACKAGE / "lab").parts
+    assert not [name for level, name in imported(source) if not level and name == PACKAGE.name]
+    assert not re.search(rf"^\s*(from|import) {PACKAGE.name}\b", source, re.MULTILINE)
+    # more dots than a file has folders above it in the lab lead out of it
+    assert all(level <= len(parts) for level, _ in imported(source))
+    if len(parts) > 1:
+        assert parts[0] in ROOMS
+        assert not upwards(parts[0], source)
 
 
-@pytest.mark.parametrize(
-    ("room", "source", "found"),
-    [
-        ("network", "import lightning as L", {"lightning"}),
-        ("network", "from lightning.pytorch import Trainer", {"lightning"}),
-        ("network", "import math\nimport torch.nn.functional as F", set()),
-        ("classifier", "from perceptrons.data import Gates", {"data"}),
-        ("classifier", "from perceptrons import backprop, data", {"data"}),
-        ("classifier", "from .data import Gates", {"data"}),
-        ("classifier", "from . import network, data", {"data"}),
-        ("classifier", "import perceptrons.data", {"data"}),
-        ("data", "def f():\n    from perceptrons.classifier import Batch", {"classifier"}),
-        ("data", "if TYPE_CHECKING:\n    import pandas", {"pandas"}),
-        ("runs", "from perceptrons.cli import main", {"cli"}),
-        ("plots", "import torch", {"torch"}),
-        ("cli", "import perceptrons\nfrom perceptrons import data, runs", set()),
-    ],
-)
-def test_the_guard_sees_a_forbidden_import(room: str, source: str, found: set[str]) -> None:
-    assert trespasses(room, source) == found
+def test_the_guard_of_the_rooms_sees_an_import_upwards() -> None:
+    assert upwards("data", "from ..cli.main import main") == ["cli.main"]
+    assert not upwards("cli", "from ..data.loader import Rows")
 
 
-def test_no_file_is_a_place_for_whatever_has_none() -> None:
-    assert not {"utils", "util", "base", "common", "core", "helpers", "misc"} & set(FILES)
+@pytest.mark.parametrize("path", SUBJECT, ids=lambda path: path.name)
+def test_the_subject_imports_of_the_lab_its_data_and_the_command_line(path: Path) -> None:
+    rooms = {name for level, name in imported(path.read_text()) if level and "lab." in name}
+    allowed = {"data.py": "lab.data.", "__main__.py": "lab.cli."}
+    assert all(name.startswith(allowed.get(path.name, "nothing")) for name in rooms)
+
+
+def test_the_subject_knows_nothing_of_the_labs_matters() -> None:
+    for path in SUBJECT:
+        assert not re.search(FOREIGN, path.read_text(), re.IGNORECASE), path.name
+
+
+def test_the_networks_and_their_gradients_do_without_lightning() -> None:
+    names = "{name.partition('.')[0] for name in sys.modules}"
+    statement = f"import sys, {PACKAGE.name}.backprop; print('lightning' in {names})"
+    done = subprocess.run(
+        [sys.executable, "-c", statement], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "False\n"
+
+
+def test_files_and_functions_are_small() -> None:
+    for path in [*LAB, *SUBJECT]:
+        source = path.read_text()
+        assert source.count("\n") <= 350, path
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 40, f"{path}: {node.name}"
+    assert sum(path.read_text().count("\n") for path in SUBJECT) <= 705
+    for room in ROOMS:
+        assert len([*(PACKAGE / "lab" / room).glob("*.py")]) <= 10, room  # with __init__.py

@@ -1,30 +1,17 @@
-"""A project made from this template, by Copier and without: it passes its own checks, and updates.
+"""A project made from this template: it is small, passes its own checks, and updates."""
 
-What was made runs in the present environment, with its ``src`` first on the path.
-"""
-
+import filecmp
 import os
-import re
-import shutil
 import subprocess
 import sys
-import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 from conftest import ROOT
 
-# what of a project's tests runs here: files that renaming would break; all of them take minutes
-QUICK = "test_imports or test_network or (test_readme and (map or link or verb or config))"
-DESCRIPTION = "It's 5 % of all $HOME, no less"
 ENVIRONMENT = {
     **{
-        name: value
-        for name, value in os.environ.items()
-        # what make hands down, it says "make[1]" by
-        if not name.startswith(("PYTEST_", "MAKE", "MFLAGS"))
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "MAKE"))
     },
     **{
         f"GIT_{who}_{what}": "someone@example.org"
@@ -35,335 +22,133 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
 }
 
-Make = Callable[[Path, Path, bool], Path]
 
-
-def run(*words: str, cwd: Path, fails: bool = False, path: Path | None = None) -> str:
-    """What a command says, which succeeds, unless it is to fail.
-
-    Args:
-        words: The command.
-        cwd: Where it runs.
-        fails: Whether it is to.
-        path: Where it imports from first.
-    """
-    environment = ENVIRONMENT | ({"PYTHONPATH": str(path)} if path else {})
+def run(*words: str, cwd: Path, path: str = "src") -> str:
+    """What a command says, which succeeds; packages are imported from ``path`` first."""
+    environment = ENVIRONMENT | {"PYTHONPATH": path}
     ended = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True)
-    said = ended.stdout + ended.stderr
-    assert (ended.returncode != 0) == fails, said
-    return said
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
 
 
-def python(*words: str, cwd: Path, fails: bool = False, path: Path | None = None) -> str:
-    return run(sys.executable, *words, cwd=cwd, fails=fails, path=path)
-
-
-def commit(directory: Path, tag: str) -> None:
-    """Commit all there is, and give it a tag."""
+def commit(directory: Path, message: str) -> None:
     if not (directory / ".git").exists():
         run("git", "init", "--quiet", cwd=directory)
     run("git", "add", "--all", cwd=directory)
-    run("git", "commit", "--quiet", "--message", tag, cwd=directory)
-    run("git", "tag", tag, cwd=directory)
+    run("git", "commit", "--quiet", "--allow-empty", "--message", message, cwd=directory)
 
 
-def copy_of_the_template(target: Path) -> Path:
-    """The repository as a clone would have it, with what is not committed yet."""
-
-    def left_out(directory: str, names: list[str]) -> set[str]:
-        if Path(directory) == ROOT / "lightning_logs":
-            return set(names) - {".gitignore"}
-        return set(
-            shutil.ignore_patterns(".git", ".venv", "*_cache*", "build", "dist")(directory, names)
-        )
-
-    return Path(shutil.copytree(ROOT, target, symlinks=True, ignore=left_out))
-
-
-def by_copier(template: Path, target: Path, examples: bool) -> Path:
-    data = [f"--data=description={DESCRIPTION}", f"--data=examples={str(examples).lower()}"]
-    words = ["copy", "--defaults", *data, os.path.relpath(template, target.parent), target.name]
-    python("-m", "copier", *words, cwd=target.parent)
+def make(template: Path, target: Path, **answers: str) -> Path:
+    copier = ["-m", "copier", "copy", "--quiet", "--defaults", "--vcs-ref", "HEAD"]
+    data = [word for name, value in answers.items() for word in ("--data", f"{name}={value}")]
+    run(sys.executable, *copier, *data, str(template), str(target), cwd=ROOT)
     return target
-
-
-def by_make(template: Path, target: Path, examples: bool) -> Path:
-    more = [f"DEST={target}", f"EXAMPLES={'yes' if examples else 'no'}", f"PYTHON={sys.executable}"]
-    text = DESCRIPTION.replace("$", "$$")
-    run("make", "new", "NAME=my_study", f"DESCRIPTION={text}", *more, cwd=template)
-    return target
-
-
-def files(project: Path) -> dict[str, bytes]:
-    paths = (path for path in project.rglob("*") if path.is_file() and ".git" not in path.parts)
-    return {path.relative_to(project).as_posix(): path.read_bytes() for path in paths}
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    copy = copy_of_the_template(tmp_path_factory.mktemp("template") / "perceptrons")
-    commit(copy, "v1.0.0")
-    return copy
+    """The repository as a clone has it, with what is not committed yet."""
+    clone = tmp_path_factory.mktemp("template") / "clone"
+    run("git", "clone", "--quiet", str(ROOT), str(clone), cwd=ROOT)
+    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in listed.splitlines():
+        if (ROOT / name).is_file() and not (ROOT / name).is_symlink():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            (clone / name).write_bytes((ROOT / name).read_bytes())
+    commit(clone, "all of it")
+    return clone
 
 
 @pytest.fixture(scope="module")
-def projects(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
-    """What Copier makes, with the examples and without."""
-    made = {}
-    for examples in (True, False):
-        target = tmp_path_factory.mktemp("made") / "my-study"
-        made[examples] = by_copier(template, target, examples)
+def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = make(template, tmp_path_factory.mktemp("made") / "my_study", name="my_study")
+    commit(made, "from the template")
     return made
 
 
-both_kinds = pytest.mark.parametrize("examples", [True, False], ids=["examples", "small"])
-both_ways = pytest.mark.parametrize(
-    "make", [by_copier, pytest.param(by_make, marks=pytest.mark.slow)]
-)
+def files(project: Path) -> list[str]:
+    return run("git", "ls-files", cwd=project).splitlines()
 
 
-# what is asked, and what is made
+def test_a_project_has_at_most_25_files_of_its_own(project: Path) -> None:
+    own = [name for name in files(project) if "/lab/" not in name]
+    assert 15 < len(own) <= 25, own
 
 
-def test_copier_asks_three_questions_all_with_defaults() -> None:
-    settings = yaml.safe_load((ROOT / "copier.yml").read_text())
-    entries = {name: entry for name, entry in settings.items() if not name.startswith("_")}
-    asked = {name: entry for name, entry in entries.items() if entry.get("when") is not False}
-    assert set(asked) == {"name", "description", "examples"}
-    assert all("default" in entry for entry in asked.values())
+def test_the_lab_of_a_project_has_the_templates_bytes(project: Path) -> None:
+    ours, theirs = ROOT / "src/perceptrons/lab", project / "src/my_study/lab"
+    names = [str(path.relative_to(theirs)) for path in theirs.rglob("*.py")]
+    assert len(names) > 20
+    _, different, missing = filecmp.cmpfiles(ours, theirs, names, shallow=False)
+    assert not different
+    assert not missing
 
 
-def test_copier_needs_no_trust() -> None:
-    settings = yaml.safe_load((ROOT / "copier.yml").read_text())
-    assert not {"_tasks", "_migrations", "_jinja_extensions"} & set(settings)
-
-
-def test_every_file_can_be_read_as_a_template(template: Path) -> None:
-    settings = yaml.safe_load((ROOT / "copier.yml").read_text())
-    words = [word for name, word in settings["_envops"].items() if "_start_" in name]
-    for name, content in files(template).items():
-        if name.startswith("template/") or name == "copier.yml":
+def test_nothing_of_a_project_but_its_lab_names_the_template(project: Path) -> None:
+    for name in files(project):
+        path = project / name
+        if "/lab/" in name or name in (".copier-answers.yml", "LICENSE"):
             continue
-        if name.startswith("docs/images/"):  # these, and nothing else, may be no text
-            continue
-        assert not [word for word in words if word in content.decode()], name
-        # Copier gives all files that it renders the same permissions
-        assert name == ".ci/run" or not os.access(template / name, os.X_OK), name
+        for line in path.read_text().splitlines():
+            assert "perceptrons" not in line or "two hidden" in line, f"{name}: {line}"
 
 
-@both_kinds
-def test_copier_and_make_new_make_the_same(
-    template: Path, projects: dict[bool, Path], tmp_path: Path, examples: bool
+@pytest.mark.slow
+def test_a_project_passes_its_own_lint_types_and_tests(project: Path) -> None:
+    python = [sys.executable, "-m"]
+    run(*python, "ruff", "check", cwd=project)
+    run(*python, "ruff", "format", "--check", cwd=project)
+    run(*python, "mypy", cwd=project)
+    run(*python, "pytest", "--ignore", "tests/lab", cwd=project)
+
+
+def test_a_project_trains_under_its_own_name(project: Path) -> None:
+    flags = ["--data.passes", "10", "--trainer.max_epochs", "1", "--figures", "false"]
+    command = [sys.executable, "-m", "my_study", "fit", "--config", "configs/xor.yaml"]
+    said = run(*command, *flags, cwd=project)
+    assert "lightning_logs/xor/version_0" in said
+    help_ = run(sys.executable, "-m", "my_study", "--help", cwd=project)
+    assert "my_study COMMAND" in help_
+
+
+def test_a_better_lab_comes_into_a_rewritten_subject_without_a_conflict(
+    template: Path, tmp_path: Path
 ) -> None:
-    one = files(projects[examples])
-    other = files(by_make(template, tmp_path / "my-study", examples))
-    answers = [yaml.safe_load(each.pop(".copier-answers.yml")) for each in (one, other)]
-    assert answers[0] == answers[1]
-    assert one.keys() == other.keys()
-    assert [name for name in one if one[name] != other[name]] == []
-
-
-def test_make_new_needs_no_git(template: Path, projects: dict[bool, Path], tmp_path: Path) -> None:
-    bare = shutil.copytree(template, tmp_path / "bare", symlinks=True)
-    shutil.rmtree(bare / ".git")
-    made = files(by_make(bare, tmp_path / "my-study", False))
-    assert made.keys() == files(projects[False]).keys() - {".copier-answers.yml"}
-
-
-@both_kinds
-def test_nothing_goes_by_the_old_name(projects: dict[bool, Path], examples: bool) -> None:
-    for name, content in files(projects[examples]).items():
-        if name != ".copier-answers.yml" and not name.endswith(".png"):
-            assert b"perceptrons" not in name.encode() + content.lower(), name
-
-
-@both_kinds
-def test_package_distribution_and_command_have_the_new_name(
-    projects: dict[bool, Path], examples: bool
-) -> None:
-    project = tomllib.loads((projects[examples] / "pyproject.toml").read_text())["project"]
-    assert project["name"] == "my_study"
-    assert project["scripts"] == {"my_study": "my_study.__main__:main"}
-    assert (project["version"], project["description"]) == ("0.1.0", DESCRIPTION)
-    for name in ("README.md", "CHANGELOG.md"):
-        text = (projects[examples] / name).read_text()
-        assert "my_study" in text
-        assert len(text) < len((ROOT / name).read_text())
-    assert DESCRIPTION in (projects[examples] / "README.md").read_text()
-
-
-def test_a_small_project_has_configs_to_train_but_no_published_experiments(
-    projects: dict[bool, Path],
-) -> None:
-    whole, small = (files(projects[examples]).keys() for examples in (True, False))
-    assert small < whole
-    assert "configs/xor.yaml" in small
-    assert {"benchmarks/experiments.py", "configs/xor_numpy.yaml"} <= whole - small
-    verbs = run("make", "help", cwd=projects[False])
-    assert "make train" in verbs
-    assert "experiments" not in verbs
-
-
-def test_no_file_of_a_small_project_names_a_config_that_it_lacks(
-    projects: dict[bool, Path],
-) -> None:
-    whole, small = (files(projects[examples]) for examples in (True, False))
-    text = b"\n".join(small.values()).decode(errors="ignore")
-    lacking = {
-        name.removeprefix("configs/")
-        for name in whole.keys() - small.keys()
-        if name.startswith("configs/")
+    project = make(template, tmp_path / "project", name="my_study")
+    commit(project, "from the template")
+    subject = project / "src/my_study"
+    for name in ("network.py", "classifier.py", "data.py"):
+        (subject / name).write_text(f'"""Written anew: {name}."""\n')
+    (subject / "losses.py").unlink()
+    (project / "README.md").write_text("# My own\n")
+    commit(project, "the subject, written anew")
+    better = template / "src/perceptrons/lab/data/loader.py"
+    better.write_text(better.read_text() + "\n# better\n")
+    commit(template, "a better lab")
+    run(
+        *(sys.executable, "-m", "copier", "update", "--quiet", "--defaults", "--vcs-ref", "HEAD"),
+        cwd=project,
+    )
+    assert (subject / "lab/data/loader.py").read_text().endswith("# better\n")
+    assert (subject / "network.py").read_text() == '"""Written anew: network.py."""\n'
+    assert not (subject / "losses.py").exists()
+    changed = run("git", "status", "--short", cwd=project).splitlines()
+    assert {line[3:] for line in changed} == {
+        ".copier-answers.yml",
+        "src/my_study/lab/data/loader.py",
     }
-    assert lacking
-    assert [name for name in lacking if re.search(rf"\b{re.escape(name)}", text)] == []
+    assert not [line for line in changed if "U" in line[:2]]
 
 
-# its own checks
-
-
-@pytest.fixture
-def installed(projects: dict[bool, Path], tmp_path: Path) -> Callable[[bool], Path]:
-    """Makes what ``pip install`` writes down of a project, and gives where to import it from."""
-
-    def install(examples: bool) -> Path:
-        settings = tomllib.loads((projects[examples] / "pyproject.toml").read_text())["project"]
-        shutil.copytree(projects[examples] / "src", tmp_path, dirs_exist_ok=True)
-        (tmp_path / "my_study-0.1.0.dist-info").mkdir()
-        lines = ["Metadata-Version: 2.4", "Name: my_study", "Version: 0.1.0"]
-        lines += [f"Requires-Dist: {need}" for need in settings["dependencies"]]
-        metadata = "\n".join([*lines, ""])
-        (tmp_path / "my_study-0.1.0.dist-info" / "METADATA").write_text(metadata)
-        return tmp_path
-
-    return install
-
-
-@pytest.mark.parametrize("examples", [pytest.param(True, marks=pytest.mark.slow), False])
-def test_its_tests_pass(
-    projects: dict[bool, Path], installed: Callable[[bool], Path], examples: bool
+def test_with_the_lab_as_a_dependency_nothing_of_it_is_in_the_project(
+    template: Path, tmp_path: Path
 ) -> None:
-    words = ["-m", "pytest", "-p", "no:cacheprovider", "-k", QUICK]
-    said = python(*words, cwd=projects[examples], path=installed(examples))
-    assert "[100%]" in said
-
-
-@both_kinds
-def test_its_lint_passes(projects: dict[bool, Path], examples: bool) -> None:
-    python("-m", "ruff", "check", "--no-cache", cwd=projects[examples])
-    python("-m", "ruff", "format", "--check", "--no-cache", cwd=projects[examples])
-
-
-def test_its_types_pass(projects: dict[bool, Path], tmp_path: Path) -> None:
-    # what is known of the libraries already spares ten seconds
-    cache = ROOT / ".mypy_cache"
-    if cache.exists():
-        shutil.copytree(cache, tmp_path / "cache")
-    python("-m", "mypy", f"--cache-dir={tmp_path / 'cache'}", cwd=projects[False])
-
-
-@pytest.mark.parametrize("name", ["q1", "a_study_of_20_letter"])
-def test_its_lint_passes_whatever_the_length_of_its_name(
-    template: Path, tmp_path: Path, name: str
-) -> None:
-    """A line that names the package leaves room for 9 letters more, and is as one of 9 less."""
-    project = tmp_path / name
-    python("template/new.py", f"--name={name}", f"--dest={project}", "--examples=yes", cwd=template)
-    python("-m", "ruff", "check", "--no-cache", cwd=project)
-    python("-m", "ruff", "format", "--diff", "--no-cache", cwd=project)
-
-
-def test_what_makes_projects_has_types() -> None:
-    python("-m", "mypy", "--strict", f"--cache-dir={os.devnull}", "template/new.py", cwd=ROOT)
-
-
-# what the template learns later
-
-
-@both_ways
-def test_copier_update_brings_in_a_change_and_keeps_the_users(
-    template: Path, tmp_path: Path, make: Make
-) -> None:
-    grown = shutil.copytree(template, tmp_path / "template", symlinks=True)
-    project = make(grown, tmp_path / "my-study", False)
-    config = project / "configs" / "xor.yaml"
-    config.write_text(config.read_text().replace("max_epochs: 10", "max_epochs: 7"))
-    (project / "src" / "my_study" / "mine.py").write_text("MINE = 1\n")
-    commit(project, "mine")
-
-    theirs = grown / "configs" / "xor.yaml"
-    theirs.write_text(theirs.read_text().replace("lr: 1.0", "lr: 0.5"))
-    (grown / "src" / "perceptrons" / "news.py").write_text("from perceptrons import data\n")
-    (grown / "docs" / "story.md").write_text("# `perceptrons fit`\n")
-    (grown / "configs" / "and.yaml").unlink()
-    commit(grown, "v1.1.0")
-    python("-m", "copier", "update", "--defaults", cwd=project)
-
-    assert "max_epochs: 7" in config.read_text()
-    assert "lr: 0.5" in config.read_text()
-    assert (project / "src" / "my_study" / "mine.py").exists()
-    assert (project / "src" / "my_study" / "news.py").read_text() == "from my_study import data\n"
-    assert (project / "docs" / "story.md").read_text() == "# `my_study fit`\n"
-    assert not (project / "configs" / "and.yaml").exists()
-    assert "_commit: v1.1.0" in (project / ".copier-answers.yml").read_text()
-
-
-# what the user gets wrong
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["NAME=1"], "NAME='1': must be 2 to 20 of a-z, 0-9 and _, a letter first"),
-        (["NAME=my-study"], "NAME='my-study': must be .*; did you mean my_study?"),
-        (["NAME="], "NAME='': must be 2 to 20 of a-z, .*"),
-        (["NAME=class"], "NAME='class': is taken by Python, a library or the project itself"),
-        (["NAME=torch"], "NAME='torch': is taken by Python, .*"),
-        (['DESCRIPTION=a "word"'], "DESCRIPTION: must be one line, without double quotes, .*"),
-        (["EXAMPLES=maybe"], "EXAMPLES='maybe': must be yes or no"),
-        (["DEST=full"], "DEST='full': is not empty"),
-        (["DEST=full/file"], "DEST='full/file': is a file"),
-        (["DEST=../file/new"], "DEST='../file/new': Not a directory: .*"),
-        (["DEST=template/new"], "DEST='template/new': is in the template itself"),
-    ],
-)
-def test_a_mistake_costs_one_line_and_makes_nothing(
-    template: Path, tmp_path: Path, words: list[str], line: str
-) -> None:
-    copy = shutil.copytree(template, tmp_path / "copy", symlinks=True)
-    (copy / "full").mkdir()
-    (copy / "full" / "file").touch()
-    (tmp_path / "file").touch()
-    before = files(tmp_path)
-    elsewhere = [] if "DEST" in words[0] else [f"DEST={tmp_path / 'new'}"]
-    said = run("make", "new", *words, *elsewhere, f"PYTHON={sys.executable}", cwd=copy, fails=True)
-    first, *rest = said.splitlines()
-    assert re.fullmatch(f"new: error: {line}".replace("?", r"\?"), first)
-    assert all(word.startswith("make: ***") for word in rest)
-    assert files(tmp_path) == before
-
-
-@pytest.mark.parametrize(
-    ("answer", "line"),
-    [
-        ("name=1st", 'name="1st": must be 2 to 20 of a-z, 0-9 and _, a letter first'),
-        ("name=class", 'name="class": is taken by Python, a library or the project itself'),
-        ('description=a "word"', "description: must be one line, without double quotes,"),
-    ],
-)
-def test_copier_refuses_the_same_and_makes_nothing(
-    template: Path, tmp_path: Path, answer: str, line: str
-) -> None:
-    words = ["--defaults", f"--data={answer}", str(template), "new"]
-    said = python("-m", "copier", "copy", *words, cwd=tmp_path, fails=True)
-    assert line in said.splitlines()[-1]
-    assert not (tmp_path / "new").exists()
-
-
-@pytest.mark.parametrize(
-    ("folder", "name"), [("My Study.2", "my_study_2"), ("2nd", "my_study"), ("json", "my_study")]
-)
-def test_without_an_answer_copier_names_it_after_its_folder_where_that_can_be(
-    template: Path, tmp_path: Path, folder: str, name: str
-) -> None:
-    python("-m", "copier", "copy", "--defaults", str(template), folder, cwd=tmp_path)
-    assert (tmp_path / folder / "src" / name / "cli.py").exists()
+    project = make(template, tmp_path / "project", name="dep_study", lab="dependency")
+    commit(project, "from the template")
+    assert [name for name in files(project) if "/lab/" in name] == ["src/dep_study/lab/__init__.py"]
+    assert "perceptrons @ git+" in (project / "pyproject.toml").read_text()
+    path = os.pathsep.join(["src", str(ROOT / "src")])
+    statement = "import dep_study; print(dep_study.Gates.__mro__[1].__module__)"
+    assert run(sys.executable, "-c", statement, cwd=project, path=path) == (
+        "dep_study.lab.data.tables\n"
+    )
