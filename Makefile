@@ -36,6 +36,7 @@ check: lint types test ## all that must pass before a commit lands, slow tests t
 lint: install ## look for mistakes and for formatting that is off
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/biome check --error-on-warnings src
 
 types: install ## check the types
 	$(BIN)/mypy
@@ -43,6 +44,7 @@ types: install ## check the types
 format: install ## put formatting and imports right
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/biome check --write src
 
 bench: install ## time it against loops by hand, scikit-learn, Lightning and JAX: ten minutes
 	$(BIN)/python benchmarks/speed.py

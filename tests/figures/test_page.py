@@ -76,7 +76,7 @@ def run_of(
         "settings": {"model.optimizer.lr": 1.0},
         "curves": {"train/loss": [[0, 0.7], [10, 0.5]], "train/accuracy": [[0, 0.5], [10, 0.75]]},
         "widths": [linears[0].in_features, *(each.out_features for each in linears)],
-        "activations": [names[type(each)] for each in net[1::2]],
+        "activations": [names[type(each)] for each in list(net)[1::2]],
         "bias": True,
         "loss": loss,
         "optimizer": {"name": "SGD", "lr": 1.0},
@@ -114,10 +114,15 @@ def browser() -> Iterator[webdriver.Chrome]:
     driver.quit()
 
 
+def log(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
+    return entries
+
+
 @pytest.fixture
 def shown(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Any]:
     """Opens a page of some runs; at the end nothing has been asked for and nothing has failed."""
-    browser.get_log("performance")
+    log(browser, "performance")
 
     def opened(*runs: Run) -> webdriver.Chrome:
         write_page(tmp_path / "page.html", runs)
@@ -125,8 +130,8 @@ def shown(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Any]:
         return browser
 
     yield opened
-    assert browser.get_log("browser") == []
-    said = [json.loads(each["message"])["message"] for each in browser.get_log("performance")]
+    assert log(browser, "browser") == []
+    said = [json.loads(each["message"])["message"] for each in log(browser, "performance")]
     asked = [
         e["params"]["request"]["url"] for e in said if e["method"] == "Network.requestWillBeSent"
     ]
