@@ -125,6 +125,22 @@ def test_drawing_holds_nobody_up_and_whoever_needs_it_waits(scene: Scene, tmp_pa
     assert len([*tmp_path.glob("*.figures")]) == 1
 
 
+def test_where_nothing_can_be_written_a_line_says_so_and_the_run_goes_on(
+    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawing.draw_beside(scene, tmp_path / "nowhere")
+    assert capsys.readouterr().out == "no figures: No such file or directory\n"
+
+
+def test_events_that_fail_half_way_leave_those_of_before(tmp_path: Path) -> None:
+    drawing.write_events(tmp_path, ".texts", [drawing.text_event("a", "b")])
+    with pytest.raises(ZeroDivisionError):
+        drawing.write_events(tmp_path, ".texts", (1 // 0 for _ in "x"))
+    (left,) = tmp_path.iterdir()
+    assert left.name.endswith(".texts")
+    assert events(tmp_path).Tags()["tensors"] == ["a/text_summary"]
+
+
 def test_whoever_needs_figures_waits_for_as_long_as_they_are_drawn(tmp_path: Path) -> None:
     drawing.wait_for(tmp_path)  # nobody draws
     waiting = threading.Thread(target=drawing.wait_for, args=[tmp_path])

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from ..runs.text import say
 from .scene import Scene
 
 if TYPE_CHECKING:
@@ -208,15 +209,18 @@ def write_events(run: Path, suffix: str, events: Iterable[Any], first: bool = Fa
 
     # not by TensorBoard's name yet: it might read half of it
     partial = run / f".{suffix[1:]}.{os.getpid()}.partial"
-    with partial.open("wb") as file:
-        writer = RecordWriter(file)
-        for each in (Event(wall_time=time.time(), file_version="brain.Event:2"), *events):
-            writer.write(each.SerializeToString())
-    for path in run.glob(f"events.out.tfevents.*{suffix}"):
-        path.unlink(missing_ok=True)
-    host = f"{socket.gethostname()}.{os.getpid()}.0"
-    written = 0 if first else int(time.time()) + 1  # behind what this second has begun
-    partial.rename(run / f"events.out.tfevents.{written:010d}.{host}{suffix}")
+    try:
+        with partial.open("wb") as file:
+            writer = RecordWriter(file)
+            for each in (Event(wall_time=time.time(), file_version="brain.Event:2"), *events):
+                writer.write(each.SerializeToString())
+        for path in run.glob(f"events.out.tfevents.*{suffix}"):
+            path.unlink(missing_ok=True)
+        host = f"{socket.gethostname()}.{os.getpid()}.0"
+        written = 0 if first else int(time.time()) + 1  # behind what this second has begun
+        partial.rename(run / f"events.out.tfevents.{written:010d}.{host}{suffix}")
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def draw_beside(scene: Scene, run: Path) -> None:
@@ -224,9 +228,15 @@ def draw_beside(scene: Scene, run: Path) -> None:
 
     The other holds a lock on the run's :data:`LOCK`, which :func:`wait_for` waits for.
     """
-    lock = (run / LOCK).open("wb")
+    try:
+        start_drawing(scene, run)
+    except OSError as failure:  # a full disk, which takes nothing from what the run has found
+        say(f"no figures: {failure.strerror or failure}")
+
+
+def start_drawing(scene: Scene, run: Path) -> None:
     paths = os.pathsep.join(filter(None, sys.path))
-    with lock, tempfile.TemporaryFile() as file:
+    with (run / LOCK).open("wb") as lock, tempfile.TemporaryFile() as file:
         with suppress(BlockingIOError):  # figures of before are drawn: the other waits for them
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         pickle.dump(scene, file)
