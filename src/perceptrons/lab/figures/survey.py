@@ -1,7 +1,8 @@
 """A network looked at over its inputs, as it was at its snapshots: the arrays that figures show."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,14 +140,22 @@ def survey(
     )
     if why := unseen(module, net, data, classes):
         return replace(scene, missing=dict.fromkeys((*OF_PLANES, "network"), why))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # small pieces of work are slower with more
     try:
-        return Survey(module, net, data, classes).fill(scene, history, update, frames)
+        with one_thread():
+            return Survey(module, net, data, classes).fill(scene, history, update, frames)
     except Exception as failure:  # the user's own network may raise anything, and a run goes on
         reason = str(failure).partition("\n")[0] or type(failure).__name__
         missing = dict.fromkeys((*OF_PLANES, "network"), f"{type(net).__name__}: {reason}")
         return replace(scene, missing=missing)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch compute with one thread: small pieces of work are slower with more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)
 
