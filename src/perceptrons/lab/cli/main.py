@@ -211,9 +211,24 @@ def runs(words: list[str]) -> None:
     formats.add_argument("--csv", action="store_true", help="as CSV, all of it")
     formats.add_argument("--json", action="store_true", help="as JSON, all of it")
     parser.add_argument("--root", type=Path, default=Path(directories.ROOT), help="of the runs")
-    given: Any = parser.parse_args(words)
-    if not given.root.is_dir():
+    given: Any = parser.parse_args(joined(words))
+    if given.root != Path(directories.ROOT) and not given.root.is_dir():
         fail(f"--root={str(given.root)!r}: no such directory")
+    if given.diff and given.sort:
+        fail(f"--sort={given.sort!r}: not with --diff, whose rows are settings")
+    if given.diff:
+        given.diff = [run_named(name, "--diff", given.root) for name in given.diff]
+    from .list_runs import show_runs
+
+    show_runs(given)
+
+
+def joined(words: list[str]) -> list[str]:
+    """The words, with ``--sort -COLUMN`` as one: argparse takes the column for a flag."""
+    if "--sort" not in words:
+        return words
+    at = words.index("--sort")
+    return [*words[:at], "=".join(words[at : at + 2]), *words[at + 2 :]]
 
 
 VERBS = {"runs": runs, "compare": compare, "plot": plot, "export": export}
