@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perceptrons.lab.cli.explain import explained, in_markdown, in_terminal, main
+from perceptrons.lab.cli.explain import explained, in_markdown, in_terminal
+from perceptrons.lab.cli.main import main
 from perceptrons.lab.data.tables import TableData
 from perceptrons.lab.training.on_paper import first_update
 
@@ -113,6 +114,6 @@ def test_what_cannot_be_followed_is_refused(module: Any, row: int, says: str) ->
 
 def test_no_config_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([])
+        main(args=["explain"])
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: no config; as in")

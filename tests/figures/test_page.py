@@ -390,7 +390,7 @@ def test_the_network_can_be_changed_and_taken_along_as_a_command(shown: Any) -> 
     click(browser, "#copy")
     command = browser.find_element(By.ID, "command").get_attribute("value") or ""
     assert command.startswith("perceptrons fit --config configs/xor.yaml \\")
-    assert "--model.net.hidden [3,3]" in command
+    assert "--model.net.hidden '[3,3]'" in command
     assert "--model.net.activation tanh" in command
     click(browser, "[aria-label='remove the last hidden layer']")
     click(browser, "[aria-label='remove the last hidden layer']")

@@ -23,6 +23,8 @@ from ..data import samples, table  # noqa: F401  their classes go by short names
 from ..data.tables import TableData
 from ..figures.board import Board
 from ..figures.drawing import draw_beside
+from ..figures.page.page import PAGE
+from ..figures.page.recording import write_page_of_fit
 from ..figures.snapshots import Snapshots
 from ..figures.survey import scene_of_fit
 from ..runs import checkpoints, directories, provenance
@@ -392,6 +394,10 @@ class Command(LightningCLI):
                 f"look: tensorboard --logdir {quote(shown(self.directory.parent))} --host localhost"
             )
             draw_beside(scene_of_fit(self.trainer, self.model, self.directory), self.directory)
+        if self.settings.figures:
+            settings = cast(ExactResume, self.exact).settings
+            file = Path(shown(self.directory), PAGE)
+            say(write_page_of_fit(self.trainer, self.model, self.directory, settings, file))
 
     def validate(self, verbose: bool = True, **options: Any) -> None:
         self.trainer.validate(verbose=False, **options)

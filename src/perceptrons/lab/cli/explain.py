@@ -1,6 +1,5 @@
 """``explain``: one update spelled out in numbers, in the terminal and as Markdown."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -8,55 +7,48 @@ from ..data.tables import TableData
 from ..runs.files import write_whole
 from ..runs.text import aligned, say
 from ..training.on_paper import SLOPES, Update, first_update
-from .errors import PACKAGE, fail
+from .errors import fail
+from .load import made_ready
 
 MOST = 40  # lines of a table
+MOST_SHOWN = 5  # numbers of a row
 TERMS = 3  # of a sum that is written out
 
 # title, lines of words, and columns of a table
 Section = tuple[str, list[str], dict[str, list[Any]]]
 
 
-def main(words: list[str]) -> None:
-    """Explain the first update of a config, on one of its training rows."""
-    given, config = parser().parse_known_args(words)
-    if not config:
-        fail(f"no config; as in {PACKAGE} explain --config configs/xor.yaml")
-    from .load import made_ready
+def explain_config(config: list[str], model: Any, row: int | None, out: Path | None) -> None:
+    """Explain the first update of a config, on one of its training rows.
 
+    Args:
+        config: The words that ``fit`` would be given.
+        model: The module that is trained where the config names no other.
+        row: Number of the row, from 1; ``None``: one without a 0.
+        out: A Markdown file to write it to as well.
+    """
     try:
-        made = made_ready(["fit", *config])
+        made = made_ready(["fit", *config], model)
         made.datamodule.setup("fit")
-        update = first_update(made.model, made.datamodule, given.row)
+        update = first_update(made.model, made.datamodule, row)
     except ValueError as mistake:
         fail(str(mistake), mistake)
     title, sections = explained(update, made.datamodule)
     say(in_terminal(title, sections))
-    if given.out:
-        try:
-            write_whole(given.out, in_markdown(title, sections).encode())
-        except OSError as failure:
-            fail(f"--out={str(given.out)!r}: {failure.strerror}", failure)
-        say(f"\nwritten: {given.out}")
-
-
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog=f"{PACKAGE} explain",
-        description="One update spelled out in numbers. All settings of fit may be given.",
-        allow_abbrev=False,
-    )
-    made.add_argument("--row", type=int, help="number of the training row, from 1")
-    made.add_argument("--out", type=Path, help="a Markdown file to write it to as well")
-    return made
+    if out is None:
+        return
+    try:
+        write_whole(out, in_markdown(title, sections).encode())
+    except OSError as failure:
+        fail(f"--out={str(out)!r}: {failure.strerror}", failure)
+    say(f"\nwritten: {out}")
 
 
 def explained(update: Update, data: TableData) -> tuple[str, list[Section]]:
     """Title and sections of an update."""
     names = names_of(data, update.layers)
-    point = ", ".join(map(number_of, update.x[0]))
-    target = ", ".join(map(number_of, update.y[0]))
-    title = f"One update, by training row {update.number}: x = ({point}), y = ({target})"
+    x, y = listed(update.x[0]), listed(update.y[0])
+    title = f"One update, by training row {update.number}: x = {x}, y = {y}"
     forward = [forward_section(update, number, names) for number in range(len(update.layers))]
     loss = f"{update.rule.says} = {number_of(update.loss)}"
     backward = [delta_section(update, number, names) for number in range(len(update.layers))]
@@ -78,6 +70,12 @@ def names_of(data: TableData, layers: Any) -> list[list[str]]:
     return [first, *hidden, outputs]
 
 
+def listed(numbers: Any) -> str:
+    """Numbers in brackets, the first few of many."""
+    more = ["..."] if len(numbers) > MOST_SHOWN else []
+    return f"({', '.join([*map(number_of, numbers[:MOST_SHOWN]), *more])})"
+
+
 def number_of(value: Any) -> str:
     """A number as on paper, with four digits."""
     return f"{float(value):.4g}"
@@ -85,7 +83,8 @@ def number_of(value: Any) -> str:
 
 def sum_of(pairs: list[tuple[Any, Any]], bias: Any = None) -> str:
     """Products and their sum, written out: ``0.5*1 + 0.2*0 - 0.1``."""
-    terms = [f"{number_of(one)}*{number_of(other)}" for one, other in pairs[:TERMS]]
+    shown = pairs if len(pairs) <= TERMS else pairs[: TERMS - 1]
+    terms = [f"{number_of(one)}*{number_of(other)}" for one, other in shown]
     terms += ["..."] if len(pairs) > TERMS else []
     terms += [number_of(bias)] if bias is not None else []
     return " + ".join(terms).replace("+ -", "- ")
@@ -144,7 +143,7 @@ def weights_section(update: Update, names: list[list[str]]) -> Section:
                     columns[title].append(number_of(value))
     pairs = zip(update.by_hand, update.by_autograd, strict=True)
     off = max(float((one - other).abs().max()) for one, other in pairs)
-    words = [f"By hand and by autograd they differ by {off:.1g} at most; {step_of(update)}"]
+    words = [f"By hand and by autograd they differ by {off:.1g} at most.", step_of(update)]
     return "Gradients and weights", words, columns
 
 

@@ -11,11 +11,12 @@ import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from ..runs import checkpoints
-from .command import Command, import_files
+from .command import Command, found_model, import_files
 from .errors import fail
 from .settings import quiet
 
 if TYPE_CHECKING:
+    from ..figures.page.page import Run
     from ..figures.scene import Scene
 
 
@@ -52,14 +53,14 @@ def load(file: Path) -> tuple[Any, Any, dict[str, Any]]:
     return made.model.eval(), data, checkpoint
 
 
-def made_ready(words: list[str]) -> Command:
+def made_ready(words: list[str], model: Any = None) -> Command:
     """A command that is not run, and leaves the process of the notebook as it was."""
     threads, said = torch.get_num_threads(), StringIO()
     try:
         with isolate_rng(), warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
             quiet()
             import_files()
-            return Command(None, words, runs=False)
+            return Command(found_model(model), words, runs=False)
     except SystemExit as ended:
         raise ValueError(said.getvalue().strip().rpartition("error: ")[2]) from ended
     finally:
@@ -74,5 +75,17 @@ def scene_of(run: Path, frames: int) -> "Scene":
         file, _ = checkpoints.find(str(run), run, None)
         module, data, checkpoint = load(file)
         return survey.scene_of(module, data, checkpoint, run, frames)
+    except ValueError as mistake:
+        fail(f"run={str(run)!r}: {mistake}", mistake)
+
+
+def run_data_of(run: Path) -> "Run":
+    """What a page shows of a run, as its last checkpoint that can be read has it."""
+    from ..figures.page.recording import run_data
+
+    try:
+        file, _ = checkpoints.find(str(run), run, None)
+        module, data, checkpoint = load(file)
+        return run_data(checkpoint, module, data, run)
     except ValueError as mistake:
         fail(f"run={str(run)!r}: {mistake}", mistake)

@@ -74,6 +74,8 @@ def dispatch(words: list[str], model: Any) -> None:
         print(overview())
     elif verb == "--version":
         print(versions())
+    elif verb == "explain":
+        explain(words[1:], model)
     elif verb in VERBS:
         VERBS[verb](words[1:])
     elif verb == "sweep":
@@ -131,6 +133,19 @@ def compare(words: list[str]) -> None:
         fail(str(mistake), mistake)
 
 
+def explain(words: list[str], model: Any = None) -> None:
+    """Spell out one update of a config in numbers, as on paper."""
+    parser = Parser("explain", f"{explain.__doc__} It takes all settings of fit, and these.")
+    parser.add_argument("--row", type=int, help="number of the training row, from 1")
+    parser.add_argument("--out", type=Path, help="a Markdown file to write it to as well")
+    given, config = parser.parse_known_args(words)
+    if not config:
+        fail(f"no config; as in {PACKAGE} explain --config configs/xor.yaml")
+    from .explain import explain_config  # seconds, which --help does not need
+
+    explain_config(config, model, given.row, given.out)
+
+
 def export(words: list[str]) -> None:
     """Write a run's network as ONNX, verified against PyTorch."""
     parser = Parser("export", export.__doc__ or "")
@@ -158,6 +173,9 @@ def plot(words: list[str]) -> None:
     parser.add_argument(
         "run", nargs="+", help="a run's directory, <name>/version_<n>, or last; several: compared"
     )
+    parser.add_argument(
+        "--html", action="store_true", help="write one page to play with in place of pictures"
+    )
     parser.add_argument("--animate", action="store_true", help="write boundary.gif too")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where: by default figures/ in the (last) run"
@@ -170,6 +188,9 @@ def plot(words: list[str]) -> None:
     if given.animate and len(given.run) > 1:
         fail("--animate: only with a single run")
     chosen = [run_named(name, "run", given.root) for name in given.run]
+    if given.html:
+        write_html(chosen, given.out and given.out / "page.html")
+        return
     from ..figures import drawing  # these take seconds
     from .load import scene_of
 
@@ -186,6 +207,21 @@ def plot(words: list[str]) -> None:
         raise
     except OSError as failure:
         fail(f"{failure.strerror or failure}: {failure.filename}", failure, 1)
+
+
+def write_html(runs: list[Path], file: Path | None) -> None:
+    """Write a page of some runs, by default in the last of them."""
+    from ..figures.page.page import PAGE, write_page  # these take seconds
+    from .load import run_data_of
+
+    file = file or runs[-1] / PAGE
+    try:
+        write_page(file, [run_data_of(run) for run in runs])
+    except ValueError as mistake:
+        fail(str(mistake), mistake)
+    except OSError as failure:
+        fail(f"{failure.strerror or failure}: {failure.filename}", failure, 1)
+    say(str(file))
 
 
 def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> Path:
@@ -231,4 +267,10 @@ def joined(words: list[str]) -> list[str]:
     return [*words[:at], "=".join(words[at : at + 2]), *words[at + 2 :]]
 
 
-VERBS = {"runs": runs, "compare": compare, "plot": plot, "export": export}
+VERBS = {
+    "runs": runs,
+    "compare": compare,
+    "plot": plot,
+    "explain": explain,
+    "export": export,
+}

@@ -20,6 +20,7 @@ from .still import still
 # bytes of weights in all frames of a run, past which frames are left out: a page stays small
 MOST_BYTES = 150_000
 MOST_PAGE = 1_000_000
+PAGE = "figures/page.html"  # in a run
 IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:const|function|class) (\w+))", re.MULTILINE)
 
@@ -112,6 +113,7 @@ def write_page(path: str | Path, runs: Sequence[Run]) -> None:
     text = page(runs)
     if len(text.encode()) > MOST_PAGE:
         raise ValueError(f"{len(runs)} runs: the page would have more than 1 MB; take fewer")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(text, encoding="utf-8")
 
 

@@ -11,11 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...data.tables import TableData
+from ...studies.record import Study as Record
+from ...studies.record import best_of
+from ...studies.study import StudyModule
 from ...training.protocol import dense_layers
 from ..scene import Scene
-from ..snapshots import History, flat, history_of
+from ..snapshots import KEY, History, Snapshots, flat, history_of
 from ..survey import reports_of, scene_of, title_of
-from .page import Run
+from .page import Run, write_page
 
 ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.Sigmoid: "sigmoid",
@@ -63,14 +66,47 @@ def run_data(
         "curves": curves(history),
         "command": ["--config", str(run / "config.yaml")],
     }
+    net: Any = getattr(module, "net", None)
+    own = module
+    if isinstance(module, StudyModule):
+        (record := Record()).load_state_dict(checkpoint["callbacks"][record.state_key])
+        best = best_of(record.last, record.since)
+        net, own = module.members[best], module.user_module
+        shown["note"] = f"A study of {len(module.each):,} members: this is member {best}, the best."
     try:
-        shown.update(playable(module, data, history, update))
-        shown.update(trained(module, checkpoint, data))
+        found = playable(own, net, data, history, update)
+        shown.update({**found, **trained(own, net, checkpoint, data)})
     except ValueError as why:
-        shown["note"] = f"Curves and pictures only: {why}."
+        what = "Curves and pictures" if pictures else "Curves"
+        shown["note"] = f"{what} only: {why}."
         if pictures:
             shown["pictures"] = drawn(scene_of(module, data, checkpoint, run))
     return shown
+
+
+def run_data_of_fit(trainer: Any, module: Any, run: Path, settings: dict[str, Any]) -> Run:
+    """The same of a fit that has ended, without pictures."""
+    kept = [each.history for each in trainer.callbacks if isinstance(each, Snapshots)]
+    records = [each for each in trainer.callbacks if isinstance(each, Record)]
+    checkpoint = {
+        "global_step": trainer.global_step,
+        "settings": settings,
+        "optimizer_states": [each.state_dict() for each in trainer.optimizers],
+        "callbacks": {each.state_key: each.state_dict() for each in records},
+        KEY: (kept[0] if kept else History()).state(),
+    }
+    return run_data(checkpoint, module, trainer.datamodule, run, pictures=False)
+
+
+def write_page_of_fit(
+    trainer: Any, module: Any, run: Path, settings: dict[str, Any], file: Path
+) -> str:
+    """Write the page of a fit that has ended; a line that says where it is, or why it is not."""
+    try:
+        write_page(file, [run_data_of_fit(trainer, module, run, settings)])
+    except Exception as failure:  # the user's own classes may raise anything, and the fit is done
+        return f"no page: {str(failure).partition(chr(10))[0] or type(failure).__name__}"
+    return f"page: {file}"
 
 
 def flattened(settings: Any, name: str = "") -> dict[str, Any]:
@@ -90,13 +126,12 @@ def curves(history: History) -> dict[str, list[list[float]]]:
     return {name: [[at, each[name]] for at, each in reports if name in each] for name in names}
 
 
-def playable(module: Any, data: Any, history: History, update: int) -> Run:
+def playable(module: Any, net: Any, data: Any, history: History, update: int) -> Run:
     """Network, frames and rows.
 
     Raises:
         ValueError: If the page has no room for such a network or such data; it says why.
     """
-    net = getattr(module, "net", None)
     if not isinstance(net, nn.Module):
         raise ValueError(f"{type(module).__name__} has no net")
     if not isinstance(data, TableData):
@@ -206,8 +241,10 @@ def rows_of(module: Any, data: TableData, encode: dict[str, Any] | None) -> dict
     return found
 
 
-def trained(module: Any, checkpoint: dict[str, Any], data: TableData) -> Run:
+def trained(module: Any, net: nn.Module, checkpoint: dict[str, Any], data: TableData) -> Run:
     """How the run was trained, and how the page goes on with it."""
+    if getattr(module, "optimizer", None) is None:
+        raise ValueError(f"{type(module).__name__} says nothing of its optimizer")
     optimizer = module.optimizer([nn.Parameter(torch.zeros(1))])
     name = type(optimizer).__name__
     states = checkpoint.get("optimizer_states") or [{"state": {}, "param_groups": []}]
@@ -229,7 +266,7 @@ def trained(module: Any, checkpoint: dict[str, Any], data: TableData) -> Run:
         notes.append("The page shuffles the rows in an order of its own.")
     if len(data.split["train"][0]) > MOST_ROWS:
         notes.append(f"The page has the first {MOST_ROWS:,} rows.")
-    state = state_of(module.net, states[0]["state"], groups) if name in OPTIMIZERS else {}
+    state = state_of(net, states[0]["state"], groups) if name in OPTIMIZERS else {}
     shown = name if name in OPTIMIZERS else "SGD"
     return {
         "optimizer": {"name": shown, **settings, "bias_lr_factor": factor, "state": state},

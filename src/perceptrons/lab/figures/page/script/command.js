@@ -3,7 +3,7 @@
 import { EXTRAS } from "./rows.js";
 
 const quote = (text) =>
-  /^[\w@%+=:,./[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 /** A cell of a CSV file, on one line. */
 function cell(value) {
@@ -55,7 +55,11 @@ export function commandOf(play) {
   if (rowsChanged || extras.length) {
     lines.push("cat > rows.csv <<'END OF ROWS'", csvOf(play), "END OF ROWS");
     flags.unshift(["--data", "Table"], ["--data.path", "rows.csv"], ["--data.target", "class"]);
-    flags.push(["--model.loss", run.loss]);
+    flags.push(
+      ["--model.loss", run.loss],
+      ["--data.passes", "1000"],
+      ["--trainer.max_epochs", "10"],
+    );
     lines.push("perceptrons fit \\");
   } else
     lines.push(
