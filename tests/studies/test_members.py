@@ -230,7 +230,7 @@ def test_gradients_by_hand_are_the_users_for_each_member() -> None:
         return nn.Linear(3, 2)
 
     members, (x, y) = stack(make, SEEDS, fast=False), rows()
-    found = Blocks(members, by_hand(Halves(members.net), 2), 1).gradients(x, y)
+    found = Blocks(members, by_hand(Halves(make()), 2), 1).gradients(x, y)
     for number, seed in enumerate(SEEDS):
         for mine, its in zip(found, Halves(lone(make, seed)).hand_gradients(x, y)[1], strict=True):
             torch.testing.assert_close(mine[number], its)

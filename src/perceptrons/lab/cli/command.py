@@ -292,6 +292,7 @@ class Command(LightningCLI):
         file = self.settings.ckpt_path
         checkpoint = checkpoints.read(Path(file)) if file else {}
         self.done = checkpoint.get("global_step", 0)
+        self.measured_before = checkpoint.get("metrics", {})
         if other := checkpoint and checkpoints.differences(self.model, checkpoint["state_dict"]):
             raise ValueError(f"ckpt_path={file!r}: is of another network: {other}")
         if checkpoint and self.subcommand == "fit":
@@ -380,7 +381,9 @@ class Command(LightningCLI):
         if self.directory is None:
             return
         updates, seconds = self.trainer.global_step, round(cast(ExactResume, self.exact).seconds, 3)
-        results: dict[str, Any] = {"updates": updates, "seconds": seconds, **measured(self.trainer)}
+        # of a run that was over, what its checkpoint holds
+        found = measured(self.trainer) or self.measured_before
+        results: dict[str, Any] = {"updates": updates, "seconds": seconds, **found}
         if updates == self.done:
             say("nothing was left to do: more by --trainer.max_epochs or --trainer.max_steps")
         said = ""

@@ -68,7 +68,7 @@ class Group(nn.Module):
         self.by_hand = getattr(module, "hand_gradients", None) is not None
         self.members: Members = stack(make_net, seeds, not self.by_hand, x.ndim)
         self.bytes_of_each = gradients.bytes_of_one(self.members, module.loss, *batch)
-        self.net = module.net = self.members.net
+        self.net = self.members.net
         self.loss = module.loss if isinstance(module.loss, nn.Module) else None
         self.together = isinstance(self.members, FastMembers) and gradients.pooled(
             module.loss, y.shape[1], y
@@ -102,7 +102,9 @@ class Group(nn.Module):
         self.loader = MemberLoader(self.on_device("train"), self.data, self.seeds)
         self.position = (-1, 0)
         self.blocks = self.in_blocks()
+        own, self.module.net = self.module.net, self.net
         self.optimizer, how = optimizer_of(self.module)
+        self.module.net = own  # which gradients by hand may hold on to
         self.how, self.compiled = how, None
         if self.compile_updates:
             key = self.constants()

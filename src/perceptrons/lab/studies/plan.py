@@ -16,7 +16,7 @@ from torch import nn
 
 from ..data.split import SplitData
 from ..data.tables import TableData
-from .group import Clip, Group
+from .group import Clip, Group, optimizer_of
 from .members import MakeNet, named_tensors, seed_all
 from .rehearsal import check_trainable, rehearse
 from .study import StudyModule
@@ -130,6 +130,7 @@ def make_study(
         if shapes_of(module) != shapes:
             changed = ", ".join(f"{name}={value}" for name, value in setting.items())
             raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
+        optimizer_of(under_seed(plan.seed, build, setting))  # which may refuse it
         if found is None:
             x, y = (column[: data.batch_size] for column in folds[0].split["train"][:2])
             again = partial(under_seed, plan.seed, build, setting)
@@ -215,7 +216,8 @@ def check_memory(net: nn.Module, kept: float, plan: Plan) -> None:
     buffers = sum(buffer.nbytes for buffer in net.buffers())
     # weights and their gradients, and what the optimizer keeps
     each = max(1, int(weights * (2 + kept) + buffers))
-    count, free = len(plan.members), free_memory()
+    settings = math.prod(len(values) for values in plan.grid.values())
+    count, free = settings * (plan.folds or 1) * plan.seeds, free_memory()
     if count * each > free:
         need = f"{count} members need {count * each / 2**30:.3g} GiB"
         there = f"{free / 2**30:.3g} are free; {free // each} would fit"

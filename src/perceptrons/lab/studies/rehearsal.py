@@ -13,6 +13,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from ..training.compiled import Loss, check_step
 from ..training.spans import takes_spans
+from .gradients import by_hand as by_hand_of
 from .gradients import mapped, of_each
 from .group import optimizer_of
 from .members import MakeNet, Members, stack
@@ -76,6 +77,8 @@ def rehearse(
         check_loss(module.loss, members, x, y)
         if not random:
             check_step(module, x, y, "seeds")
+        if by_hand:
+            check_hand(module, members, x, y)
         kept = check_optimizer(build, members)
     return Rehearsal(random, kept)
 
@@ -94,7 +97,7 @@ def named_culprit(kind: str) -> Iterator[None]:
         name = type(entered[-1]).__name__ if entered else kind
         said = " ".join(str(failure).split()).partition(". ")[0][:150]
         why = f"{name} cannot be trained from many seeds at once ({said})"
-        raise ValueError(f"seeds: {why}; {INSTEAD}") from failure
+        raise ValueError(f"seeds: {why}; {INSTEAD}") from None
     finally:
         for hook in hooks:
             hook.remove()
@@ -138,6 +141,17 @@ def check_loss(loss: Loss, members: Members, x: Tensor, y: Tensor) -> None:
         raise ValueError(f"seeds: the loss of two members is not that of each alone; {INSTEAD}")
 
 
+def check_hand(module: Any, members: Members, x: Tensor, y: Tensor) -> None:
+    """Compare two members' gradients by hand with those that each has alone."""
+    with named_culprit("hand_gradients"):
+        _, found = by_hand_of(module, x.ndim)(members.weights, members.buffers, x, y)
+    for number in range(2):
+        module.net.load_state_dict(members.member(number).state_dict())
+        for mine, its in zip(found, module.hand_gradients(x, y)[1], strict=True):
+            if not torch.allclose(mine[number], its, 1e-3, 1e-5):
+                raise ValueError(f"seeds: hand_gradients are not those of each member; {INSTEAD}")
+
+
 def check_optimizer(build: Callable[[], Any], members: Members) -> float:
     """Compare some updates of two members with those that each has alone, given the gradients.
 
@@ -162,7 +176,7 @@ def check_optimizer(build: Callable[[], Any], members: Members) -> float:
                     how["scheduler"].step()
     except (RuntimeError, TypeError, ValueError) as failure:
         if (name and net is members.net) or isinstance(failure, (RuntimeError, TypeError)):
-            raise ValueError(coupled(name)) from failure
+            raise ValueError(coupled(name)) from None
         raise
     for number, net in enumerate(lone):
         for at, weight in net.named_parameters():

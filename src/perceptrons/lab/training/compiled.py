@@ -348,4 +348,5 @@ def check_single(module: Any, x: Tensor, y: Tensor) -> None:
     twin: Any = copy.deepcopy(module)
     with isolate_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Lightning says to a module without a trainer
+        check_compiles(twin.optimizer(twin.parameters()))
         check_step(twin, x, y, "compile=True")

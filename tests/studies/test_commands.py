@@ -1,0 +1,264 @@
+"""Studies through the command line: members against runs, resuming, mistakes, one of many."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, Command, Finished
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from perceptrons.lab.cli.load import load_run
+from perceptrons.lab.runs import trust
+
+Array = NDArray[np.float64]
+
+RUN = Path("lightning_logs", "r", "version_0")
+FIT = "fit --config configs/xor.yaml --name r --data.passes 100 --trainer.max_epochs 3"
+STUDY = f"{FIT} --seeds 5"
+GRID = '{"model.optimizer.lr":[0.3,3],"model.net.init_scale":[0.5,2]}'
+# how a study may be trained, in words that a single run takes too
+WAYS = {
+    "autograd": "",
+    "by hand": "--model.gradients by_hand",
+    "cross-wise": "--model.loss mse --model.bias_lr_factor 0.25",
+    "Adam": "--model.optimizer torch.optim.Adam --model.optimizer.lr 0.01",
+    "RMSprop": "--model.optimizer torch.optim.RMSprop --model.optimizer.lr 0.001",
+    "shuffled": "--data.batch_size 2 --data.shuffle true --model.optimizer.lr 0.3",
+    "scheduled": "--model.scheduler torch.optim.lr_scheduler.ExponentialLR"
+    " --model.scheduler.gamma 0.99",
+    "own network": "--model.net test_commands.Residual",
+    "three classes": "--config configs/blobs3.yaml --data.passes 10 --data.batch_size 50",
+}
+
+
+class Residual(nn.Module):
+    """Not an MLP: a layer that adds to what it is given, and a norm."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.up, self.across = nn.Linear(inputs, 8), nn.Linear(8, 8)
+        self.norm, self.down = nn.LayerNorm(8), nn.Linear(8, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.up(x)
+        out: Tensor = self.down(self.norm(z + torch.tanh(self.across(z))))
+        return out
+
+
+def done(finished: Finished) -> Finished:
+    assert finished.status == 0, finished.err
+    return finished
+
+
+def rows(run: Path = RUN) -> list[dict[str, Any]]:
+    with (run / "members.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def metrics(run: Path = RUN) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "metrics.json").read_text())
+    return found
+
+
+def newest() -> Path:
+    return max(RUN.parent.iterdir(), key=lambda path: int(path.name.rpartition("_")[2]))
+
+
+def weights(run: Path) -> dict[str, Tensor]:
+    file = run / "checkpoints" / "last.ckpt"
+    state: dict[str, Tensor] = torch.load(file, weights_only=True)["state_dict"]
+    return state
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_member_is_the_run_with_its_seed(
+    way: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "PREFIXES", (*trust.PREFIXES, "test_commands"))
+    done(command(f"{STUDY} {WAYS[way]}"))
+    study: Any = load_run(RUN)[0]
+    for number in (0, 4):
+        seed = int(rows()[number]["seed"])
+        done(command(f"{FIT} {WAYS[way]} --seed_everything {seed}"))
+        single: Any = load_run(newest())[0]
+        pairs = zip(study.members[number].parameters(), single.net.parameters(), strict=True)
+        for mine, its in pairs:
+            torch.testing.assert_close(mine, its, rtol=1e-3, atol=1e-4)
+        found = metrics(newest())["train/loss"]
+        assert float(rows()[number]["loss"]) == pytest.approx(found, rel=1e-3)
+
+
+def test_a_grid_trains_every_setting_with_every_seed(command: Command) -> None:
+    done(command(f"{STUDY} --grid {GRID}"))
+    names = ("model.optimizer.lr", "model.net.init_scale")
+    kinds = [(float(r[names[0]]), float(r[names[1]]), int(r["seed"])) for r in rows()]
+    assert kinds == [(lr, s, 777 + n) for lr in (0.3, 3) for s in (0.5, 2) for n in range(5)]
+    assert [row["model.optimizer.lr"] for row in metrics()["study"]] == [0.3, 0.3, 3, 3]
+    single = "--seed_everything 779 --model.optimizer.lr 3 --model.net.init_scale 2"
+    done(command(f"{FIT} {single}"))
+    loss = float(rows()[kinds.index((3.0, 2.0, 779))]["loss"])
+    assert loss == pytest.approx(metrics(newest())["train/loss"], rel=1e-3)
+
+
+def test_what_counts_as_solved_is_what_answers_every_row_right(command: Command) -> None:
+    said = done(command(f"{STUDY} --data.passes 1000")).out
+    study, data = load_run(RUN)
+    x, y = data.split["train"]
+    solved = [bool(((net(x) > 0) == (y > 0)).all()) for net in study.members]
+    assert [row["solved"] == "1" for row in rows()] == solved
+    assert metrics()["train/solved"] == np.mean(solved)
+    assert f"{np.mean(solved):.1%}" in said
+    assert max(map(len, said[said.index("members  solved") :].splitlines())) <= 80
+
+
+def test_a_study_stopped_and_resumed_is_the_longer_one(command: Command) -> None:
+    adam = "--model.optimizer torch.optim.Adam --model.optimizer.lr 0.01"
+    fit = f"{STUDY} --data.batch_size 2 --data.shuffle true {adam}"
+    done(command(f"{fit} --trainer.max_epochs 5"))
+    done(command(fit))
+    shorter = newest()
+    done(command(f"fit --resume {shorter} --trainer.max_epochs 5"))
+    mine, its = weights(shorter), weights(RUN)
+    assert all(torch.equal(mine[name], value) for name, value in its.items())
+    assert rows(shorter) == rows(RUN)
+    # a finished one has its results written anew from what its checkpoint holds
+    (RUN / "members.csv").unlink()
+    done(command(f"fit --resume {RUN}"))
+    assert rows(shorter) == rows(RUN)
+    mine, its = ({**metrics(run), "seconds": 0} for run in (shorter, RUN))
+    assert mine == its
+
+
+def test_one_member_is_tested_and_predicted_with(command: Command) -> None:
+    done(command(f"{STUDY} --data.passes 1000"))
+    best = min(rows(), key=lambda row: float(row["loss"]))
+    for asked in ("best", best["member"]):
+        said = done(command(f"predict --ckpt_path {RUN} --member {asked}")).out
+        table = (RUN / "predictions.csv").read_text().splitlines()[1:]
+        assert [int(line.rpartition(",")[2]) for line in table] == [0, 1, 1, 0], said
+    assert (
+        f"{float(best['loss']):.4g}"[:5]
+        in done(command(f"test --ckpt_path {RUN} --member {best['member']}")).out
+    )
+    said = done(command(f"test --ckpt_path {RUN}")).out
+    assert "test/ensemble_accuracy" in said
+    assert "test/ensemble_calibration" in said
+    for wrong in ("5", "-1", "x", "1.5"):
+        finished = command(f"predict --ckpt_path {RUN} --member={wrong}")
+        assert (finished.status, finished.err.count("\n")) == (2, 1)
+        assert "best, or a number from 0 to 4" in finished.err
+
+
+def test_folds_validate_each_row_once_and_nothing_leaks(command: Command) -> None:
+    data = "--config configs/blobs.yaml --name r --data.passes 5 --trainer.max_epochs 1"
+    done(command(f"fit {data} --seeds 2 --folds 4"))
+    assert [int(row["fold"]) for row in rows()] == [0, 0, 1, 1, 2, 2, 3, 3]
+    study: Any = load_run(RUN)[0]
+    held_out = [group.data.split["val"][0] for group in study.groups]
+    every = torch.cat(held_out)
+    assert len(every.unique(dim=0)) == len(every) == len(study.groups[0].data.split["all"][0])
+    for group in study.groups:
+        train, val = (group.data.split[part][0] for part in ("train", "val"))
+        assert not (train[:, None] == val[None]).all(-1).any()
+
+
+MISTAKES = {
+    "--seeds 0": "seeds=0: must be at least 1",
+    "--seeds -3": "seeds=-3: must be at least 1",
+    "--seeds 10000000000000": "above 4294967295",
+    "--seeds 20 --seed_everything 4294967290": "above 4294967295",
+    "--seeds 2000000000": "would fit",
+    "--seeds 2 --model.optimizer torch.optim.LBFGS": "couples the members",
+    "--seeds 2 --model.scheduler lightning.pytorch.cli.ReduceLROnPlateau"
+    " --model.scheduler.monitor val/loss": "couples the members",
+    "--seeds 2 --trainer.accumulate_grad_batches 2": "none of them accumulated",
+    "--compile true --model.optimizer torch.optim.LBFGS": "SGD, Adam, AdamW, RMSprop",
+    '--grid {"model.optimizer.lr":[1,1]}': "the same value is there twice",
+    '--grid {"model.optimizer.lr":[1,-1]}': "nvalid learning rate: -1",
+    '--grid {"model.optimizer.lrr":[1]}': "did you mean lr?",
+    '--grid {"model.optimizer.lr":[]}': "a list of numbers is expected",
+    '--grid {"model.net.hidden":[2,3]}': "not a number; perceptrons sweep",
+    '--grid {"model.loss":["bce"]}': "only numbers; perceptrons sweep",
+    '--grid {"data.passes":[1]}': "a setting of the model",
+    "--folds 1": "folds=1: must be at least 2",
+    "--folds 2": "Gates has no rows to hold out",
+    "--folds 70 --config configs/blobs.yaml": "folds=70: must be from 2 to",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_study_that_cannot_be_is_one_line(words: str, command: Command) -> None:
+    finished = command(f"{FIT} {words}")
+    assert finished.status == 2, finished
+    assert MISTAKES[words] in finished.err
+    assert finished.err.count("\n") == 1
+    assert not Path("lightning_logs").exists()
+
+
+# an independent program
+
+
+def sigmoid(z: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-z)))
+
+
+def delta_rule(seed: int, rate: float, passes: int) -> list[Array]:
+    """Weights of the published online program, in NumPy: half the squared error, row by row."""
+    torch.manual_seed(seed)
+    drawn = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Linear(4, 1, bias=False))
+    for weight in drawn.parameters():
+        nn.init.uniform_(weight, -1, 1)
+    first, second = (weight.detach().double().numpy() for weight in drawn.parameters())
+    for _ in range(passes):
+        for inputs, target in (((0, 0), 0), ((0, 1), 1), ((1, 0), 1), ((1, 1), 0)):
+            x = np.array([*inputs, 1.0])
+            hidden = sigmoid(first @ x)
+            output = sigmoid(second @ hidden)
+            delta = (target - output) * output * (1 - output)
+            delta_hidden = (second.T @ delta) * hidden * (1 - hidden)
+            second = second + rate * np.outer(delta, hidden)
+            first = first + rate * np.outer(delta_hidden, x)
+    return [first, second]
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_each_of_forty_members_is_what_a_numpy_program_gets_from_its_seed(
+    compiled: bool, command: Command
+) -> None:
+    line = "fit --config configs/studies/xor_online_mse.yaml --name r --seed_everything 3"
+    line += f" --seeds 40 --data.passes 30 --trainer.max_epochs 2 --compile {compiled}"
+    said = done(command(line)).out
+    assert ("compiling the updates ... took" in said) == compiled
+    study: Any = load_run(RUN)[0]
+    for number in range(40):
+        found = [weight.detach().double().numpy() for weight in study.members[number].parameters()]
+        for mine, its in zip(found, delta_rule(3 + number, 0.9, 60), strict=True):
+            np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "config", sorted((ROOT / "configs" / "studies").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_a_published_study_is_its_experiment_from_2000_seeds(config: Path) -> None:
+    import yaml
+
+    study = yaml.safe_load(config.read_text())
+    experiment = yaml.safe_load((ROOT / "configs" / config.name).read_text())
+    lengths = []
+    for each in (study, experiment):
+        passes = each["data"]["init_args"].pop("passes")
+        lengths.append(passes * each["trainer"].pop("max_epochs"))
+        del each["seed_everything"]
+    assert lengths[0] == lengths[1]
+    assert study.pop("name") == f"{config.stem}_study"
+    assert study.pop("seeds") == 2000
+    study.pop("compile", None)
+    assert study == experiment
+    opening = config.read_text().splitlines()[1]
+    assert re.fullmatch(rf"#\s+perceptrons fit --config configs/studies/{config.name} .*", opening)
