@@ -32,7 +32,7 @@ WAYS = {
     "shuffled": "--data.batch_size 2 --data.shuffle true --model.optimizer.lr 0.3",
     "scheduled": "--model.scheduler torch.optim.lr_scheduler.ExponentialLR"
     " --model.scheduler.gamma 0.99",
-    "own network": "--model.net test_commands.Residual --model.optimizer.lr 0.05",
+    "own network": "--model.net test_commands.Residual --data.passes 2",
     "three classes": "--config configs/blobs3.yaml --data.passes 10 --data.batch_size 50",
 }
 
