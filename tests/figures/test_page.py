@@ -460,8 +460,7 @@ def test_several_runs_are_a_table_that_sorts_and_opens_them(shown: Any) -> None:
     browser = shown(one, other, curves)
     assert "differ in model.optimizer.lr" in text(browser, "#differ")
     assert len(browser.find_elements(By.CSS_SELECTOR, "#beside figure")) == 2
-    head = browser.find_elements(By.CSS_SELECTOR, "thead button")[1]
-    head.click()
+    browser.find_element(By.XPATH, "//thead//button[text()='model.optimizer.lr']").click()
     rows = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "tbody tr")]
     assert [row.split("/")[0] for row in rows] == ["table", "perceptron", "xor"]
     click(browser, "[data-run='2'] button")

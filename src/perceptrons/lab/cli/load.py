@@ -1,10 +1,11 @@
 """A run's trained module and its data: for notebooks, for figures and for export."""
 
+import html
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import lightning as L
 import torch
@@ -35,7 +36,28 @@ def load_run(
     saved = checkpoints.saved(Path(directory), kind)
     if not saved:
         raise ValueError(f"{str(directory)!r}: has no checkpoint {kind}")
-    return load(saved[0])[:2]
+    return LoadedRun(*load(saved[0]), Path(directory))
+
+
+class LoadedRun(tuple[L.LightningModule, L.LightningDataModule]):
+    """A run's module and data, a pair, which a notebook shows as the page of the run."""
+
+    checkpoint: dict[str, Any]
+    run: Path
+
+    def __new__(cls, module: Any, data: Any, checkpoint: dict[str, Any], run: Path) -> Self:
+        made = super().__new__(cls, (module, data))
+        made.checkpoint, made.run = checkpoint, run
+        return made
+
+    def _repr_html_(self) -> str:
+        from ..figures.page.page import page
+        from ..figures.page.recording import run_data
+
+        text = html.escape(page([run_data(self.checkpoint, *self, self.run)]))
+        # in a frame, which cannot touch the notebook
+        size = 'width="100%" height="900" style="border:0"'
+        return f'<iframe sandbox="allow-scripts" {size} srcdoc="{text}"></iframe>'
 
 
 def load(file: Path) -> tuple[Any, Any, dict[str, Any]]:

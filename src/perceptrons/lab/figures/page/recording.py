@@ -72,7 +72,9 @@ def run_data(
         (record := Record()).load_state_dict(checkpoint["callbacks"][record.state_key])
         best = best_of(record.last, record.since)
         net, own = module.members[best], module.user_module
-        shown["note"] = f"A study of {len(module.each):,} members: this is member {best}, the best."
+        history.metrics = [{} for _ in history.metrics]  # they are means of all members
+        whose = f"this is member {best}, the best, and the curves are means of all"
+        shown["note"] = f"A study of {len(module.each):,} members: {whose}."
     try:
         found = playable(own, net, data, history, update)
         shown.update({**found, **trained(own, net, checkpoint, data)})

@@ -27,13 +27,13 @@ const shownAs = (value) =>
 export function drawTable(runs, open) {
   const metrics = [...new Set(runs.flatMap((run) => Object.keys(run.curves)))];
   const settings = differing(runs);
-  const columns = ["run", ...settings, ...metrics];
+  const columns = ["run", ...metrics, ...settings];
   const lines = runs.map((run, number) => ({
     number,
     values: [
       run.title,
-      ...settings.map((name) => shownAs(run.settings[name])),
       ...metrics.map((name) => lastOf(run.curves[name])),
+      ...settings.map((name) => shownAs(run.settings[name])),
     ],
   }));
   const body = element("tbody");

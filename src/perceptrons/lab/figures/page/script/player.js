@@ -25,6 +25,7 @@ export class Player {
   place(run) {
     this.run = run;
     byId("frame").max = run.frames.length - 1;
+    byId("frame").disabled = byId("play").disabled = run.frames.length < 2;
   }
 
   goTo(frame) {
