@@ -32,7 +32,8 @@ class Difference(NamedTuple):
     """How far one alternative is from another in one measure.
 
     Attributes:
-        pairs: How many seeds and folds both have.
+        pairs: How many seeds both have, or seeds and folds.
+        folds: In how many folds.
         low: Lower end of its 95 % interval.
         p: How likely one at least as large is by chance.
     """
@@ -40,6 +41,7 @@ class Difference(NamedTuple):
     name: str
     measure: str
     pairs: int
+    folds: int
     first: float
     second: float
     difference: float
@@ -97,6 +99,8 @@ def compare(runs: Sequence[Path]) -> str:
     if not others:
         raise ValueError(f"{str(runs[0])!r}: there is nothing to compare it with")
     found = [each for other in others for each in differences(first, other)]
+    if not found:
+        return f"{first.name}: no other differs from it in any measure"
     corrected = holm([each.p for each in found])
     found = [each._replace(p=p) for each, p in zip(found, corrected, strict=True)]
     columns: Columns = {
@@ -109,7 +113,7 @@ def compare(runs: Sequence[Path]) -> str:
         "p": [digits(each.p) for each in found],
     }
     head = f"first: {first.name}" + ("" if len(others) > 1 else f"\nother: {others[0].name}")
-    shown = aligned({name: values for name, values in columns.items() if values})
+    shown = aligned({name: values for name, values in columns.items() if values}, keep=("p",))
     return "\n".join([head, "", shown, "", *(said(first.name, each) for each in found)])
 
 
@@ -132,11 +136,14 @@ def differences(first: Alternative, other: Alternative) -> list[Difference]:
         if not finite.any():
             continue
         one, two = one[finite], two[finite]
+        if (one == two).all():  # nothing to say
+            continue
         low, high, p = bootstrap((two - one, seeds[finite], folds[finite]))
         p = mcnemar(one, two) if measure == "solved" else p
         means = float(one.mean()), float(two.mean())
         apart = means[1] - means[0]
-        found.append(Difference(other.name, measure, len(one), *means, apart, low, high, p))
+        number = len(np.unique(folds))
+        found.append(Difference(other.name, measure, len(one), number, *means, apart, low, high, p))
     return found
 
 
@@ -196,7 +203,8 @@ def holm(values: Sequence[float]) -> list[float]:
 def said(first: str, found: Difference) -> str:
     """A difference in words."""
     measure = found.measure.replace("val_", "validation ")
-    of_same = f"from the same {found.pairs:,} seeds" if found.pairs > 1 else "from the same seed"
+    what = "pairs of seed and fold" if found.folds > 1 else "seeds"
+    of_same = f"from the same {found.pairs:,} {what}" if found.pairs > 1 else "from the same seed"
     p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.2g}"
     if found.p >= SURE:
         return f"{found.name}: no difference in {measure} can be told {of_same} ({p})"

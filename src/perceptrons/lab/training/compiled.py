@@ -292,11 +292,12 @@ def clipped(
         losses, found = gradient(*given)
         if algorithm == "value":
             return losses, [each.clamp(-value, value) for each in found]
-        alone = dimension is None
-        last = [each[..., None] if alone else each.movedim(dimension, -1) for each in found]
+        last = [
+            each[..., None] if dimension is None else each.movedim(dimension, -1) for each in found
+        ]
         norms = torch.stack([each.pow(2).flatten(0, -2).sum(0) for each in last]).sum(0).sqrt()
         factors = (value / (norms + 1e-6)).clamp(max=1.0)
-        if alone:
+        if dimension is None:
             return losses, [each * factors for each in found]
         return losses, [(each * factors).movedim(-1, dimension) for each in last]
 
