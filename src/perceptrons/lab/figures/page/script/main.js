@@ -9,19 +9,17 @@ import {
   keyMark,
   kindsOf,
   listenToControls,
-  targetOf,
 } from "./controls.js";
 import { Chart } from "./curves.js";
 import { Diagram } from "./diagram.js";
-import { byId, element, onceAFrame, tell } from "./dom.js";
+import { byId, element, onceAFrame } from "./dom.js";
 import { OwnLine } from "./line.js";
 import { LOSSES } from "./losses.js";
 import { cellInputs, lookAround } from "./map.js";
-import { forward } from "./network.js";
 import { Plane } from "./plane.js";
 import { Play } from "./play.js";
 import { Player } from "./player.js";
-import { classOf, inputsOf } from "./rows.js";
+import { Pointing } from "./pointing.js";
 import { className, frameAt, unpackRun } from "./run.js";
 import { answersOf, statusOf } from "./status.js";
 
@@ -30,14 +28,8 @@ const runs = JSON.parse(byId("runs").textContent).map(unpackRun);
 
 class Page {
   constructor() {
-    this.actions = {
-      hover: (point, row, event) => this.hover(point, row, event),
-      press: (point, row) => this.press(point, row),
-      drag: (row, point) => this.drag(row, point),
-      remove: (row) => this.remove(row),
-      turn: (row) => this.turn(row),
-    };
-    this.plane = new Plane(byId("plane"), this.actions);
+    this.pointing = new Pointing(this);
+    this.plane = new Plane(byId("plane"), this.pointing);
     this.line = new OwnLine(this.plane, (text) => {
       byId("line-says").textContent = text;
     });
@@ -246,83 +238,6 @@ class Page {
     );
     if (this.beside && this.lastUpdate !== update) this.beside.draw(update);
     this.lastUpdate = update;
-  }
-
-  /** A point or row that is pointed at: all activations along the way. */
-  hover(point, row, event) {
-    const { play } = this;
-    if (!play || !point) {
-      this.diagram.drawValues(null);
-      tell("");
-      return;
-    }
-    const at = row ? row.point : point;
-    const x = inputsOf(at, this.run.encode, play.extras);
-    const { values } = forward(play.net, Float64Array.from(x), 1);
-    const layers = values.map((each, layer) => [
-      ...(layer === values.length - 1 ? answersOf.chances(play, each) : each),
-    ]);
-    this.diagram.drawValues(layers);
-    const name = row
-      ? `row ${play.rows.indexOf(row) + 1}${row.part === "val" ? " (validation)" : ""}`
-      : "here";
-    const kind = row
-      ? `, class ${className(this.run, classOf(row.y, this.output, play.softmaxed))}`
-      : "";
-    const steps = layers.map(
-      (each, layer) =>
-        (layer ? (layer === layers.length - 1 ? "p" : `layer ${layer}`) : "inputs") +
-        `  ${each
-          .slice(0, 8)
-          .map((value) => value.toFixed(3))
-          .join("  ")}${each.length > 8 ? " …" : ""}`,
-    );
-    tell([name + kind, ...steps].join("\n"), event);
-  }
-
-  get tool() {
-    return document.querySelector("[name=tool]:checked")?.value ?? "move";
-  }
-
-  /** A press on the plane; whether it has been taken care of. */
-  press(point, row) {
-    if (this.tool === "remove" && row) {
-      this.remove(row);
-      return true;
-    }
-    if (!this.tool.startsWith("add")) return false;
-    const y = targetOf(this.play, Number(this.tool.slice(4)), this.output);
-    this.play.rows.push({ point, y, part: "train" });
-    this.play.changeRows();
-    return true;
-  }
-
-  drag(row, point) {
-    row.point = point.slice(0, row.point.length);
-    this.play.rowsChanged = true;
-    this.play.makeTables();
-    this.plane.placeRows();
-    this.line.count(true);
-    this.draw();
-  }
-
-  remove(row) {
-    if (this.play.rows.length < 2) return;
-    const at = this.play.rows.indexOf(row);
-    this.play.rows.splice(at, 1);
-    this.play.changeRows();
-    this.plane.focusRow(at);
-  }
-
-  /** Give a row the next class. */
-  turn(row) {
-    const { play, output } = this;
-    const kind = (classOf(row.y, output, play.softmaxed) + 1) % kindsOf(play);
-    if (play.softmaxed) row.y = targetOf(play, kind, output);
-    else row.y[output] = kind;
-    const at = play.rows.indexOf(row);
-    play.changeRows();
-    this.plane.focusRow(at);
   }
 }
 
