@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from children import await_true
+from fake_worker import await_true
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
