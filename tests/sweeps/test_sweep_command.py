@@ -81,6 +81,11 @@ def weights(run: str | Path) -> dict[str, torch.Tensor]:
     return found
 
 
+def same_weights(run: Path, other: Path) -> bool:
+    pairs = zip(weights(run).values(), weights(other).values(), strict=True)
+    return all(torch.equal(*pair) for pair in pairs)
+
+
 def test_trials_are_ordinary_runs_and_the_best_is_made_again_by_its_command(
     swept: Swept, command: Command, trials: Callable[[], list[FrozenTrial]]
 ) -> None:
@@ -103,10 +108,7 @@ def test_trials_are_ordinary_runs_and_the_best_is_made_again_by_its_command(
     (best,) = re.findall(rf"^the best: {PACKAGE} (.*)$", ended.out, re.M)
     assert command(f"{best} --name again").status == 0
     (again,) = runs_of("again")
-    pairs = zip(
-        weights(again).values(), weights(RUNS / f"version_{table[0][1]}").values(), strict=True
-    )
-    assert all(torch.equal(*pair) for pair in pairs)
+    assert same_weights(again, RUNS / f"version_{table[0][1]}")
 
 
 def test_the_table_fits_the_terminal(swept: Swept) -> None:
@@ -203,7 +205,8 @@ LINES = {
     "--trials 0": "trials=0: must be from 1 to 1000000",
     "--trials many": "trials='many': expected int",
     "--grace 99999999999999999999": "grace=99999999999999999999: must be from 2 to 86400",
-    "--pruner medain": "pruner='medain': choose one of median, hyperband, none; did you mean median?",
+    "--pruner medain": "pruner='medain': choose one of median, hyperband, none; did you mean"
+    " median?",
     "--metric val/los --mode min": f"metric='val/los': {LOGGED}; did you mean val/loss?",
     "--metric val/f1": "mode: missing; is val/f1 to be low or high? --mode min or --mode max",
     "--mode up": "mode='up': choose one of min, max, minimize, maximize",
@@ -272,7 +275,7 @@ def test_a_stopped_sweep_resumes_its_trial_to_the_same_weights(
     in_tmp: Path, command: Command, trials: Callable[[], list[FrozenTrial]]
 ) -> None:
     Path("space.yaml").write_text(RATE)
-    line = f"{XOR} --space space.yaml --trials 1 --data.passes 500 --trainer.max_epochs 12"
+    line = f"{XOR} --space space.yaml --trials 1 --data.passes 200 --trainer.max_epochs 10"
     worker = process(line)
     await_true(lambda: (RUNS / "version_0" / "checkpoints" / "last.ckpt").exists())
     worker.send_signal(signal.SIGTERM)
@@ -284,8 +287,7 @@ def test_a_stopped_sweep_resumes_its_trial_to_the_same_weights(
     (run,) = runs_of()
     assert len(read(run, "provenance.json")["resumed"]) == 1
     assert command(f"fit --config {run}/config.yaml --name alone").status == 0
-    pairs = zip(weights(run).values(), weights(*runs_of("alone")).values(), strict=True)
-    assert all(torch.equal(*pair) for pair in pairs)
+    assert same_weights(run, *runs_of("alone"))
 
 
 @pytest.mark.slow

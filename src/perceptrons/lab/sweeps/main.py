@@ -1,6 +1,7 @@
 """``sweep``: runs of a config with settings drawn from a space."""
 
 import argparse
+import os
 from contextlib import closing
 from importlib.util import find_spec
 from itertools import pairwise
@@ -148,6 +149,8 @@ def sweep(
     given: argparse.Namespace, rest: list[str], flags: dict[str, str], words: list[str], model: Any
 ) -> str | None:
     """Run a sweep, or a part of it; returns what is left undone."""
+    # read when jsonargparse is imported: Lightning 2.6 calls it by names since deprecated
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     # only now: it takes seconds, which --help need not wait for
     from .runner import Runner
     from .space import read_space
