@@ -27,7 +27,7 @@ REPORTS = 4
 
 # imports once; then a worker starts in milliseconds
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["fake_worker"])
+FORKS.set_forkserver_preload([Worker.__module__])
 
 
 def joined(url: str, total: int = 4, space: Space = SPACE, **how: Any) -> Trials:
