@@ -168,15 +168,12 @@ WITH_XOR = """
 --trainer.min_steps -1  ->  min_steps
 --trainer.accelerator tpu  ->  ModuleNotFoundError: Requirement 'torch_xla>=
 --trainer.barebones true  ->  barebones
---trainer.callbacks ModelCheckpoint --trainer.callbacks.monitor val/loss  ->  Found more than one stateful callback of type
 --trainer.callbacks.monitor  ->  argument --trainer.callbacks/--trainer.callba
 --trainer.callbacks LearningRateMonitor --trainer.logger false  ->  logger
 --trainer.callbacks LearningRateFinder  ->  LearningRateFinder: AttributeError: When usin
 --trainer.callbacks Timer --trainer.callbacks.duration x  ->  duration
 --trainer.default_root_dir configs/xor.yaml  ->  [Errno 20] Not a directory: 'configs/xor.yaml
 --best.dirpath configs/xor.yaml/best  ->  [Errno 20] Not a directory
---last.monitor val/loss  ->  Found more than one stateful callback of type
---best.monitor null  ->  Found more than one stateful callback of type
 --seed_everything -1  ->  seed_everything
 --seed_everything 4294967296  ->  seed_everything
 --seed_everything false  ->  seed_everything
@@ -238,7 +235,7 @@ fit --config configs  ->  config
 fit --config nosuch.yaml  ->  config
 fit --config configs/xr.yaml  ->  config
 fit --config=configs/xor  ->  config
-fit -c configs/xor.yaml -c nosuch.yaml  ->  config: File does not exist
+fit -c configs/xor.yaml -c nosuch.yaml  ->  no such file
 fit --confg configs/xor.yaml  ->  confg .. mean config?
 predict --config configs/xor.yaml --data.points [[1]]  ->  points
 validate --config configs/and.yaml --data.passes 0  ->  passes

@@ -1,23 +1,18 @@
 """fit, validate, test and predict: one LightningCLI, which knows every room."""
 
-import importlib
-import pkgutil
 import re
 import shutil
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from shlex import quote
 from typing import Any, cast
 
 import lightning as L
-import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from torch import Tensor
 
 from ..data import samples, table  # noqa: F401  their classes go by short names
 from ..data.tables import TableData
@@ -27,11 +22,10 @@ from ..figures.page.page import PAGE
 from ..figures.page.recording import write_page_of_fit
 from ..figures.snapshots import Snapshots
 from ..figures.survey import scene_of_fit
-from ..runs import checkpoints, directories, provenance
-from ..runs.checkpoints import ExactResume
+from ..runs import checkpoints, directories, record
 from ..runs.files import write_csv, write_json
-from ..runs.logger import Report, RunLogger, measured
-from ..runs.resume import Stopped, check_end, make_resumable, stoppable
+from ..runs.record import BestCheckpoint, Report, RunLogger, measured, predicted_columns
+from ..runs.resume import ExactResume, Stopped, check_end, make_resumable, stoppable
 from ..runs.text import aligned, say
 from ..studies.study import StudyModule
 from ..training.callbacks import (
@@ -45,7 +39,16 @@ from ..training.compiled import check_single
 from ..training.spans import use_spans
 from .errors import PACKAGE, fail, line_of, shown, suggested
 from .main import TRAINER
-from .parser import TOLD, ModuleMaker, Recipes, SettingsParser, check_nulls, imported, parameters
+from .parser import (
+    ModuleMaker,
+    Recipes,
+    SettingsParser,
+    check_nulls,
+    found_model,
+    import_files,
+    imported,
+    link_to_data,
+)
 from .settings import (
     ARGUMENTS,
     CHECKPOINT_DEFAULTS,
@@ -58,64 +61,6 @@ from .settings import (
 from .study import plan_of, study_of, with_setting, write_members
 
 SHOWN_ROWS = 16
-# files at the top of the package that run the program
-NOT_IMPORTED = ("__main__", "lab")
-# of version 0.1, until their rooms have taken them over
-OLD = [
-    "blocks",
-    "board",
-    "callbacks",
-    "checkpoints",
-    "columns",
-    "compiled",
-    "database",
-    "datafile",
-    "diagrams",
-    "drawing",
-    "export",
-    "figures",
-    "fused",
-    "listing",
-    "measures",
-    "notebook",
-    "optimizers",
-    "panels",
-    "plots",
-    "plotting",
-    "predictions",
-    "provenance",
-    "results",
-    "resume",
-    "rules",
-    "runs",
-    "sampling",
-    "scene",
-    "shapes",
-    "space",
-    "standings",
-    "study",
-    "survey",
-    "sweep",
-    "trials",
-    "watched",
-    "workers",
-]
-
-
-class BestCheckpoint(ModelCheckpoint):
-    """Lightning's, where a module need not log what it monitors by default: then there is none."""
-
-    def skips(self, trainer: L.Trainer) -> bool:
-        default = CHECKPOINT_DEFAULTS["best.monitor"]
-        return self.monitor == default and default not in trainer.callback_metrics
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.skips(trainer):
-            super().on_train_epoch_end(trainer, pl_module)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.skips(trainer):
-            super().on_validation_end(trainer, pl_module)
 
 
 class Command(LightningCLI):
@@ -181,23 +126,7 @@ class Command(LightningCLI):
         if self.default_model:
             place = f"{self.default_model.__module__}.{self.default_model.__qualname__}"
             parser.set_defaults({"model": {"class_path": place}})
-        for path in ("", "net.init_args."):
-            for name in TOLD[: 2 if path else None]:
-                target = f"model.init_args.{path}{name}"
-                told = partial(self.told, name=name, target=target)
-                told.__name__ = f"{name} of "  # type: ignore[attr-defined]  # for the help
-                parser.link_arguments("data", target, told, apply_on="instantiate")
-
-    def told(self, data: Any, name: str, target: str) -> Any:
-        """What the data says of itself, or else the settings; they may not say otherwise."""
-        given = self.settings.get(target)
-        said = getattr(data, name, given)
-        class_type = imported(self.settings.get(target.replace(f"init_args.{name}", "class_path")))
-        default = parameters(class_type).get(name)
-        if given not in (None, said) and default and given != default.default:
-            setting = target.replace("init_args.", "")
-            fail(f"{setting}={given}: the data has {said}; leave it out")
-        return said
+        link_to_data(parser, lambda: self.settings)
 
     @property
     def settings(self) -> Any:
@@ -304,8 +233,10 @@ class Command(LightningCLI):
             changed = {
                 path: self.settings.get(path) for path in FREE if f"--{path}" in self.given_flags
             }
-            provenance.extend(directory, self.given, changed)
-        self.log_to(directory, self.done + bool(file) if self.resumed else None)
+            record.extend(directory, self.given, changed)
+        if self.settings.trainer.logger in (None, True):
+            purge = self.done + bool(file) if self.resumed else None
+            trainer.loggers = [RunLogger(directory, purge)]
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(directory / "checkpoints")
@@ -328,11 +259,6 @@ class Command(LightningCLI):
     @property
     def given_flags(self) -> list[str]:
         return [word.partition("=")[0] for word in self.given if word.startswith("--")]
-
-    def log_to(self, directory: Path, purge: int | None) -> None:
-        """Have what is logged written into a directory."""
-        if self.settings.trainer.logger in (None, True):
-            self.trainer.loggers = [RunLogger(directory, purge)]
 
     def callbacks(self, run: Path) -> list[L.Callback]:
         """What the lab does beside the training, in order; the user's come after that."""
@@ -368,7 +294,7 @@ class Command(LightningCLI):
         root = Path(self.trainer.default_root_dir, directories.ROOT)
         directory = directories.new_run(root, name)
         self.settings.name = name
-        provenance.begin(directory, self.given, self.dumped, self.trainer)
+        record.begin(directory, self.given, self.dumped, self.trainer)
         return directory
 
     @cached_property
@@ -390,7 +316,7 @@ class Command(LightningCLI):
         if isinstance(self.model, StudyModule):
             results["study"], said = write_members(self.directory, self.trainer, self.model)
         write_json(self.directory / "metrics.json", results)
-        provenance.end(self.directory)
+        record.end(self.directory)
         say(f"{said}\nrun:  {shown(self.directory)}")
         if self.settings.figures and self.settings.trainer.logger in (None, True):
             say(
@@ -426,46 +352,8 @@ class Command(LightningCLI):
             say(aligned({"measure": [*found], "value": [str(each) for each in found.values()]}))
 
 
-def predicted_columns(batches: list[Any], data: Any) -> dict[str, list[Any]]:
-    """What a module predicted, a column for each number, beside the rows it was asked for."""
-    if not all(isinstance(each, Mapping) for each in batches):
-        batches = [{"prediction": each} for each in batches if isinstance(each, Tensor)]
-    names, found = [*getattr(data, "class_names", ())], {}
-    for name in batches[0] if batches else ():
-        several = torch.cat([each[name] for each in batches]).flatten(1)
-        ends = [f" {each}" for each in names] if len(names) == several.shape[1] else None
-        for number, values in enumerate(several.mT):
-            end = "" if several.shape[1] == 1 else ends[number] if ends else str(number + 1)
-            of_class = name == "class" and names
-            found[name + end] = [names[int(v)] for v in values] if of_class else values.tolist()
-    rows = data.named() if isinstance(data, TableData) else {}
-    # a table of the user's may have a column called class
-    return {f"{name} (input)" if name in found else name: rows[name] for name in rows} | found
-
-
 def run(words: list[str], model: type[L.LightningModule] | str | None) -> None:
     """Run fit, validate, test or predict."""
     quiet()
     import_files()
     Command(found_model(model), words)
-
-
-def found_model(model: type[L.LightningModule] | str | None) -> type[L.LightningModule] | None:
-    """A class, given by itself or by its place in the package, such as ``classifier.Classifier``."""
-    if not isinstance(model, str):
-        return model
-    module, _, name = model.rpartition(".")
-    found = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)
-    return cast(type[L.LightningModule], found)
-
-
-def import_files() -> None:
-    """Import every file at the top of the package, so that classes there go by short names."""
-    package = importlib.import_module(PACKAGE)
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name not in (*NOT_IMPORTED, *OLD):
-            try:
-                importlib.import_module(f"{PACKAGE}.{module.name}")
-            except Exception as failure:  # a file of the user's may raise anything
-                file = Path(getattr(module.module_finder, "path", ""), f"{module.name}.py")
-                fail(f"{shown(file)}: cannot be imported: {line_of(failure)}", failure)

@@ -144,7 +144,7 @@ def shown(file: Path) -> str:
 
 
 def reason(message: str) -> str:
-    """The lines of a message of jsonargparse's that say what is wrong, of the innermost class that it is about."""
+    """The lines of a message of jsonargparse's that say what is wrong with the innermost class."""
     lines = [re.sub(r'Parser key "[^"]*":?\s*', "", line) for line in message.splitlines()]
     lines = [line for line in lines if line.strip(" -")]
     left = [line for line in lines if not TRIED.match(line.strip(" -"))]

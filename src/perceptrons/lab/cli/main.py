@@ -1,7 +1,11 @@
 """The program: what it answers itself, the verbs that train nothing, and Lightning's commands."""
 
+import csv
 import importlib
+import io
+import json
 import os
+import shutil
 import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..runs import directories
-from ..runs.text import say
+from ..runs.text import aligned, say
 from .errors import PACKAGE, Parser, fail, nearest
 
 if TYPE_CHECKING:  # seconds, which the verbs that train nothing do not need
@@ -162,7 +166,7 @@ def export(words: list[str]) -> None:
     if given.out and given.out.is_dir():
         fail(f"--out={str(given.out)!r}: is a directory")
     given.run = run_named(given.run, "run")
-    from .export import write_export  # seconds, which --help does not need
+    from .load import write_export  # seconds, which --help does not need
 
     write_export(given)
 
@@ -247,16 +251,39 @@ def runs(words: list[str]) -> None:
     formats.add_argument("--csv", action="store_true", help="as CSV, all of it")
     formats.add_argument("--json", action="store_true", help="as JSON, all of it")
     parser.add_argument("--root", type=Path, default=Path(directories.ROOT), help="of the runs")
-    given: Any = parser.parse_args(joined(words))
+    given = parser.parse_args(joined(words))
     if given.root != Path(directories.ROOT) and not given.root.is_dir():
         fail(f"--root={str(given.root)!r}: no such directory")
     if given.diff and given.sort:
         fail(f"--sort={given.sort!r}: not with --diff, whose rows are settings")
     if given.diff:
-        given.diff = [run_named(name, "--diff", given.root) for name in given.diff]
-    from .list_runs import show_runs
+        rows = directories.differences(*(run_named(r, "--diff", given.root) for r in given.diff))
+    else:
+        rows = directories.listed(given.root)
+    if given.sort and rows:
+        if (name := given.sort.removeprefix("-")) not in rows[0]:
+            known = [*rows[0]]
+            fail(f"--sort={name!r}: choose one of {', '.join(known)}{nearest(name, known)}")
+        rows = directories.in_order(rows, given.sort)
+    show(rows, given)
 
-    show_runs(given)
+
+def show(rows: list[dict[str, Any]], given: Any) -> None:
+    """Show the rows of a list in the format that is asked for."""
+    if given.json:
+        say(json.dumps(rows, indent=2, default=str))
+    elif given.csv:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [*rows[0]] if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        say(text.getvalue().rstrip("\n"))
+    elif rows:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        say(aligned(columns, width, keep=directories.COLUMNS))
+    else:
+        say("no difference" if given.diff else f"no runs in {given.root}")
 
 
 def joined(words: list[str]) -> list[str]:

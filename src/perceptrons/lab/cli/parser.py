@@ -4,13 +4,17 @@ Names that jsonargparse and Lightning spell with an underscore are in this file 
 """
 
 import argparse
+import importlib
 import inspect
+import pkgutil
 import re
 import sys
 import textwrap
 from collections.abc import Callable, Collection, Iterator
 from enum import Enum
-from typing import Any, NoReturn
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, cast
 
 import lightning as L
 import yaml
@@ -21,7 +25,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .errors import PACKAGE, fail, nearest, reason, suggested
+from .errors import PACKAGE, fail, line_of, nearest, reason, shown, suggested
 from .settings import SHOWN
 
 # or else a default of this kind, such as that of Lightning's Timer, could not be written down
@@ -34,6 +38,8 @@ BASES: tuple[type, ...] = (
     *(L.LightningModule, L.LightningDataModule, L.Callback, Logger),
     *(nn.Module, Optimizer, LRScheduler),
 )
+# files at the top of the package that run the program
+NOT_IMPORTED = ("__main__", "lab")
 # what a network or a module is told by the data
 TOLD = ("inputs", "outputs", "classes", "target_mean", "target_std")
 
@@ -62,7 +68,7 @@ class SettingsParser(LightningArgumentParser):
             *self.model_section(imported((self.get_default("model") or {}).get("class_path"))),
             "\n".join(["data: a class, with its settings", *own_classes(L.LightningDataModule)]),
             "\n".join(["networks", *own_classes(nn.Module, {"inputs", "outputs"})]),
-            f"{command} --data.help CLASS    the settings of a class; so --model.net.help CLASS, ...\n"
+            f"{command} --data.help CLASS    the settings of a class; so --model.net.help\n"
             f"{command} --print_config       all settings as YAML\n"
             f"{command} --help all           all settings",
         ]
@@ -193,6 +199,28 @@ class Recipes:
         return class_type(**{**parts, **changes})
 
 
+def link_to_data(parser: LightningArgumentParser, settings: Callable[[], Any]) -> None:
+    """Let a module and its network be told by the data what they need to know of it."""
+    for path in ("", "net.init_args."):
+        for name in TOLD[: 2 if path else None]:
+            target = f"model.init_args.{path}{name}"
+            say = partial(told, name=name, target=target, settings=settings)
+            say.__name__ = f"{name} of "  # type: ignore[attr-defined]  # for the help
+            parser.link_arguments("data", target, say, apply_on="instantiate")
+
+
+def told(data: Any, name: str, target: str, settings: Callable[[], Any]) -> Any:
+    """What the data says of itself, or else the settings; they may not say otherwise."""
+    given = settings().get(target)
+    said = getattr(data, name, given)
+    class_type = imported(settings().get(target.replace(f"init_args.{name}", "class_path")))
+    default = parameters(class_type).get(name)
+    if given not in (None, said) and default and given != default.default:
+        setting = target.replace("init_args.", "")
+        fail(f"{setting}={given}: the data has {said}; leave it out")
+    return said
+
+
 def without_untold(class_type: type, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments but for those that the data was asked for, and does not say."""
     untold = [name for name in TOLD if name in kwargs and kwargs[name] is None]
@@ -280,3 +308,24 @@ def imported(class_path: Any) -> Any:
     """A class that settings name, which the parser has imported."""
     module, _, name = str(class_path).rpartition(".")
     return getattr(sys.modules.get(module), name, None)
+
+
+def found_model(model: type[L.LightningModule] | str | None) -> type[L.LightningModule] | None:
+    """A class, given by itself or by its place in the package: ``classifier.Classifier``."""
+    if not isinstance(model, str):
+        return model
+    module, _, name = model.rpartition(".")
+    found = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)
+    return cast(type[L.LightningModule], found)
+
+
+def import_files() -> None:
+    """Import every file at the top of the package, so that classes there go by short names."""
+    package = importlib.import_module(PACKAGE)
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name not in NOT_IMPORTED:
+            try:
+                importlib.import_module(f"{PACKAGE}.{module.name}")
+            except Exception as failure:  # a file of the user's may raise anything
+                file = Path(getattr(module.module_finder, "path", ""), f"{module.name}.py")
+                fail(f"{shown(file)}: cannot be imported: {line_of(failure)}", failure)

@@ -283,10 +283,9 @@ def check_config(path: str) -> None:
     if path.lstrip().startswith("{"):
         return
     if not path or file.is_dir() or not file.exists():
-        there = [str(each) for each in file.parent.glob("*.yaml")] if path else []
-        raise ValueError(
-            f"config={path!r}: no such file{nearest(str(file.with_suffix('.yaml')), there) if path else ''}"
-        )
+        there = [str(each) for each in file.parent.glob("*.yaml")]
+        hint = nearest(str(file.with_suffix(".yaml")), there) if path else ""
+        raise ValueError(f"config={path!r}: no such file{hint}")
     try:
         text = read_text(file)
         twice = repeated(yaml.compose(text, yaml.SafeLoader))

@@ -1,4 +1,4 @@
-"""Run directories, ``lightning_logs/<name>/version_<n>``: made, locked, found. Needs no torch."""
+"""Run directories, ``lightning_logs/<name>/version_<n>``: made, locked, found, listed."""
 
 import fcntl
 import os
@@ -6,12 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
-from .files import read_json
+import yaml
+
+from .files import read_json, read_text
 
 ROOT = "lightning_logs"
 LONGEST = 255  # bytes that the name of a directory may have
 LOCK = ".lock"
+# columns of the list of runs, and what metrics.json calls them
+RESULTS = {"updates": "updates", "loss": "val/loss", "accuracy": "val/accuracy"}
+COLUMNS = ("run", "began", *RESULTS, "status")
+# settings in which two runs of one experiment differ without being different experiments
+NO_SETTINGS = ("name", "ckpt_path", "resume", "trust", "trainer.enable_progress_bar")
 
 
 def new_run(root: Path, name: str) -> Path:
@@ -133,3 +141,80 @@ def taken(path: Path) -> int:
             return file
     os.close(file)  # its holder has removed it meanwhile
     return taken(path)
+
+
+def listed(root: Path) -> list[dict[str, Any]]:
+    """A row for each run, the newest first: how it ended, and the settings in which they differ."""
+    every = [(run, results_of(run), settings_of(run)) for run in newest(root)]
+    every = [each for each in every if (each[0] / "config.yaml").exists()]
+    names = dict.fromkeys(name for _, _, settings in every for name in settings)
+    differing = [
+        name for name in names if len({str(settings.get(name)) for _, _, settings in every}) > 1
+    ]
+    return [
+        {**results, **{name: settings.get(name) for name in differing}}
+        for _, results, settings in every
+    ]
+
+
+def results_of(run: Path) -> dict[str, Any]:
+    """How a run ended; its metrics are those of its last end, and missing where it had none."""
+    metrics, origin = read_json(run / "metrics.json"), read_json(run / "provenance.json")
+    again = [each for each in origin.get("resumed") or [] if isinstance(each, dict)]
+    starts = [origin.get("start"), *(each.get("start") for each in again)]
+    starts = [each for each in starts if isinstance(each, str)]
+    verb, end = origin.get("verb", "fit"), origin.get("end")
+    status = "ended" if isinstance(end, str) and starts and end >= max(starts) else "not ended"
+    status = "unreadable" if not settings_of(run) else status if verb == "fit" else str(verb)
+    numbers = {name: metrics.get(key) for name, key in RESULTS.items()}
+    return {
+        "run": f"{run.parent.name}/{run.name}",
+        "began": str(origin.get("start", ""))[:16].replace("T", " "),
+        **{name: v if isinstance(v, int | float) else None for name, v in numbers.items()},
+        "status": status,
+    }
+
+
+def settings_of(run: Path) -> dict[str, Any]:
+    """A run's settings, by the names of their flags; none where they cannot be read."""
+    try:
+        return flat(yaml.safe_load(read_text(run / "config.yaml")))
+    except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError):
+        return {}
+
+
+def flat(settings: dict[str, Any], start: str = "") -> dict[str, Any]:
+    """Settings by the names of their flags, classes by their short names."""
+    flags: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict) and "class_path" in value:
+            flags[start + key] = str(value["class_path"]).rpartition(".")[2]
+            value = value.get("init_args") or {}
+        if isinstance(value, dict):
+            flags |= flat(value, f"{start}{key}.")
+        elif start + key not in NO_SETTINGS:
+            flags[start + key] = value
+    return flags
+
+
+def differences(first: Path, second: Path) -> list[dict[str, Any]]:
+    """A row for each setting and each result in which two runs differ."""
+    one, other = ({**settings_of(run), **results_of(run)} for run in (first, second))
+    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    return [
+        {"setting": name, str(first): one.get(name), str(second): other.get(name)} for name in names
+    ]
+
+
+def in_order(rows: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
+    """Rows by a column, or with ``-`` before it the other way; those that lack it last."""
+    name = column.removeprefix("-")
+
+    def key(row: dict[str, Any]) -> tuple[bool, Any]:
+        number = isinstance(row[name], int | float)
+        return not number, row[name] if number else str(row[name])
+
+    have = sorted(
+        (row for row in rows if row[name] is not None), key=key, reverse=column.startswith("-")
+    )
+    return have + [row for row in rows if row[name] is None]

@@ -1,13 +1,21 @@
 """Stopping a run so that it can be resumed, and resuming it so that nothing is lost."""
 
+import random
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+import lightning as L
+import numpy as np
 import torch
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+
+from .record import measured
 
 
 class Stopped(SystemExit):
@@ -118,3 +126,76 @@ def check_end(trainer: Any, checkpoint: dict[str, Any]) -> None:
     for name, count in done.items():
         if trainer[name] is not None and 0 <= trainer[name] < count:
             raise ValueError(f"{name}={trainer[name]}: the checkpoint has done {count} already")
+
+
+class ExactResume(Callback):
+    """Keeps in each checkpoint what Lightning leaves out, and saves one when a run is stopped.
+
+    Args:
+        directory: The run's directory.
+        settings: The run's settings, which make a checkpoint enough to take it up.
+        rates_given: Whether the optimizer's settings are those given, not the checkpoint's.
+    """
+
+    def __init__(self, directory: Path, settings: dict[str, Any], rates_given: bool) -> None:
+        self.directory, self.settings = directory, settings
+        self.rates_given = rates_given
+        self.earlier, self.start = 0.0, time.monotonic()
+        self.ended = False  # whether training had been found to be enough
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of fitting, those before an interruption included."""
+        return self.earlier + time.monotonic() - self.start
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        self.start = time.monotonic()  # by now all processes are there
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["settings"] = self.settings
+        checkpoint["metrics"] = measured(trainer)
+        checkpoint["ended"] = trainer.should_stop
+        checkpoint["seconds"] = self.seconds
+        checkpoint["random"] = random_state()
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        # the last of what Lightning does with random numbers before the first batch is over
+        self.ended, self.earlier = checkpoint["ended"], checkpoint["seconds"]
+        set_random_state(checkpoint["random"])
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        trainer.should_stop = self.ended
+        if self.rates_given:  # to load an optimizer's state brings its old settings back
+            for optimizer in trainer.optimizers:
+                for group in optimizer.param_groups:
+                    known = {name: v for name, v in optimizer.defaults.items() if name in group}
+                    group.update(known)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
+        if getattr(exception, "between_updates", False):
+            last = self.directory / "checkpoints" / "last.ckpt"
+            trainer.save_checkpoint(last, weights_only=False)
+
+
+def random_state() -> dict[str, Any]:
+    """State of every global generator, in types that load without running code."""
+    name, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

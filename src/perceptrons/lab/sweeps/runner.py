@@ -12,8 +12,9 @@ import optuna
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from ..cli.command import Command, found_model, import_files
+from ..cli.command import Command
 from ..cli.errors import line_of, nearest
+from ..cli.parser import found_model, import_files
 from ..cli.settings import quiet
 from .space import Space, ends, flags
 from .storage import UNREACHABLE

@@ -1,0 +1,220 @@
+"""What is recorded of a run: where it comes from, and what is measured while it trains."""
+
+import platform
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import requires, version
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from ..data.tables import TableData
+from .files import read_json, remove_partial, write_json, write_whole
+from .text import Columns, say
+
+# what the best checkpoint is chosen by, where nothing else is asked for
+MONITOR = "val/loss"
+PACKAGE = __package__.partition(".")[0]
+
+
+def begin(run: Path, words: list[str], config: str, trainer: Any) -> None:
+    """Write down a new run's settings and where it comes from.
+
+    Args:
+        run: The run's directory.
+        words: The words of the command.
+        config: All settings, as YAML.
+        trainer: What trains.
+    """
+    write_whole(run / "config.yaml", config.encode())
+    device = trainer.strategy.root_device
+    needed = [
+        re.split(r"[^\w-]", need)[0] for need in requires(PACKAGE) or [] if "extra" not in need
+    ]
+    record = {
+        "verb": words[0],
+        "command": shlex.join([PACKAGE, *words]),
+        "git": git_state(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in (PACKAGE, *needed)},
+        "cpu": cpu(),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "threads": torch.get_num_threads(),
+        "processes": trainer.world_size,
+        "start": now(),
+        "resumed": [],
+        "end": None,
+    }
+    write_json(run / "provenance.json", record)
+
+
+def extend(run: Path, words: list[str], settings: dict[str, Any]) -> None:
+    """Note that a run is resumed, and with which settings otherwise than it began."""
+    remove_partial(run)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    for path, value in settings.items():
+        section, _, name = path.partition(".")
+        config.setdefault(section, {})[name] = value
+    write_whole(run / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+    record = read_json(run / "provenance.json")
+    again = {"command": shlex.join([PACKAGE, *words]), "start": now()}
+    record["resumed"] = [*record.get("resumed", []), again]
+    write_json(run / "provenance.json", record)
+
+
+def end(run: Path) -> None:
+    """Note in a run's provenance that it has ended."""
+    write_json(run / "provenance.json", {**read_json(run / "provenance.json"), "end": now()})
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit that is checked out here and whether nothing is changed; ``None`` outside git."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout
+
+    try:
+        return {
+            "commit": git("rev-parse", "HEAD").strip(),
+            "clean": not git("status", "--porcelain"),
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+class RunLogger(TensorBoardLogger):
+    """TensorBoard's events right inside a run's directory.
+
+    Args:
+        directory: The directory.
+        purge: Update from which on earlier events are void: those of a run that is resumed.
+    """
+
+    def __init__(self, directory: Path, purge: int | None = None) -> None:
+        super().__init__(directory, "", "", default_hp_metric=False, purge_step=purge)
+        # TensorBoard reads the files of events by name, in which there are whole seconds
+        if any(directory.glob(f"events.out.tfevents.{int(time.time())}.*")):
+            time.sleep(1 - time.time() % 1)
+
+    def save(self) -> None:
+        # without Lightning's hparams.yaml: config.yaml has it all
+        self.experiment.flush()
+
+
+class Report(Callback):
+    """Prints a line at each report, the first before any update.
+
+    Lightning throws away what its check before the training measures, and logs by its own count of
+    batches, which lags behind where one batch is many updates. So that check is an ordinary report
+    here, but for callbacks that come later, and each report logs ``step``, by which loggers go.
+    """
+
+    takes_spans = True
+
+    def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.validating, self.first = True, True
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn == "fit":
+            pl_module.log("step", float(trainer.global_step))
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn == "fit":
+            if getattr(self, "first", False):
+                trainer.sanity_checking, self.first = True, False
+            self.report(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pl_module.log("step", float(trainer.global_step))
+        if not trainer.enable_validation:
+            self.report(trainer)
+
+    def report(self, trainer: L.Trainer) -> None:
+        if not trainer.is_global_zero:
+            return
+        shown = dict(measured(trainer))
+        said = " ".join(f"{name} {value:{form(name)}}" for name, value in few(shown).items())
+        say(f"Epoch {progress(trainer)}  {said}")
+
+
+def measured(trainer: L.Trainer) -> dict[str, float]:
+    """All that was measured last, by its name."""
+    found = trainer.callback_metrics
+    return {name: float(value) for name, value in found.items() if name != "step"}
+
+
+def few(metrics: dict[str, float]) -> dict[str, float]:
+    """Metrics but for those of validation that are the same as of training: the same rows."""
+    twins = {name: f"train/{name[4:]}" for name in metrics if name.startswith("val/")}
+    return {
+        name: value
+        for name, value in metrics.items()
+        if name not in twins or metrics.get(twins[name]) != value
+    }
+
+
+def form(name: str) -> str:
+    return "7.2%" if name.endswith(("accuracy", "solved")) else ".6f"
+
+
+def progress(trainer: Any) -> str:
+    """Epochs and updates made, such as `` 3/10  update 3000``."""
+    done = trainer.current_epoch + (not trainer.sanity_checking)
+    if trainer.sanity_checking:  # before the first update
+        done = trainer.fit_loop.epoch_progress.current.processed
+    if trainer.max_epochs is None or trainer.max_epochs < 0:
+        return f"{done}  update {trainer.global_step}"
+    total = str(trainer.max_epochs)
+    return f"{done:>{len(total)}}/{total}  update {trainer.global_step}"
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's, where a module need not log what it monitors by default: then there is none."""
+
+    def skips(self, trainer: L.Trainer) -> bool:
+        return self.monitor == MONITOR and MONITOR not in trainer.callback_metrics
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self.skips(trainer):
+            super().on_train_epoch_end(trainer, pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self.skips(trainer):
+            super().on_validation_end(trainer, pl_module)
+
+
+def predicted_columns(batches: list[Any], data: Any) -> Columns:
+    """What a module predicted, a column for each number, beside the rows it was asked for."""
+    if not all(isinstance(each, Mapping) for each in batches):
+        batches = [{"prediction": each} for each in batches if isinstance(each, Tensor)]
+    names, found = [*getattr(data, "class_names", ())], {}
+    for name in batches[0] if batches else ():
+        several = torch.cat([each[name] for each in batches]).flatten(1)
+        ends = [f" {each}" for each in names] if len(names) == several.shape[1] else None
+        for number, values in enumerate(several.mT):
+            end = "" if several.shape[1] == 1 else ends[number] if ends else str(number + 1)
+            of_class = name == "class" and names
+            found[name + end] = [names[int(v)] for v in values] if of_class else values.tolist()
+    rows = data.named() if isinstance(data, TableData) else {}
+    # a table of the user's may have a column called class
+    return {f"{name} (input)" if name in found else name: rows[name] for name in rows} | found
