@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..runs import directories
-from ..runs.text import aligned, say
+from ..runs.text import WIDTH, aligned, say
 from .errors import PACKAGE, Parser, fail, nearest
 
 if TYPE_CHECKING:  # seconds, which the verbs that train nothing do not need
@@ -279,7 +279,7 @@ def show(rows: list[dict[str, Any]], given: Any) -> None:
         writer.writerows(rows)
         say(text.getvalue().rstrip("\n"))
     elif rows:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH
         columns = {name: [row[name] for row in rows] for name in rows[0]}
         say(aligned(columns, width, keep=directories.COLUMNS))
     else:

@@ -161,8 +161,7 @@ def results_of(run: Path) -> dict[str, Any]:
     """How a run ended; its metrics are those of its last end, and missing where it had none."""
     metrics, origin = read_json(run / "metrics.json"), read_json(run / "provenance.json")
     again = [each for each in origin.get("resumed") or [] if isinstance(each, dict)]
-    starts = [origin.get("start"), *(each.get("start") for each in again)]
-    starts = [each for each in starts if isinstance(each, str)]
+    starts = [str(each["start"]) for each in (origin, *again) if each.get("start")]
     verb, end = origin.get("verb", "fit"), origin.get("end")
     status = "ended" if isinstance(end, str) and starts and end >= max(starts) else "not ended"
     status = "unreadable" if not settings_of(run) else status if verb == "fit" else str(verb)
