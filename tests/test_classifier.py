@@ -397,7 +397,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_update_and_rate(
     finished = command(f"{DIVERGING} --data.passes {passes} --trainer.max_epochs 60")
     assert finished.status == 1
     line = f"the loss is not finite at update {update}, learning rate 10: try a lower one"
-    assert finished.err == f"perceptrons: error: {line}\n"
+    assert finished.err == f"error: {line}\n"
 
 
 def test_the_rate_at_which_the_loss_broke_is_the_schedulers_of_that_update(

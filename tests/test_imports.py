@@ -15,7 +15,7 @@ ROOMS = ["data", "training", "studies", "runs", "figures", "cli", "sweeps"]
 LAB = sorted((PACKAGE / "lab").rglob("*.py"))
 SUBJECT = sorted(PACKAGE.glob("*.py"))
 # words of the lab's, which the subject has nothing to do with
-FOREIGN = r"replica|member|\bgrid|compil|\brank|memory|run director|figure"
+FOREIGN = r"replica|member|\bgrid|compil|\brank|memory|run director|\bfigure"
 
 
 def imported(source: str) -> Iterator[tuple[int, str]]:

@@ -23,7 +23,7 @@ def mse(logits: Tensor, y: Tensor) -> Tensor:
 def measured_bce(logits: Tensor, y: Tensor) -> Tensor:
     """Binary cross entropy as -log p, computed from the probabilities.
 
-    The published figures were measured so, and carry its rounding, a few units in the fifth digit.
+    The published losses were measured so, and carry its rounding, a few units in the fifth digit.
     Where p is too near 0 or 1 for that, from the logits. Training takes torch's, from the logits:
     its gradient (p - y) / n is exact, but its value loses digits once the network is sure.
     """

@@ -51,6 +51,11 @@ class FiniteLoss(Callback):
             rates = outputs.get("rates") if many else None
             raise NonFiniteLossError(update, rates[first] if rates else rate_of(trainer))
 
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        losses = [v for name, v in trainer.callback_metrics.items() if name.endswith("/loss")]
+        if trainer.state.fn == "fit" and not all(loss.isfinite().all() for loss in losses):
+            raise NonFiniteLossError(trainer.global_step + 1, rate_of(trainer))
+
 
 class LastReport(Callback):
     """Has the weights measured that ``max_steps`` ends with: Lightning may leave them out."""
