@@ -55,7 +55,9 @@ OURS: dict[str, set[str]] = {
     "callbacks": set(),
     "board": {"loader", "network", "predictions", "runs", "tables"},
     "runs": set(),
-    "checkpoints": {"runs"},
+    "archives": set(),
+    "trust": set(),
+    "checkpoints": {"archives", "runs"},
     "mistakes": {"commands"},
     "configs": {"mistakes"},
     "origins": {"configs", "mistakes"},
@@ -69,7 +71,10 @@ OURS: dict[str, set[str]] = {
     "arguments": {"commands"},
     "results": {"board", "classifier", "predictions", "runs", "study", "tables"},
     "replica": {"checkpoints", "commands", "mistakes", "runs", "study", "verbs"},
-    "resume": {"checkpoints", "configs", "runs", "mistakes", "origins", "replica"},
+    "resume": {
+        *("checkpoints", "classifier", "configs", "runs", "mistakes", "origins", "replica"),
+        "trust",
+    },
     "trial": {"classifier", "tables"},
     "preflight": {
         "commands",
@@ -99,6 +104,8 @@ OURS: dict[str, set[str]] = {
 }
 # which libraries, beside Python's own; a file without a row here may import any
 LIBRARIES = {
+    "archives": set(),
+    "trust": {"yaml"},
     "memory": set(),
     "network": {"torch"},
     "backprop": {"torch"},

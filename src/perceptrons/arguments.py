@@ -54,4 +54,10 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
         None,
         "fit: go on with this run (its directory, or last) in its own directory.",
     ),
+    "trust": (
+        str | None,
+        None,
+        "A package whose classes a checkpoint or a resumed run may name; may be there several"
+        " times.",
+    ),
 }

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from perceptrons import runs
+from perceptrons import archives, runs
 
 # what every checkpoint of this program has, and of which kind it is
 OUTLINE: dict[str, type] = {
@@ -52,7 +52,11 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{str(path)!r}: no such checkpoint")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            archives.check(file)
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except archives.ArchiveError as mistake:
+        raise CheckpointError(f"{str(path)!r}: {mistake}") from mistake
     except Exception as mistake:  # torch raises nearly anything here
         wrong = "cut short, or no checkpoint, or would run code"
         kind = "empty" if path.stat().st_size == 0 else wrong

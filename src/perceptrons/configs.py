@@ -75,6 +75,8 @@ def misplaced(settings: dict[Any, Any]) -> str:
         return "config: no such key; a config is complete on its own"
     if settings.get("resume") is not None:
         return "resume: no such key; a run is gone on with by the flag, fit --resume"
+    if settings.get("trust") is not None:
+        return "trust: no such key; it is typed, --trust, or stands in pyproject.toml"
     return ""
 
 

@@ -78,7 +78,7 @@ def main(words: list[str]) -> None:
     if missing := [name for name in format_.needs if find_spec(name) is None]:
         needed = f"needs {', '.join(missing)}; pip install -e '.[export]' installs it"
         fail(f"--format={given.format!r}: {needed}")
-    model, data = loaded(run, given.kind)
+    model, data = loaded(run, given.kind, given.trust)
     points = data.as_points().to(torch.float32 if given.single else torch.float64)
     program = traced(Exported(model, data).eval(), points[:3])
     classes = [*data.class_names] or [str(number) for number in range(model.classes)]
@@ -113,6 +113,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--single", action="store_true", help="have it take float32, where files have float64"
     )
+    made.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="let the run name classes of this package; may be there several times",
+    )
     return made
 
 
@@ -126,12 +133,12 @@ def found(name: str) -> Path:
     return fail(f"run={name!r}: no such run; {near}")
 
 
-def loaded(run: Path, kind: str) -> "tuple[Classifier, TableData]":
+def loaded(run: Path, kind: str, trust: list[str]) -> "tuple[Classifier, TableData]":
     from perceptrons.notebook import load_run
     from perceptrons.tables import TableData
 
     try:
-        model, data = load_run(run, kind)
+        model, data = load_run(run, kind, trust)
     except ValueError as mistake:
         fail(f"run={mistake}", mistake)
     if not isinstance(data, TableData):

@@ -1,6 +1,7 @@
 """A run in a notebook."""
 
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -15,12 +16,15 @@ from perceptrons.preflight import quiet
 from perceptrons.tables import TableData
 
 
-def load_run(directory: str | Path, kind: str = "last") -> tuple[Classifier, TableData]:
+def load_run(
+    directory: str | Path, kind: str = "last", trust: Sequence[str] = ()
+) -> tuple[Classifier, TableData]:
     """A run's trained classifier and its data, to go on with in a notebook.
 
     Args:
         directory: The run's directory, such as ``lightning_logs/xor/version_0``.
         kind: Which of its checkpoints: ``last`` or ``best``.
+        trust: Packages, beside the project's own, torch and Lightning, whose classes it may name.
 
     Raises:
         ValueError: If the run has no such checkpoint that can be read.
@@ -28,16 +32,17 @@ def load_run(directory: str | Path, kind: str = "last") -> tuple[Classifier, Tab
     saved = checkpoints.saved(Path(directory), kind)
     if not saved:
         raise checkpoints.CheckpointError(f"{str(directory)!r}: has no checkpoint {kind}")
-    return load(saved[0])
+    return load(saved[0], trust)
 
 
-def load(file: Path) -> tuple[Classifier, TableData]:
+def load(file: Path, trust: Sequence[str] = ()) -> tuple[Classifier, TableData]:
     """The classifier that a checkpoint file holds, and the data it was trained on.
 
     Raises:
         ValueError: If it cannot be read.
     """
-    loaded = made_ready(["validate", "--ckpt_path", str(file)])
+    trusted = [f"--trust={name}" for name in trust]
+    loaded = made_ready(["validate", "--ckpt_path", str(file), *trusted])
     checkpoint, data = checkpoints.read(file), loaded.datamodule
     loaded.model.load_state_dict(checkpoint["state_dict"])
     data.setup("predict")

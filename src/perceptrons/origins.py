@@ -12,7 +12,7 @@ from perceptrons.configs import leaves, read_config, within
 from perceptrons.mistakes import fail
 
 # flags that are read before argparse can find that their value is missing
-EARLY = ("config", "name", "resume", "ckpt_path")
+EARLY = ("config", "name", "resume", "ckpt_path", "trust")
 
 
 class Origins:

@@ -35,7 +35,7 @@ def main(words: list[str]) -> None:
     if given.animate and len(given.run) > 1:
         fail("--animate: only with a single run")
     chosen = [one(name, given.root) for name in given.run]
-    scenes = [scene_of(run, given.root) for run in chosen]
+    scenes = [scene_of(run, given.root, given.trust) for run in chosen]
     try:
         if len(chosen) == 1:
             draw(scenes[0], chosen[0], given)
@@ -66,6 +66,13 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="renew the images that TensorBoard shows, as a fit does at its end",
     )
+    made.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="let the run name classes of this package; may be there several times",
+    )
     made.add_argument("--root", type=Path, default=Path(runs.ROOT), help="where the runs are")
     return made
 
@@ -76,7 +83,7 @@ def one(name: str, root: Path) -> Path:
     return (newest[0] if newest else found(name, root, "run")).resolve()
 
 
-def scene_of(run: Path, root: Path) -> "Scene":
+def scene_of(run: Path, root: Path, trust: Iterable[str] = ()) -> "Scene":
     """What there is to see of a run, as its last checkpoint that can be read has it."""
     # imports that take seconds, and only once the command is known to be right
     from perceptrons import checkpoints
@@ -87,7 +94,7 @@ def scene_of(run: Path, root: Path) -> "Scene":
 
     try:
         file = announced(*checkpoints.find(str(run), root, None), str(run))
-        model, data = load(file)
+        model, data = load(file, [*trust])
     except ValueError as mistake:
         fail(f"run={mistake}", mistake)
     content = checkpoints.read(file)

@@ -1,6 +1,5 @@
 """Commands that start from what is there, a run or a checkpoint; and stopping so that one can."""
 
-import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -8,8 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from perceptrons import checkpoints, replica, runs
-from perceptrons.configs import flat
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from perceptrons import checkpoints, replica, runs, trust
+from perceptrons.classifier import Classifier
+from perceptrons.configs import flat, read_config
 from perceptrons.mistakes import PACKAGE, fail
 from perceptrons.origins import Origins
 
@@ -21,6 +24,14 @@ FREE = (
     "trainer.enable_progress_bar",
     "figures",
 )
+# what each section of the settings is for
+TAKES: dict[str, type] = {
+    "data": L.LightningDataModule,
+    "model": Classifier,
+    "trainer": L.Trainer,
+    "best": ModelCheckpoint,
+    "last": ModelCheckpoint,
+}
 
 
 class Start(NamedTuple):
@@ -54,12 +65,12 @@ def start(origins: Origins) -> Start:
         origins.refuse(f"{key}={mistake}", mistake)
     except ValueError as mistake:
         fail(str(mistake), mistake)
-    return Start(origins.all_words)
+    return Start(trust.without_trust(origins.all_words))
 
 
 def from_run(asked: str, root: Path, origins: Origins) -> Start:
     """Go on with a run in its own directory, with its own settings."""
-    if other := sorted(origins.flags.keys() - {*FREE, "resume", "name"}):
+    if other := sorted(origins.flags.keys() - {*FREE, "resume", "name", "trust"}):
         fail(f"{other[0]}: a run goes on with its own settings, except {', '.join(FREE)}")
     named = str(origins.value("name")) if origins.give("name") else None
     found = runs.newest(root, named)[:1] if asked == "last" else [Path(asked)]
@@ -67,7 +78,13 @@ def from_run(asked: str, root: Path, origins: Origins) -> Start:
         instead = "; a checkpoint is started from by --ckpt_path" if asked.endswith(".ckpt") else ""
         fail(f"resume={asked!r}: there is no run, such as {root}/xor/version_0{instead}")
     directory = found[0].resolve()
-    words = ["fit", "--config", str(directory / "config.yaml")]
+    file = directory / "config.yaml"
+    try:
+        trusted = trust.trusted(origins.all_words)
+        settings = trust.resumed(read_config(str(file)), TAKES, directory, trusted)
+    except trust.TrustError as mistake:
+        fail(f"{mistake} (in {file})", mistake)
+    words = ["fit", "--config", trust.as_word(settings)]
     words += [f"--{key}={origins.flags[key]}" for key in FREE if key in origins.flags]
     if not checkpoints.saved(directory, "last"):
         print(f"{directory} has no checkpoint yet: it starts anew")
@@ -78,17 +95,21 @@ def from_run(asked: str, root: Path, origins: Origins) -> Start:
 
 def from_checkpoint(asked: str, root: Path, origins: Origins) -> Start:
     """Put the checkpoint's settings before the config's; evaluate a run in its own directory."""
-    verb, *rest = origins.without("ckpt_path")
+    verb, *rest = trust.without_trust(origins.without("ckpt_path"))
     file = announced(*checkpoints.find(asked, root, origins.name()), asked)
     file = replica_of(file, verb, origins)
-    settings = checkpoints.read(file)["settings"]
+    trusted = trust.trusted(origins.all_words, [*origins.configs.values(), origins.flags])
+    try:
+        settings = trust.supplied(checkpoints.read(file)["settings"], TAKES, trusted)
+    except trust.TrustError as mistake:
+        fail(f"{mistake} (in {file})", mistake)
     model = {"class_path": f"{PACKAGE}classifier.Classifier", "init_args": settings["model"]}
     telling = flat({**settings, "model": model})  # without what is so by default
     telling.pop("model")
     supplied = [f"{key}={value}" for key, value in telling.items() if not origins.give(key)]
     if supplied:
         print(f"from the checkpoint: {' '.join(supplied)}")
-    words = [verb, "--config", json.dumps(settings), *rest, "--ckpt_path", str(file)]
+    words = [verb, "--config", trust.as_word(settings), *rest, "--ckpt_path", str(file)]
     run = file.resolve().parent.parent
     evaluated = verb != "fit" and (run / "config.yaml").is_file()
     if file.resolve().parent.name == replica.DIRECTORY:  # what is said of one is not of the study
