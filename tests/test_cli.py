@@ -77,11 +77,11 @@ def test_without_a_checkpoint_the_weights_are_said_to_be_the_initial_ones(
 def test_the_parameters_of_a_loss_are_trained_saved_and_read(command: Command) -> None:
     fit = f"{SHORT} --model.loss test_cli.Tempered"
     assert command(fit).status == 0
-    trained = load_run(RUN)[0].state_dict()
+    trained = load_run(RUN, trust=["test_cli"])[0].state_dict()
     assert trained["loss.temperature"] != 1
     assert trained["loss.pos_weight"] == 2
-    assert command(f"test --ckpt_path {RUN}").status == 0
-    assert command(f"fit --resume {RUN} --trainer.max_epochs 3").status == 0
+    assert command(f"test --ckpt_path {RUN} --trust test_cli").status == 0
+    assert command(f"fit --resume {RUN} --trainer.max_epochs 3 --trust test_cli").status == 0
 
 
 def test_data_of_lightnings_own_kind_is_trained_on(command: Command) -> None:

@@ -37,7 +37,8 @@ from perceptrons.loader import Rows, TableLoader
 RUN = Path("lightning_logs", "r", "version_0")
 FILE = RUN / "checkpoints" / "last.ckpt"
 FIT = f"fit --name r --config {CONFIGS}"
-RESUME = f"fit --resume {RUN}"
+# the network of one of the runs is in this file
+RESUME = f"fit --resume {RUN} --trust test_resume"
 KILLED = -signal.SIGKILL
 STAGES = ("half written", "before", "after")
 STATUS: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -415,7 +416,9 @@ def test_a_resumed_run_has_the_random_numbers_that_were_next(command: Command) -
     np.random.seed(9)
     torch.manual_seed(9)
     extended = RUN.with_name("version_1")
-    assert command(f"fit --resume {extended} --trainer.max_epochs 4").status == 0
+    assert (
+        command(f"fit --resume {extended} --trainer.max_epochs 4 --trust test_resume").status == 0
+    )
     assert len(checkpoint(extended)["callbacks"]["Draws"]["drawn"]) == 4
     assert not differences(outcome(RUN), outcome(extended))
 
