@@ -176,12 +176,13 @@ def packed(run: Run) -> dict[str, Any]:
     most = max(2, MOST_BYTES // max(1, 6 * width))
     weights = np.array([frame["weights"] for frame in frames], float)
     kept = [frames[at] for at in evenly_changed(weights, most)] if frames else []
+    program = __package__.partition(".")[0]
     optimizer = dict(run.get("optimizer", {}))
     optimizer["state"] = {
         name: value if isinstance(value, int) else floats(value)
         for name, value in (optimizer.get("state") or {}).items()
     }
-    shown: dict[str, Any] = {**EMPTY, **run, "optimizer": optimizer}
+    shown: dict[str, Any] = {**EMPTY, **run, "optimizer": optimizer, "program": program}
     shown["frames"] = {
         "width": width,
         "updates": [frame["update"] for frame in kept],

@@ -1,4 +1,4 @@
-// The present state as a command: `perceptrons fit` with this network, optimizer and data.
+// The present state as a command: the program's `fit` with this network, optimizer and data.
 
 import { EXTRAS } from "./rows.js";
 
@@ -60,10 +60,10 @@ export function commandOf(play) {
       ["--data.passes", "1000"],
       ["--trainer.max_epochs", "10"],
     );
-    lines.push("perceptrons fit \\");
+    lines.push(`${run.program} fit \\`);
   } else
     lines.push(
-      `perceptrons fit${(run.command ?? []).map((word) => ` ${quote(word)}`).join("")} \\`,
+      `${run.program} fit${(run.command ?? []).map((word) => ` ${quote(word)}`).join("")} \\`,
     );
   const given = flags.map(([flag, value]) => `  ${flag} ${quote(value)}`);
   return [...lines, given.join(" \\\n")].join("\n");

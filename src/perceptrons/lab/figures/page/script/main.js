@@ -16,6 +16,7 @@ import { byId, element, onceAFrame } from "./dom.js";
 import { OwnLine } from "./line.js";
 import { LOSSES } from "./losses.js";
 import { cellInputs, lookAround } from "./map.js";
+import { countOf } from "./network.js";
 import { Plane } from "./plane.js";
 import { Play } from "./play.js";
 import { Player } from "./player.js";
@@ -23,7 +24,8 @@ import { Pointing } from "./pointing.js";
 import { className, frameAt, unpackRun } from "./run.js";
 import { answersOf, statusOf } from "./status.js";
 
-const SIDE = 64; // cells of a map along each axis
+// cells of a map along each axis, and those of a network of many weights
+const [SIDE, FEWER, MANY] = [64, 40, 1000];
 const runs = JSON.parse(byId("runs").textContent).map(unpackRun);
 
 class Page {
@@ -142,7 +144,8 @@ class Page {
       drawTrainingControls(this.play);
     }
     if (what !== "weights") {
-      this.inputs = cellInputs(this.play, SIDE);
+      this.side = countOf(this.play.net) > MANY ? FEWER : SIDE;
+      this.inputs = cellInputs(this.play, this.side);
       this.plane.drawRows(this.output);
       this.line.count(true);
     }
@@ -175,7 +178,7 @@ class Page {
     const { play } = this;
     if (!play) return;
     const answers = answersOf(play);
-    const look = lookAround(play, this.inputs, SIDE);
+    const look = lookAround(play, this.inputs, this.side);
     this.plane.unsure = answers.unsure;
     this.plane.drawMap(look, this.target);
     this.plane.drawWrong(answers.wrong);

@@ -17,6 +17,7 @@ export class Play {
 
   /** All as the run has it, at its last frame. */
   reset() {
+    this.net = null;
     const { state, ...settings } = this.run.optimizer;
     this.settings = settings;
     this.extras = [];
@@ -29,15 +30,18 @@ export class Play {
 
   /** The network of a frame; rows that were changed stay so. */
   show(frame) {
+    const anew = !this.net || this.shapeChanged;
     this.frame = frame;
     this.updates = this.run.frames[frame].update;
     this.net = networkAt(this.run, frame);
-    this.extras = [];
     this.history = [];
     this.shapeChanged = this.weightsChanged = false;
     this.beginOptimizer(frame === this.run.frames.length - 1);
-    this.makeTables();
-    this.listen("shape");
+    if (anew) {
+      this.extras = [];
+      this.makeTables();
+    }
+    this.listen(anew ? "shape" : "weights");
   }
 
   /** A new optimizer; the state that the run left is taken up only where the run ended. */
