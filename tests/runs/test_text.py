@@ -9,7 +9,7 @@ import pytest
 
 from perceptrons.lab.runs import text
 from perceptrons.lab.runs.files import read_json, write_csv
-from perceptrons.lab.runs.text import aligned, say
+from perceptrons.lab.runs.text import Columns, aligned, say
 
 SOURCE = str(Path(text.__file__).parents[3])
 PACKAGE = text.__name__.partition(".")[0]
@@ -37,7 +37,8 @@ def test_columns_that_do_not_fit_are_left_out_and_counted(width: int) -> None:
 
 
 def test_columns_that_are_to_be_kept_stay() -> None:
-    columns = {**{f"x{number}": [0.123456] for number in range(20)}, "class": ["cat"]}
+    columns: Columns = {f"x{number}": [0.123456] for number in range(20)}
+    columns["class"] = ["cat"]
     names, row, _ = aligned(columns, keep=["class"]).splitlines()
     assert names.split()[-1] == "class"
     assert len(row) <= 80
@@ -58,8 +59,9 @@ def test_control_characters_are_written_out_and_long_cells_shortened() -> None:
 
 
 def test_nothing_is_lost_where_nothing_can_be_printed() -> None:
-    line = f"\"{sys.executable}\" -c '{PRINT}' > /dev/full"
-    ended = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    with Path("/dev/full").open("w") as full:
+        line = [sys.executable, "-c", PRINT]
+        ended = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "went on")
 
 
@@ -80,7 +82,7 @@ def test_a_closed_output_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_cells_that_a_spreadsheet_would_compute_are_text(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", {"=name": ["=1+1", "@x", "-2.5", "a", -1.5]})
-    rows = list(csv.reader((tmp_path / "a.csv").open(newline="")))
+    rows = list(csv.reader((tmp_path / "a.csv").read_text().splitlines()))
     assert [row[0] for row in rows] == ["'=name", "'=1+1", "'@x", "-2.5", "a", "-1.5"]
 
 

@@ -25,7 +25,7 @@ from ..figures.survey import scene_of_fit
 from ..runs import checkpoints, directories, record
 from ..runs.files import write_csv, write_json
 from ..runs.record import BestCheckpoint, Report, RunLogger, measured, predicted_columns
-from ..runs.resume import ExactResume, Stopped, check_end, make_resumable, stoppable
+from ..runs.resume import ExactResume, Stopped, check_end, check_state, make_resumable, stoppable
 from ..runs.text import aligned, say
 from ..studies.study import StudyModule
 from ..training.callbacks import (
@@ -220,6 +220,8 @@ class Command(LightningCLI):
         trainer: Any = self.trainer
         file = self.settings.ckpt_path
         checkpoint = checkpoints.read(Path(file)) if file else {}
+        if checkpoint:
+            check_state(file, checkpoint)
         self.done = checkpoint.get("global_step", 0)
         self.measured_before = checkpoint.get("metrics", {})
         if other := checkpoint and checkpoints.differences(self.model, checkpoint["state_dict"]):
@@ -300,7 +302,7 @@ class Command(LightningCLI):
     @cached_property
     def dumped(self) -> str:
         """All settings as YAML, once the run has its name."""
-        return cast(str, self._parser(self.subcommand).dump(self.settings))
+        return record.loadable(self._parser(self.subcommand).dump(self.settings))
 
     def after_fit(self) -> None:
         """Write the results, and show where they are."""

@@ -25,6 +25,7 @@ from .text import Columns, say
 # what the best checkpoint is chosen by, where nothing else is asked for
 MONITOR = "val/loss"
 PACKAGE = __package__.partition(".")[0]
+UNWRITTEN = "Unable to serialize instance"  # what jsonargparse writes instead
 
 
 def begin(run: Path, words: list[str], config: str, trainer: Any) -> None:
@@ -72,6 +73,26 @@ def extend(run: Path, words: list[str], settings: dict[str, Any]) -> None:
     write_json(run / "provenance.json", record)
 
 
+def loadable(config: str) -> str:
+    """Settings as YAML, without those that could not be written down, such as a device."""
+    if UNWRITTEN not in config:
+        return config
+    return yaml.safe_dump(without_unwritten(yaml.safe_load(config)), sort_keys=False)
+
+
+def without_unwritten(settings: Any) -> Any:
+    if isinstance(settings, dict):
+        kept = {key: each for key, each in settings.items() if not is_unwritten(each)}
+        return {key: without_unwritten(each) for key, each in kept.items()}
+    if isinstance(settings, list):
+        return [without_unwritten(each) for each in settings if not is_unwritten(each)]
+    return settings
+
+
+def is_unwritten(setting: Any) -> bool:
+    return isinstance(setting, str) and setting.lstrip().startswith(UNWRITTEN)
+
+
 def end(run: Path) -> None:
     """Note in a run's provenance that it has ended."""
     write_json(run / "provenance.json", {**read_json(run / "provenance.json"), "end": now()})
@@ -112,13 +133,32 @@ class RunLogger(TensorBoardLogger):
 
     def __init__(self, directory: Path, purge: int | None = None) -> None:
         super().__init__(directory, "", "", default_hp_metric=False, purge_step=purge)
-        # TensorBoard reads the files of events by name, in which there are whole seconds
-        if any(directory.glob(f"events.out.tfevents.{int(time.time())}.*")):
-            time.sleep(1 - time.time() % 1)
+        if purge is not None:
+            put_first(directory)
 
     def save(self) -> None:
         # without Lightning's hparams.yaml: config.yaml has it all
         self.experiment.flush()
+
+
+def put_first(directory: Path) -> None:
+    """Have the files of events that are there come before those of this process.
+
+    TensorBoard reads them by name, in which there is a time in seconds: it may be this second's,
+    or a later one, where the clock has been put back.
+    """
+    start, limit, renamed = "events.out.tfevents.", int(time.time()) - 1, []
+    for path in sorted(directory.glob(f"{start}*"), reverse=True):
+        stamp, _, rest = path.name.removeprefix(start).partition(".")
+        if not (stamp.isascii() and stamp.isdecimal()):
+            continue
+        if int(stamp) > limit:
+            renamed.append((path, f"{start}{limit:010d}.{rest}"))
+            limit -= 1
+        else:
+            limit = min(limit, int(stamp)) - bool(renamed)
+    for path, name in reversed(renamed):  # the oldest first, so that a kill keeps the order
+        path.rename(path.with_name(name))
 
 
 class Report(Callback):
@@ -136,7 +176,7 @@ class Report(Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit":
-            pl_module.log("step", float(trainer.global_step))
+            pl_module.log("step", updates(trainer))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit":
@@ -145,7 +185,7 @@ class Report(Callback):
             self.report(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        pl_module.log("step", float(trainer.global_step))
+        pl_module.log("step", updates(trainer))
         if not trainer.enable_validation:
             self.report(trainer)
 
@@ -155,6 +195,11 @@ class Report(Callback):
         shown = dict(measured(trainer))
         said = " ".join(f"{name} {value:{form(name)}}" for name, value in few(shown).items())
         say(f"Epoch {progress(trainer)}  {said}")
+
+
+def updates(trainer: L.Trainer) -> Tensor:
+    """Updates made, as a metric; in 32 bits those beyond 16 million would be rounded."""
+    return torch.tensor(trainer.global_step, dtype=torch.float64)
 
 
 def measured(trainer: L.Trainer) -> dict[str, float]:

@@ -15,7 +15,12 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
+from .checkpoints import CheckpointError
 from .record import measured
+
+# Lightning's counters in a checkpoint, each of all epochs and of this one
+COUNTERS = ("epoch_progress", "epoch_loop.batch_progress")
+TIMES = ("total", "current")
 
 
 class Stopped(SystemExit):
@@ -111,6 +116,57 @@ def stoppable(trainer: Any) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def check_state(path: str, checkpoint: dict[str, Any]) -> None:
+    """Find out that a checkpoint's state of the training is none.
+
+    Raises:
+        CheckpointError: If a part of it is missing, or of another shape.
+    """
+    metrics = checkpoint["metrics"]
+    numbers = (*metrics.values(), checkpoint.get("seconds"))
+    states = [*checkpoint["optimizer_states"], *as_list(checkpoint.get("lr_schedulers"))]
+    whole = {
+        "metrics": all(isinstance(each, str) for each in metrics)
+        and all(isinstance(each, int | float) for each in numbers),
+        "optimizer_states": all(isinstance(each, dict) for each in states),
+        "callbacks": isinstance(checkpoint.get("callbacks"), dict),
+        "ended": isinstance(checkpoint.get("ended"), bool),
+        "loops": has_counters(checkpoint["loops"]),
+        "random": is_random_state(checkpoint["random"]),
+    }
+    if wrong := [name for name, right in whole.items() if not right]:
+        raise CheckpointError(f"ckpt_path={path!r}: its {wrong[0]} cannot be read")
+
+
+def as_list(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else [None]
+
+
+def has_counters(loops: dict[str, Any]) -> bool:
+    """Whether Lightning's counters are there that say how far a run is."""
+    fit = loops.get("fit_loop")
+    if not isinstance(fit, dict) or not all(isinstance(fit.get(each), dict) for each in COUNTERS):
+        return False
+    return all(
+        isinstance(counts := fit[name].get(time), dict)
+        and counts.keys() >= {"ready", "completed", "started", "processed"}
+        and all(isinstance(count, int) and count >= 0 for count in counts.values())
+        for name in COUNTERS
+        for time in TIMES
+    )
+
+
+def is_random_state(state: dict[str, Any]) -> bool:
+    """Whether generators of their own can be set to a state."""
+    try:
+        random.Random().setstate(state["python"])
+        np.random.RandomState().set_state(numpy_state(state["numpy"]))
+        torch.Generator().set_state(state["torch"])
+        return isinstance(state["cuda"], list)
+    except Exception:  # each of them raises what it likes
+        return False
+
+
 def check_end(trainer: Any, checkpoint: dict[str, Any]) -> None:
     """Find out that training is to end before it goes on.
 
@@ -142,6 +198,7 @@ class ExactResume(Callback):
         self.rates_given = rates_given
         self.earlier, self.start = 0.0, time.monotonic()
         self.ended = False  # whether training had been found to be enough
+        self.metrics: dict[str, float] = {}  # those of the checkpoint
 
     @property
     def seconds(self) -> float:
@@ -155,7 +212,7 @@ class ExactResume(Callback):
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint["settings"] = self.settings
-        checkpoint["metrics"] = measured(trainer)
+        checkpoint["metrics"] = measured(trainer) or self.metrics
         checkpoint["ended"] = trainer.should_stop
         checkpoint["seconds"] = self.seconds
         checkpoint["random"] = random_state()
@@ -165,6 +222,7 @@ class ExactResume(Callback):
     ) -> None:
         # the last of what Lightning does with random numbers before the first batch is over
         self.ended, self.earlier = checkpoint["ended"], checkpoint["seconds"]
+        self.metrics = checkpoint["metrics"]
         set_random_state(checkpoint["random"])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -194,8 +252,12 @@ def random_state() -> dict[str, Any]:
 
 def set_random_state(state: dict[str, Any]) -> None:
     random.setstate(state["python"])
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    np.random.set_state(numpy_state(state["numpy"]))
     torch.set_rng_state(state["torch"])
     if len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def numpy_state(state: Any) -> Any:
+    name, keys, *rest = state
+    return (name, keys.numpy().astype(np.uint32), *rest)

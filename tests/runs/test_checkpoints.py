@@ -1,0 +1,158 @@
+"""Checkpoints: exact, read without running code, and malformed ones are one line."""
+
+import math
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from perceptrons.lab.runs import checkpoints
+from perceptrons.lab.runs.checkpoints import CheckpointError, WholeCheckpointIO
+from perceptrons.lab.runs.record import RunLogger, measured, updates
+from perceptrons.lab.runs.resume import ExactResume, check_state
+
+SETTINGS: dict[str, Any] = {"seed_everything": 1, "data": {}, "model": {}}
+
+
+class Module(L.LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(2, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        loss: torch.Tensor = self.net(batch[0]).square().mean()
+        self.log("train/loss", loss, on_epoch=True, on_step=False)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=0.1)
+
+
+def fit(run: Path, epochs: int, resume: bool = False) -> tuple[ExactResume, L.Trainer]:
+    torch.manual_seed(1)
+    exact = ExactResume(run, SETTINGS, rates_given=False)
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        plugins=[WholeCheckpointIO()],
+        callbacks=[exact],
+    )
+    loader = DataLoader(TensorDataset(torch.ones(8, 2)), batch_size=4)
+    path = run / "checkpoints" / "last.ckpt"
+    trainer.fit(Module(), loader, ckpt_path=path if resume else None)
+    trainer.save_checkpoint(path)
+    return exact, trainer
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("run")
+    fit(run, 2)
+    return run / "checkpoints" / "last.ckpt"
+
+
+def test_a_checkpoint_is_found_by_its_run(saved: Path) -> None:
+    assert checkpoints.find(str(saved.parents[1]), Path("none"), None) == (saved, [])
+    assert checkpoints.read(saved)["global_step"] == 4
+
+
+MALFORMED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no settings": lambda content: content["settings"].pop("model"),
+    "settings a list": lambda content: content.update(settings=[1]),
+    "no loops": lambda content: content.update(loops={}),
+    "loops a number": lambda content: content["loops"].update(fit_loop=3),
+    "no counter": lambda content: content["loops"]["fit_loop"].pop("epoch_progress"),
+    "counter text": lambda content: content["loops"]["fit_loop"]["epoch_progress"][
+        "current"
+    ].update(processed="1"),
+    "counter a list": lambda content: content["loops"]["fit_loop"].update(epoch_progress=[1]),
+    "no random": lambda content: content.update(random={}),
+    "short random": lambda content: content["random"].update(torch=torch.zeros(3)),
+    "odd python": lambda content: content["random"].update(python=(3, (1, 2), None)),
+    "odd numpy": lambda content: content["random"].update(numpy=("MT19937", torch.zeros(2), 0, 0)),
+    "metrics text": lambda content: content["metrics"].update({"train/loss": "a"}),
+    "seconds none": lambda content: content.update(seconds=None),
+    "weights text": lambda content: content["state_dict"].update(a="b"),
+    "optimizers odd": lambda content: content.update(optimizer_states=[1]),
+    "negative step": lambda content: content.update(global_step=-1),
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_a_malformed_checkpoint_is_one_line(kind: str, saved: Path, tmp_path: Path) -> None:
+    content = checkpoints.read(saved)
+    MALFORMED[kind](content)
+    torch.save(content, tmp_path / "odd.ckpt")
+    with pytest.raises(
+        CheckpointError, match=r"is a checkpoint of another program$|cannot be read$"
+    ):
+        check_state("odd.ckpt", checkpoints.read(tmp_path / "odd.ckpt"))
+
+
+@pytest.mark.parametrize("size", [0, 10, 1000])
+def test_a_file_cut_short_is_passed_over(size: int, saved: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    (folder / "last.ckpt").write_bytes(saved.read_bytes()[:size])
+    (folder / "best.ckpt").write_bytes(saved.read_bytes())
+    found, skipped = checkpoints.find(str(tmp_path), tmp_path, None)
+    assert found == folder / "best.ckpt"
+    assert len(skipped) == 1
+
+
+def test_a_resumed_run_ends_with_the_bits_of_one_never_stopped(tmp_path: Path) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    fit(whole, 4)
+    fit(stopped, 2)
+    random.seed(5)
+    np.random.seed(5)
+    torch.manual_seed(5)
+    fit(stopped, 4, resume=True)
+    one, other = (checkpoints.read(run / "checkpoints" / "last.ckpt") for run in (whole, stopped))
+    for name, value in one["state_dict"].items():
+        assert torch.equal(value, other["state_dict"][name])
+    assert one["metrics"] == other["metrics"]
+    assert torch.equal(one["random"]["torch"], other["random"]["torch"])
+
+
+def test_a_finished_run_that_is_resumed_has_its_metrics_still(tmp_path: Path) -> None:
+    fit(tmp_path, 2)
+    before = checkpoints.read(tmp_path / "checkpoints" / "last.ckpt")["metrics"]
+    exact, trainer = fit(tmp_path, 2, resume=True)
+    assert "train/loss" in before
+    assert (measured(trainer) or exact.metrics) == before
+    assert checkpoints.read(tmp_path / "checkpoints" / "last.ckpt")["metrics"] == before
+
+
+def test_events_of_a_resumed_run_come_last_though_the_clock_was_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = int(time.time())
+    stamps = (now - 900, now, now + 5000, now + 5001)
+    for stamp in stamps:
+        (tmp_path / f"events.out.tfevents.{stamp:010d}.host.{9**9}.0").write_text(str(stamp))
+    (tmp_path / "events.out.tfevents.odd").touch()
+    monkeypatch.setattr(time, "time", lambda: float(now))
+    RunLogger(tmp_path, purge=3)
+    files = sorted(path for path in tmp_path.iterdir() if not path.name.endswith("odd"))
+    assert [path.read_text() for path in files] == [str(stamp) for stamp in stamps]
+    assert files[-1].name < f"events.out.tfevents.{now:010d}"
+    assert files[0].name.split(".")[3] == f"{now - 900:010d}"
+
+
+def test_updates_beyond_sixteen_million_are_logged_exactly() -> None:
+    trainer = type("Trainer", (), {"global_step": 2**24 + 1})()
+    assert updates(trainer).item() == 2**24 + 1
+    assert math.isclose(float(updates(trainer)), 2**24 + 1, rel_tol=0)
