@@ -354,6 +354,7 @@ def test_a_line_of_ones_own_never_has_more_than_3_of_4_right_on_xor(shown: Any) 
     """)
     assert best == 3
     assert "No line has more than 3 of 4" in text(browser, "#line-says")
+    assert browser.find_element(By.CSS_SELECTOR, ".why").get_attribute("d").count("M") == 2
     handle = browser.find_element(By.CSS_SELECTOR, "[data-handle='0']")
     before = handle.get_attribute("aria-valuetext")
     handle.send_keys(Keys.ARROW_UP)

@@ -81,9 +81,9 @@ export class OwnLine {
       this.mine = 0;
       this.cross = crossing(kinds);
     }
-    this.draw();
     const right = rightByLine(kinds, ...this.ends);
     this.mine = Math.max(this.mine, right);
+    this.draw();
     this.say(this.told(right, rows.length));
   }
 
