@@ -285,3 +285,94 @@ def test_a_wrong_flag_of_blobs_is_one_line(command: Command, flags: str, needed:
 @pytest.mark.parametrize(("words", "needed"), rows(COMMANDS))
 def test_a_wrong_command_is_one_line(command: Command, words: str, needed: str) -> None:
     check(command, words, needed)
+
+
+SETTINGS = """
+seed_everything|sed_everything  ->  sed_everything
+seed_everything: 1|seed_everything: a  ->  seed_everything
+seed_everything: 1|seed_everything: -1  ->  seed_everything
+seed_everything: 1|seed_everything:  ->  seed_everything
+seed_everything: 1|optimzer: 1  ->  optimzer
+seed_everything: 1|config: configs/xor.yaml  ->  config
+seed_everything: 1|resume: nosuch  ->  resume
+seed_everything: 1|name: a/b  ->  name='a/b'
+seed_everything: 1|threads: two  ->  threads
+seed_everything: 1|threads: 0  ->  threads
+seed_everything: 1|modle: {net: {hidden: 2}}  ->  modle
+max_epochs|max_epoch  ->  max_epoch
+max_epochs: 1|max_epochs: {a: 1}  ->  max_epochs
+max_epochs: 1|devices: 0  ->  devices
+max_epochs: 1|accelerator: gpuu  ->  accelerator
+Timer, init_args: {interval: epoch}|EarlyStopping  ->  monitor
+interval:|intervall:  ->  intervall
+Gates|Gatez  ->  did you mean Gates?
+gate: xor|gate: xnot  ->  did you mean xnor?
+gate: xor|gat: xor  ->  did you mean gate?
+gate: xor|gate: 1001  ->  data.gate
+gate: xor|gate: null  ->  data.gate
+passes: 1|batch_size: 5  ->  batch_size=5
+passes: 1|points: [[1]]  ->  points
+MLP|MPL  ->  MPL
+hidden: [2]|hidden: [0]  ->  model.net.hidden
+hidden: [2]|a: {b: 1}  ->  a
+hidden: [2]|inputs: 3  ->  model.net.inputs=3
+loss: bce|los: bce  ->  did you mean loss?
+loss: bce|loss: cross_entropy  ->  loss='cross_entropy'
+loss: bce|classes: 3  ->  classes
+loss: bce|loss: null  ->  loss
+torch.optim.SGD|torch.optim.SDG  ->  model.optimizer
+lr: 1.0|lr: fast  ->  model.optimizer.lr
+lr: 1.0|lr: 0  ->  lr=0
+best: {monitor: val/loss}|best: {monitr: val/loss}  ->  monitr
+best: {monitor: val/loss}|best: {mode: up}  ->  mode
+best: {monitor: val/loss}|best: 3  ->  best
+"""
+
+CONTENTS = {
+    b"": "holds no settings",
+    b"# a comment": "holds no settings",
+    b"some text": "holds no settings",
+    b"- a\n- b": "holds no settings",
+    b"data: [1, 2\nmodel: }": "is not YAML in line 2, column 6",
+    b"\tdata: Gates": "is not YAML in line 1, column 1",
+    b"data: 1\n---\ndata: 2": "is not YAML",
+    b"a: 1\nb: {c: 1, c: 2}": "c is there twice, again in line 2",
+    b"a: &x {b: *x}": "refers to itself",
+    b"\x89PNG\r\n\x1a\n\x00\xff": "is not text",
+}
+
+
+@pytest.mark.parametrize(("change", "needed"), rows(SETTINGS))
+def test_a_wrong_setting_in_a_file_is_one_line(command: Command, change: str, needed: str) -> None:
+    old, _, new = change.partition("|")
+    assert old in RIGHT
+    Path("wrong.yaml").write_text(RIGHT.replace(old, new))
+    check(command, "fit --config wrong.yaml", needed)
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_a_file_that_is_no_config_is_one_line(command: Command, content: bytes) -> None:
+    Path("wrong.yaml").write_bytes(content)
+    check(command, "fit --config wrong.yaml", CONTENTS[content])
+
+
+def test_without_the_mistake_the_commands_are_right(command: Command) -> None:
+    Path("right.yaml").write_text(RIGHT)
+    for words in (XOR, BLOBS, "fit --config right.yaml", f"{XOR} --name null"):
+        finished = command(words)
+        assert (finished.status, finished.err) == (0, "")
+
+
+def test_the_cause_is_raised_where_it_is_asked_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DEBUG, "1")
+    with pytest.raises(ValueError, match="xnot"):
+        command(f"{XOR} --data.gate xnot")
+
+
+def test_a_printed_config_is_one_to_start_from(command: Command) -> None:
+    printed = command(f"{XOR} --print_config")
+    Path("printed.yaml").write_text(printed.out)
+    finished = command("fit --config printed.yaml")
+    assert (finished.status, finished.err) == (0, "")

@@ -155,6 +155,8 @@ def reason(message: str) -> str:
         r"(?:Given value|Got value|path string): (?!Namespace|NestedArg)(.*)$", message, re.M
     )
     given = [each.partition(". Got value")[0] for each in given]
+    classes = re.findall(r"'class_path': '([^']*)'", given[-1]) if given else []
+    given += classes[-1:]
     line = "; or ".join(found)
     line = "no such class" if line == "Expected a dot import path string" else line
     return "; ".join([line, *(f"given {each!r}" for each in given[-1:])])

@@ -121,6 +121,7 @@ NO_NEWS = (
     r"Checkpoint directory .* exists",  # a run is resumed, as asked
     r".*no `val_dataloader`|.*have no `validation_step`",  # the training loss is reported then
     r"`ModelCheckpoint\(monitor='val/loss'\)` could not find",  # and there is no best
+    r"Be aware that when using `ckpt_path`",  # a checkpoint of a run with other callbacks
     r".*does not have many workers",  # a table in memory needs none
     r"LightningCLI's args parameter",  # a run is resumed by the settings of its own command
     r"\s*Unable to serialize instance",  # a callback's default that is no setting
@@ -304,6 +305,9 @@ def check_config(path: str) -> None:
         raise ValueError(f"config={path!r}: {twice}")
     if not isinstance(settings, dict):
         raise ValueError(f"config={path!r}: holds no settings, such as 'seed_everything: 777'")
+    for name in ("trainer", "best", "last"):
+        if not isinstance(settings.get(name, {}), dict):
+            raise ValueError(f"{name}={settings[name]!r}: expected settings, a line for each")
     if "config" in settings or settings.get("resume") is not None:
         raise ValueError("config, resume: flags, which a config file does not hold")
 
