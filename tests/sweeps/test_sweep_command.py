@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -275,9 +276,10 @@ def test_a_stopped_sweep_resumes_its_trial_to_the_same_weights(
     in_tmp: Path, command: Command, trials: Callable[[], list[FrozenTrial]]
 ) -> None:
     Path("space.yaml").write_text(RATE)
-    line = f"{XOR} --space space.yaml --trials 1 --data.passes 200 --trainer.max_epochs 10"
+    line = f"{XOR} --space space.yaml --trials 1 --data.passes 2000 --trainer.max_epochs 3"
     worker = process(line)
     await_true(lambda: (RUNS / "version_0" / "checkpoints" / "last.ckpt").exists())
+    time.sleep(0.2)  # into the second epoch
     worker.send_signal(signal.SIGTERM)
     out, err = worker.communicate(timeout=60)
     assert (worker.returncode, err) == (143, "")
