@@ -1,6 +1,6 @@
 """A million 2-2-1 networks trained at once for 10,000 updates, on the CPU and on a GPU.
 
-Time and memory of a whole ``perceptrons fit`` with ``--model.compile true`` and all its
+Time and memory of a whole ``perceptrons fit`` with ``--compile true`` and all its
 logging, on each device that there is; the results are kept in ``benchmarks/results/``, by the
 device's name. ``python benchmarks/devices.py 1000 100`` has a thousand networks, and a hundred
 updates.
@@ -22,7 +22,7 @@ def measure(accelerator: str, replicas: int, updates: int) -> dict[str, Any]:
     """Seconds of the updates, and bytes at most of the device's memory."""
     on_gpu = accelerator == "gpu"
     reset_peak()
-    flags = ("--model.compile=true", f"--trainer.accelerator={accelerator}")
+    flags = ("--compile=true", f"--trainer.accelerator={accelerator}")
     moments = [*this_project((2,), replicas, updates // SPANS, *flags)]
     seconds = moments[-1].wall - moments[0].wall
     here = machine()

@@ -9,10 +9,10 @@ import pytest
 import yaml
 from scipy.stats import binomtest, ttest_1samp
 
-from perceptrons.lab.studies import compare as comparing
-from perceptrons.lab.studies.compare import bootstrap, compare, holm, mcnemar, pool
+from perceptrons.lab.cli import compare as comparing
+from perceptrons.lab.cli.compare import bootstrap, compare, holm, mcnemar, pool, shown
 from perceptrons.lab.studies.record import POINTS, Study
-from perceptrons.lab.studies.summary import of_measure, summaries, tables, wilson
+from perceptrons.lab.studies.summary import of_measure, summaries, wilson
 
 
 @pytest.mark.parametrize(("count", "of"), [(0, 10), (10, 10), (1, 3), (1389, 2000), (500, 1000)])
@@ -65,9 +65,9 @@ def test_settings_are_summed_up_apart_and_fit_a_terminal() -> None:
     assert [row["share"] for row in found] == [1 / 3, 1.0]
     assert [row["model.optimizer.lr"] for row in found] == [0.1, 1.0]
     assert "val_loss_mean" not in found[0]  # validated on the training rows
-    shown = tables(found)
-    assert max(map(len, shown.splitlines())) <= 80
-    assert "33.3%" in shown
+    said = shown(found)
+    assert max(map(len, said.splitlines())) <= 80
+    assert "33.3%" in said
 
 
 def test_differences_are_those_of_the_same_seeds(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_studies_of_other_seeds_pool_to_one(tmp_path: Path) -> None:
         {name: values[part] for name, values in whole.items()} for part in (slice(3), slice(3, 6))
     ]
     runs = [run(tmp_path / f"{n}" / "version_0", half, seeds=n) for n, half in enumerate(halves)]
-    assert pool(runs) == tables(summaries(whole))
+    assert pool(runs) == shown(summaries(whole))
     with pytest.raises(ValueError, match="would count twice"):
         pool([runs[0], runs[0]])
     other = run(tmp_path / "o" / "version_0", halves[1], model="B")

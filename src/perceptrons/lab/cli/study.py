@@ -16,8 +16,9 @@ from ..runs.text import say
 from ..studies.plan import Plan, make_study
 from ..studies.record import Study
 from ..studies.study import StudyModule
-from ..studies.summary import Row, summaries, tables
+from ..studies.summary import Row, summaries
 from ..training.spans import trains_alone
+from .compare import shown
 from .errors import nearest
 
 
@@ -153,4 +154,4 @@ def write_members(directory: Path, trainer: Any, study: StudyModule) -> tuple[li
     columns = record.rows([*study.each])
     write_csv(directory / "members.csv", columns)
     found = summaries(columns)
-    return found, f"\n{tables(found)}\n"
+    return found, f"\n{shown(found)}\n"

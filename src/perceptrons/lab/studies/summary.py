@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runs.text import aligned
-
 Columns = dict[str, list[Any]]
 Row = dict[str, Any]
 Values = NDArray[np.float64]
@@ -113,8 +111,8 @@ def wilson(count: int, of: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def tables(rows: Sequence[Row]) -> str:
-    """Summaries as aligned lines: what is solved, then a line for each measure."""
+def tables(rows: Sequence[Row]) -> list[Columns]:
+    """Summaries as two tables: what is solved, then a line for each measure."""
     names = [name for name in rows[0] if name not in NOT_SETTINGS and not measured(name)]
     heads = {short(name): [row[name] for row in rows] for name in names}
     first: Columns = {**heads, "members": [row["members"] for row in rows]}
@@ -137,7 +135,7 @@ def tables(rows: Sequence[Row]) -> str:
             ends = [digits(row[f"{name}_{end}"]) for end in ("low", "high")]
             second["95 % interval"].append("-" if "-" in ends else " to ".join(ends))
             second["median"].append(digits(row[f"{name}_median"]))
-    return "\n\n".join(aligned(each) for each in (first, second))
+    return [first, second]
 
 
 NOT_SETTINGS = ("members", "solved", "share", "share_low", "share_high")

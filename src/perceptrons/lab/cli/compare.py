@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..runs.files import read_text
 from ..runs.text import aligned
-from .summary import MEASURES, Columns, digits, short, summaries, tables, varied
+from ..studies.summary import MEASURES, Columns, Row, digits, short, summaries, tables, varied
 
 Pairs = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 
@@ -113,8 +113,8 @@ def compare(runs: Sequence[Path]) -> str:
         "p": [digits(each.p) for each in found],
     }
     head = f"first: {first.name}" + ("" if len(others) > 1 else f"\nother: {others[0].name}")
-    shown = aligned({name: values for name, values in columns.items() if values}, keep=("p",))
-    return "\n".join([head, "", shown, "", *(said(first.name, each) for each in found)])
+    table = aligned({name: values for name, values in columns.items() if values}, keep=("p",))
+    return "\n".join([head, "", table, "", *(said(first.name, each) for each in found)])
 
 
 def differences(first: Alternative, other: Alternative) -> list[Difference]:
@@ -240,7 +240,12 @@ def pool(runs: Sequence[Path]) -> str:
         raise ValueError(
             f"{str(runs[0])!r}: has seeds in common with another; they would count twice"
         )
-    return tables(summaries(together))
+    return shown(summaries(together))
+
+
+def shown(rows: Sequence[Row]) -> str:
+    """What members say together, as aligned lines."""
+    return "\n\n".join(map(aligned, tables(rows)))
 
 
 def other_settings(one: Path, other: Path) -> str:
