@@ -305,13 +305,7 @@ def clipped(
 
 
 def compiled_alone(module: Any, optimizer: torch.optim.Optimizer, clip: Any) -> Compiled:
-    """What makes several updates of a module at once.
-
-    Args:
-        module: The user's module.
-        optimizer: Its optimizer.
-        clip: How gradients are clipped: a value, and Lightning's name of the algorithm.
-    """
+    """What makes several updates of a module at once; ``clip`` as Lightning's settings have it."""
     parameters = dict(module.net.named_parameters())
     weights = {name: weight.detach() for name, weight in parameters.items()}
     block = Block(None, weights, dict(module.net.named_buffers()))
