@@ -99,7 +99,9 @@ class SpanLoader:
             yield Span([*islice(batches, max(due, 1))])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"spans": self.spans, **self.loader.state_dict()}
+        # an epoch that has just begun still has the number of the last one's
+        spans = self.spans if self.loader.handed_out else 0
+        return {"spans": spans, **self.loader.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.resumed = state_dict.pop("spans", 0)
