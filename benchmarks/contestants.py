@@ -77,10 +77,10 @@ def lightning(hidden: Hidden, replicas: int, span: int) -> Moments:
     """As the tutorials have it: an epoch is a batch, with TensorBoard and checkpoints, no bar."""
     import lightning as L
     import torch
+    from perceptrons.preflight import quiet
     from torch.utils.data import DataLoader, TensorDataset
 
     from perceptrons.network import MLP
-    from perceptrons.preflight import quiet
 
     moments: list[Moment] = []
 

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
-
-from perceptrons.classifier import Classifier
 from perceptrons.datafile import Table
 from perceptrons.fused import fuse
-from perceptrons.network import MLP
 from perceptrons.preflight import quiet
+
+from perceptrons.classifier import Classifier
+from perceptrons.network import MLP
 
 ROWS, COLUMNS, EPOCHS = 1_000_000, 30, 6
 

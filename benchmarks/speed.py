@@ -15,10 +15,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import torch
+from perceptrons.cli import main as perceptrons
 from torch import nn
 
 from perceptrons import figures
-from perceptrons.cli import main as perceptrons
 
 CONFIG = Path(__file__).parent.parent / "configs" / "xor.yaml"
 UPDATES, ROUNDS = 10_000, 5

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-from perceptrons import drawing
 from perceptrons.cli import CLI
 from perceptrons.preflight import quiet
 from perceptrons.study import Row, table
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from perceptrons import drawing
 
 ROOT = Path(__file__).parent.parent
 STUDIES = ROOT / "configs" / "studies"

@@ -20,7 +20,7 @@ from unittest import mock
 from conftest import ROOT, Finished
 
 import perceptrons.__main__
-from perceptrons.callbacks import Report
+from perceptrons.lab.runs.record import Report
 
 CONFIGS = ROOT / "configs"
 PATIENCE = 60.0  # seconds until a test gives up on a process

@@ -6,7 +6,6 @@ from pathlib import Path
 import experiments
 import pytest
 from experiments import FIGURES, Figure, off_by
-
 from perceptrons.preflight import quiet
 
 # census4 takes half a minute: `make experiments` has it, as it has all

@@ -12,10 +12,10 @@ import lightning
 import pytest
 import torch
 from conftest import Command
-
-from perceptrons.__main__ import run
 from perceptrons.commands import COMMANDS
 from perceptrons.listing import RESULTS, aligned
+
+from perceptrons.__main__ import run
 
 SHORT = "--config configs/xor.yaml --data.passes 1 --trainer.max_epochs 1"
 ROW = dict.fromkeys(RESULTS, 1) | {"data.gate": "xor", "data.passes": 1000, "threads": 1}

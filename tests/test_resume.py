@@ -29,10 +29,10 @@ from children import (
 from conftest import Command, Finished
 from lightning.pytorch.callbacks import Callback
 from outcome import checkpoint, differences, outcome, points
+from perceptrons.lab.data.loader import Rows, TableLoader
 from torch import nn
 
 from perceptrons.data import Gates
-from perceptrons.loader import Rows, TableLoader
 
 RUN = Path("lightning_logs", "r", "version_0")
 FILE = RUN / "checkpoints" / "last.ckpt"

@@ -19,10 +19,9 @@ from conftest import Command, Finished
 from lightning.fabric.utilities.rank_zero import _get_rank, rank_zero_only
 from lightning.pytorch.callbacks import Callback
 from outcome import checkpoint, differences, outcome, points
+from perceptrons.shares import Share
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from perceptrons.shares import Share
 
 RUN = Path("lightning_logs", "r", "version_0")
 BY_DDP = "--trainer.accelerator cpu --trainer.strategy ddp --trainer.devices"

@@ -12,10 +12,10 @@ import yaml
 from conftest import ROOT, Command
 from numpy.typing import NDArray
 from outcome import checkpoint
+from perceptrons.preflight import quiet
 from torch import nn
 
 from perceptrons import load_run
-from perceptrons.preflight import quiet
 
 Array = NDArray[np.float64]
 

@@ -15,11 +15,11 @@ import torch
 import yaml
 from children import CONFIGS, error_line
 from conftest import Command, Finished
+from perceptrons.cli import main
+from perceptrons.resume import TAKES
 
 import perceptrons
 from perceptrons import checkpoints, load_run, trust
-from perceptrons.cli import main
-from perceptrons.resume import TAKES
 
 RUN = Path("lightning_logs", "r", "version_0")
 FILE = RUN / "checkpoints" / "last.ckpt"
