@@ -55,7 +55,9 @@ from .settings import (
     FREE,
     TRAINER_DEFAULTS,
     check_ranges,
+    flags_of,
     quiet,
+    sections,
     start,
 )
 from .study import plan_of, study_of, with_setting, write_members
@@ -232,9 +234,8 @@ class Command(LightningCLI):
         if self.subcommand == "fit":
             stack.enter_context(directories.locked(directory))
         if self.resumed:
-            changed = {
-                path: self.settings.get(path) for path in FREE if f"--{path}" in self.given_flags
-            }
+            flags = flags_of(self.given)
+            changed = {path: self.settings.get(path) for path in FREE if path in flags}
             record.extend(directory, self.given, changed)
         if self.settings.trainer.logger in (None, True):
             purge = self.done + bool(file) if self.resumed else None
@@ -258,31 +259,19 @@ class Command(LightningCLI):
         elif self.settings.compile and not isinstance(self.model, StudyModule):
             say("compile=True: not where something must see each update; going on without")
 
-    @property
-    def given_flags(self) -> list[str]:
-        return [word.partition("=")[0] for word in self.given if word.startswith("--")]
-
     def callbacks(self, run: Path) -> list[L.Callback]:
         """What the lab does beside the training, in order; the user's come after that."""
         every: list[L.Callback] = [FullPrecisionMetrics()]
         if self.subcommand != "fit":
             return every
-        rates_given = any(each.startswith("--model.optimizer") for each in self.given_flags)
-        self.exact = ExactResume(run, self.sections(), rates_given and not self.resumed)
+        flags, settings = flags_of(self.given), self.plain_settings()
+        given = any(each.startswith("model.optimizer") for each in flags)
+        self.exact = ExactResume(run, sections(settings), given and not self.resumed)
         every += [self.exact, FiniteLoss(), LastReport(), PlateauStep(), Report()]
         if self.settings.figures:
             every += [Snapshots(self.resumed)]
-        every += [Board(run, self.plain_settings())]
+        every += [Board(run, settings)]
         return every
-
-    def sections(self) -> dict[str, Any]:
-        """The settings that a checkpoint needs to be started from."""
-        settings = self.plain_settings()
-        kept = {key: settings[key] for key in ("seed_everything", "data", "model")}
-        kept |= {key: settings[key] for key in ("seeds", "grid", "folds") if settings.get(key)}
-        if precision := self.settings.trainer.precision:
-            kept["trainer"] = {"precision": precision}
-        return kept
 
     def plain_settings(self) -> dict[str, Any]:
         """All settings as plain values."""

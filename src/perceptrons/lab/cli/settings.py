@@ -266,6 +266,15 @@ def flags_of(words: list[str]) -> dict[str, Any]:
     }
 
 
+def sections(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a checkpoint needs to be started from."""
+    kept = {key: settings[key] for key in ("seed_everything", "data", "model")}
+    kept |= {key: settings[key] for key in ("seeds", "grid", "folds") if settings.get(key)}
+    if precision := settings["trainer"].get("precision"):
+        kept["trainer"] = {"precision": precision}
+    return kept
+
+
 def announced(file: Path, passed_over: list[str], asked: str) -> Path:
     for line in passed_over:
         say(f"passed over {line}")

@@ -1,0 +1,74 @@
+"""A run for other programs: ONNX and torch.export, verified, and a run in a notebook."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Command
+
+from perceptrons import load_run
+
+RUN = Path("lightning_logs", "r", "version_0")
+FIT = (
+    "fit --config configs/blobs3.yaml --name r --data.passes 2 --trainer.max_epochs 1"
+    " --data.n_samples 30"
+)
+
+
+@pytest.mark.parametrize("format_", ["onnx", "torch"])
+def test_an_export_says_of_the_users_own_rows_what_the_run_says(
+    command: Command, format_: str
+) -> None:
+    assert command(FIT).status == 0
+    exported = command(f"export r/version_0 --format {format_}")
+    assert (exported.status, exported.err) == (0, "")
+    module, data = load_run(RUN, "best")
+    points = data.as_points()[:3].double()  # type: ignore[attr-defined]
+    with torch.no_grad():
+        logits = module.net(points.float())  # type: ignore[operator]
+    if format_ == "onnx":
+        session = pytest.importorskip("onnxruntime").InferenceSession(RUN / "model.onnx")
+        results = session.run(["logits", "probabilities"], {"x": points.numpy()})
+        notes = session.get_modelmeta().custom_metadata_map
+        assert json.loads(notes["columns"]) == ["x1", "x2"]
+    else:
+        program = torch.export.load(RUN / "model.pt2")
+        results = [each.detach().numpy() for each in program.module()(points)]
+    np.testing.assert_allclose(results[0], logits.numpy(), 1e-4, 1e-5)
+    np.testing.assert_allclose(results[1], torch.softmax(logits, 1).numpy(), 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        ("export nope", "run='nope'"),
+        ("export r/version_0 --format tflite", "choose from"),
+        ("export r/version_0 --out configs", "is a directory"),
+        ("plot nope", "run='nope'"),
+        ("runs --sort los", "did you mean loss?"),
+        ("runs --diff r/version_0 r/version_7", "--diff='r/version_7'"),
+        ("runs --jsn", "did you mean --json?"),
+        ("runs --root nosuch", "no such directory"),
+        ("test --ckpt_path nosuch.ckpt", "no such checkpoint"),
+        ("fit --resume nosuch", "resume='nosuch'"),
+        ("fit --resume last --data.passes 3", "data.passes"),
+    ],
+)
+def test_a_wrong_run_is_one_line(command: Command, words: str, needed: str) -> None:
+    assert command(FIT).status == 0
+    finished = command(words)
+    assert (finished.status, finished.err.count("\n")) == (2, 1)
+    assert needed in finished.err
+
+
+def test_a_flag_wins_over_the_checkpoint_and_a_finished_run_says_so(command: Command) -> None:
+    assert command(FIT).status == 0
+    assert "nothing was left to do" in command("fit --resume r/version_0").out
+    again = f"fit --ckpt_path {RUN} --name two --model.optimizer.lr 0.01 --trainer.max_epochs 2"
+    assert command(again).status == 0
+    saved = Path("lightning_logs", "two", "version_0", "checkpoints", "last.ckpt")
+    state = torch.load(saved, weights_only=True)
+    assert state["optimizer_states"][0]["param_groups"][0]["lr"] == 0.01
+    assert state["global_step"] == 4
