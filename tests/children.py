@@ -32,8 +32,7 @@ FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
         "pytest",
-        "perceptrons.cli",
-        "perceptrons.notebook",
+        "perceptrons.lab.cli.command",
         "optuna",
         "sklearn.datasets",
         "sklearn.model_selection",
@@ -112,7 +111,7 @@ def error_line(finished: Finished, status: int) -> str:
     """The one line that a command ended with, which is all it said of it."""
     assert finished.status == status, finished
     (line,) = finished.err.splitlines()
-    assert line.startswith("perceptrons: error: "), line
+    assert line.startswith("error: "), line
     return line
 
 
