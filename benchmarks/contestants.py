@@ -77,9 +77,9 @@ def lightning(hidden: Hidden, replicas: int, span: int) -> Moments:
     """As the tutorials have it: an epoch is a batch, with TensorBoard and checkpoints, no bar."""
     import lightning as L
     import torch
-    from perceptrons.preflight import quiet
     from torch.utils.data import DataLoader, TensorDataset
 
+    from perceptrons.lab.cli.settings import quiet
     from perceptrons.network import MLP
 
     moments: list[Moment] = []
@@ -123,7 +123,7 @@ def this_project(hidden: Hidden, replicas: int, span: int, *more: str) -> Moment
     with TemporaryDirectory() as directory:
         words = ["perceptrons", "fit", f"--config={CONFIG}", *more]
         words += [f"--trainer.default_root_dir={directory}"]
-        words += [f"--model.net.replicas={replicas}", f"--model.net.hidden={[*hidden]}"]
+        words += [f"--seeds={replicas}", f"--model.net.hidden={[*hidden]}"]
         words += [f"--data.passes={span}", f"--trainer.max_epochs={SPANS}"]
         sys.argv = [*words, "--trainer.callbacks+=clock.Clock"]
         with redirect_stdout(StringIO()):
@@ -135,7 +135,7 @@ def this_project(hidden: Hidden, replicas: int, span: int, *more: str) -> Moment
 
 def compiled(hidden: Hidden, replicas: int, span: int) -> Moments:
     """The same with several updates in one compiled function."""
-    return this_project(hidden, replicas, span, "--model.compile=true")
+    return this_project(hidden, replicas, span, "--compile=true")
 
 
 def jax(hidden: Hidden, replicas: int, span: int) -> Moments:

@@ -14,8 +14,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from perceptrons import Classifier
-from perceptrons.lab.cli.command import Command, import_files
+from perceptrons.lab.cli.command import Command
+from perceptrons.lab.cli.parser import import_files
 from perceptrons.lab.cli.settings import quiet
+from perceptrons.lab.runs.record import measured
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -108,16 +110,16 @@ def reproduce(name: str) -> dict[str, float]:
         run = Command(Classifier, [*command, *REPORTS.get(name, [])])
     events = EventAccumulator(str(run.directory)).Reload()
     losses = {f"loss at step {point.step}": point.value for point in events.Scalars("train/loss")}
-    measured = {name.removeprefix("train/"): value for name, value in run.measured().items()}
+    ended = {name.removeprefix("train/"): value for name, value in measured(run.trainer).items()}
     chances = probabilities(run) if run.datamodule.point_width == 2 else {}
     if run.datamodule.classes is not None:
         x, y = run.datamodule.split["test"]
         right = run.model.correct(run.model(x), y)
-        measured["test accuracy"] = right.float().mean().item()
+        ended["test accuracy"] = right.float().mean().item()
     else:
         (tested,) = run.trainer.test(run.model, datamodule=run.datamodule, verbose=False)
-        measured["test R2"] = tested["test/r2"]
-    return {**losses, **chances, **measured}
+        ended["test R2"] = tested["test/r2"]
+    return {**losses, **chances, **ended}
 
 
 @torch.no_grad()

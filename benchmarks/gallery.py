@@ -11,7 +11,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
-from perceptrons.lab.cli.command import Command, found_model, import_files
+from perceptrons.lab.cli.command import Command
+from perceptrons.lab.cli.parser import found_model, import_files
 from perceptrons.lab.cli.settings import quiet
 from perceptrons.lab.figures import diagrams, plots
 from perceptrons.lab.figures.drawing import FILES, png

@@ -17,12 +17,11 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
-from perceptrons.datafile import Table
-from perceptrons.fused import fuse
-from perceptrons.preflight import quiet
 
-from perceptrons.classifier import Classifier
-from perceptrons.network import MLP
+from perceptrons import MLP, Classifier
+from perceptrons.lab.cli.settings import quiet
+from perceptrons.lab.data.table import Table
+from perceptrons.lab.training.spans import use_spans
 
 ROWS, COLUMNS, EPOCHS = 1_000_000, 30, 6
 
@@ -78,9 +77,9 @@ def main() -> None:
         num_sanity_val_steps=0,
         callbacks=[memory],
     )
-    fuse(trainer)
+    use_spans(trainer, model, data)
     trainer.fit(model, datamodule=data)
-    print(f"accuracy {model.measured['train/accuracy']:.4f}")
+    print(f"accuracy {trainer.callback_metrics['train/accuracy']:.4f}")
     sys.exit(memory.used[-1] > memory.used[-EPOCHS] + 10)
 
 

@@ -7,6 +7,7 @@ chance.
 import json
 import math
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -15,12 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
-from perceptrons.cli import CLI
-from perceptrons.preflight import quiet
-from perceptrons.study import Row, table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from perceptrons import drawing
+from perceptrons.__main__ import main as perceptrons
+from perceptrons.lab.studies.summary import Row
 
 ROOT = Path(__file__).parent.parent
 STUDIES = ROOT / "configs" / "studies"
@@ -40,10 +39,6 @@ HEAD = """\
 | study | seeds | solved (95 % interval) | updates to solve: 10 %, median, 90 % \
 | final loss: 10 %, median, 90 % | seconds | the one run published | a plain loop |
 | --- | --- | --- | --- | --- | --- | --- | --- |"""
-GRIDS = (
-    "--model.net.replicas 500 --model.lr_grid '[0.1,0.3,1,3,10,30]'",
-    "--model.net.replicas 500 --model.net.init_scale_grid '[0.3,1,3,10]'",
-)
 # colours that stay apart for every kind of colour blindness (Okabe and Ito), dashes for print
 LINES = (
     ("#000000", "-"),
@@ -60,10 +55,10 @@ class Found(NamedTuple):
 
     Attributes:
         name: Of the experiment.
-        rows: The summary, a row for each learning rate and scale.
+        rows: The summary, a row for each setting.
         seconds: That it took.
         updates: At which there was a report.
-        shares: Share of replicas that were solved at each.
+        shares: Share of members that were solved at each.
     """
 
     name: str
@@ -75,11 +70,11 @@ class Found(NamedTuple):
 
 def run(name: str, words: str = "") -> Found:
     """Run a study."""
-    with redirect_stdout(StringIO()):
-        done = CLI(["fit", f"--config={STUDIES / name}.yaml", *words.replace("'", "").split()])
-    assert done.directory
-    metrics = json.loads((done.directory / "metrics.json").read_text())
-    points = EventAccumulator(str(done.directory)).Reload().Scalars("train/solved")
+    with redirect_stdout(said := StringIO()):
+        perceptrons(["fit", f"--config={STUDIES / name}.yaml", *shlex.split(words)])
+    (directory,) = re.findall(r"^run:  (.+)$", said.getvalue(), re.M)
+    metrics = json.loads(Path(directory, "metrics.json").read_text())
+    points = EventAccumulator(directory).Reload().Scalars("train/solved")
     updates, shares = [point.step for point in points], [point.value for point in points]
     return Found(name, metrics["study"], metrics["seconds"], updates, shares)
 
@@ -106,7 +101,7 @@ def line(found: Found) -> str:
     losses = [f"{row[f'loss_{at}']:.2g}" for at in ("10", "median", "90")]
     cells = [
         f"[{found.name}](../configs/studies/{found.name}.yaml)",
-        f"{row['replicas']:,}",
+        f"{row['members']:,}",
         f"{percent(row['share'])} {interval}",
         ", ".join(updates),
         ", ".join(losses),
@@ -135,12 +130,6 @@ def curves(all_found: Sequence[Found]) -> Figure:
     return figure
 
 
-def grid(words: str, found: Found) -> str:
-    """A grid's command and what it printed."""
-    command = f"perceptrons fit --config configs/studies/{found.name}.yaml {words}"
-    return f"```sh\n{command}\n```\n```text\n{table(found.rows)}\n```"
-
-
 def replaced(page: str, name: str, text: str) -> str:
     """A page with other text between the comments that a name marks."""
     found = re.search(rf"(?<=<!-- {name} -->\n).*?(?=\n<!-- end of {name} -->)", page, re.S)
@@ -149,7 +138,6 @@ def replaced(page: str, name: str, text: str) -> str:
 
 
 def main() -> None:
-    quiet()
     sys.argv[1:] = []
     all_found = []
     for name, (_, again) in PUBLISHED.items():
@@ -158,11 +146,9 @@ def main() -> None:
         share = found.rows[0]["share"]
         agrees = again is None or chance(share, again)
         print(f"{line(found)}{'' if agrees else '  DIFFERS'}", flush=True)
-    grids = [run("xor", f"{words} --name=xor_grid") for words in GRIDS]
-    page = replaced(PAGE.read_text(), "studies", "\n".join([HEAD, *map(line, all_found)]))
-    PAGE.write_text(replaced(page, "grids", "\n\n".join(map(grid, GRIDS, grids))))
+    PAGE.write_text(replaced(PAGE.read_text(), "studies", "\n".join([HEAD, *map(line, all_found)])))
     picture = PAGE.parent / "images" / "studies.png"
-    drawing.pixels(curves(all_found)).quantize(128).save(picture, optimize=True)
+    curves(all_found).savefig(picture, pil_kwargs={"optimize": True})
     differ = (
         again is not None and not chance(found.rows[0]["share"], again)
         for found, (_, again) in zip(all_found, PUBLISHED.values(), strict=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 import experiments
 import pytest
 from experiments import FIGURES, Figure, off_by
-from perceptrons.preflight import quiet
+
+from perceptrons.lab.cli.settings import quiet
 
 # census4 takes half a minute: `make experiments` has it, as it has all
 LONG = ("first_input_delta", "xor_delta", "xor_mse", "xor_numpy", "xor_online_bce", "xor_wide")

@@ -1,13 +1,10 @@
 """A stranger's checkpoint, or run, runs nothing: each gadget is refused, and leaves no trace."""
 
 import copy
-import pickle
 import shutil
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -87,7 +84,10 @@ GADGETS: dict[str, tuple[str, Any]] = {
     "a function of torch.nn": ("model.net", made_of("torch.nn.utils.clip_grad_norm_")),
     "a function of the package": ("model.net", made_of("perceptrons.__main__.main")),
     "the command line": ("model.net", made_of("lightning.pytorch.cli.LightningCLI")),
-    "the command line, for the data": ("data", made_of("perceptrons.lab.cli.command.Command", args=[])),
+    "the command line, for the data": (
+        "data",
+        made_of("perceptrons.lab.cli.command.Command", args=[]),
+    ),
     "a trainer": ("model.net", made_of("lightning.pytorch.Trainer", default_root_dir=MARKER)),
     "what downloads": (
         "data",

@@ -64,8 +64,8 @@ def extend(run: Path, words: list[str], settings: dict[str, Any]) -> None:
     remove_partial(run)
     config = yaml.safe_load((run / "config.yaml").read_text())
     for path, value in settings.items():
-        section, _, name = path.partition(".")
-        config.setdefault(section, {})[name] = value
+        section, _, name = path.rpartition(".")
+        (config.setdefault(section, {}) if section else config)[name] = value
     write_whole(run / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
     record = read_json(run / "provenance.json")
     again = {"command": shlex.join([PACKAGE, *words]), "start": now()}

@@ -1,0 +1,62 @@
+"""A run that is killed, or told to stop, ends as one that was never interrupted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from outcome import differences, outcome
+
+PATIENCE = 120.0
+ADAM = "--model.optimizer torch.optim.Adam --model.optimizer.lr 0.01"
+CASES = {
+    "killed": (signal.SIGKILL, "--data.passes 300 --trainer.max_epochs 40"),
+    "stopped": (signal.SIGTERM, f"--data.passes 300 --trainer.max_epochs 40 {ADAM}"),
+    "batches": (
+        signal.SIGKILL,
+        "--data.passes 150 --data.batch_size 3 --data.shuffle true --trainer.max_epochs 40",
+    ),
+}
+START = "import sys, {0}.__main__ as start; start.main()".format
+
+
+def fit(directory: Path, words: str) -> "subprocess.Popen[str]":
+    package = next(path.parent.name for path in ROOT.glob("src/*/__init__.py"))
+    command = [sys.executable, "-c", START(package), "fit", "--figures", "false", *words.split()]
+    return subprocess.Popen(
+        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def ended(process: "subprocess.Popen[str]") -> int:
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode in (0, -signal.SIGKILL, 128 + signal.SIGTERM), said
+    return process.returncode
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(name, marks=() if name == "batches" else pytest.mark.slow) for name in CASES],
+)
+def test_interrupted_equals_uninterrupted(case: str, tmp_path: Path) -> None:
+    number, settings = CASES[case]
+    words = f"--config {ROOT}/configs/xor.yaml --name run {settings}"
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for directory in (whole, cut):
+        directory.mkdir()
+    first = fit(whole, words)
+    ended(first)
+    run = cut / "lightning_logs/run/version_0"
+    process = fit(cut, words)
+    end = time.monotonic() + PATIENCE
+    while not (run / "checkpoints/last.ckpt").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.kill(process.pid, number)
+    assert ended(process) != 0, "it ended before it was interrupted"
+    ended(fit(cut, f"--resume {run}"))
+    assert not differences(outcome(run), outcome(whole / "lightning_logs/run/version_0"))
