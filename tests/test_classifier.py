@@ -269,7 +269,7 @@ def test_a_short_name_that_two_classes_have_is_a_mistake(command: Command) -> No
     line = f"fit --config configs/xor.yaml --model.scheduler ReduceLROnPlateau {PLATEAU}"
     finished = command(line)
     assert finished.status == 2
-    assert "several classes have this name" in finished.err
+    assert "Multiple subclasses with name ReduceLROnPlateau" in finished.err
 
 
 def test_reduce_on_plateau_waits_for_the_report(command: Command) -> None:

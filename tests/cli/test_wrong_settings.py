@@ -312,7 +312,6 @@ gate: xor|gate: 1001  ->  data.gate
 gate: xor|gate: null  ->  data.gate
 passes: 1|batch_size: 5  ->  batch_size=5
 passes: 1|points: [[1]]  ->  points
-MLP|MPL  ->  MPL
 hidden: [2]|hidden: [0]  ->  model.net.hidden
 hidden: [2]|a: {b: 1}  ->  a
 hidden: [2]|inputs: 3  ->  model.net.inputs=3

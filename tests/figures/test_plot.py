@@ -55,8 +55,9 @@ def test_every_figure_is_written_into_the_run_and_said_to_be(plot: Command) -> N
     assert (plotted.status, plotted.err) == (0, "")
     written = sorted(path.name for path in (XOR / "figures").iterdir())
     names = ("boundary", "loss", "network", "neurons")
-    assert written == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
-    assert sorted(Path(line).name for line in plotted.out.splitlines()) == written
+    drawn = [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
+    assert written == sorted([*drawn, "page.html"])  # which the fit has written
+    assert sorted(Path(line).name for line in plotted.out.splitlines()) == drawn
 
 
 def test_the_moving_picture_has_frames_between_the_reports(plot: Command) -> None:
@@ -78,7 +79,9 @@ def test_what_cannot_be_drawn_is_said_in_a_line(plot: Command) -> None:
     assert plotted.status == 0
     assert "no neurons: 5 inputs have no plane" in plotted.out.splitlines()
     stems = {path.stem for path in Path("lightning_logs/five/version_0/figures").iterdir()}
-    assert stems == {"network", "loss", "confusion", "probability", "importance", "worst"}
+    assert stems == {
+        *("network", "loss", "confusion", "probability", "importance", "worst", "page")
+    }
 
 
 def test_several_runs_are_compared_in_one_figure(plot: Command) -> None:
@@ -112,6 +115,7 @@ def test_a_place_that_cannot_be_written_to_is_one_line(plot: Command) -> None:
     assert "taken" in error_line(plot("xor/version_0 --out taken"), 1)
 
 
+@pytest.mark.slow
 def test_a_command_does_not_wait_for_its_figures_which_are_soon_there(tmp_path: Path) -> None:
     fit = f"fit --config {ROOT / 'configs' / 'and.yaml'} --trainer.max_epochs 1"
     words = [sys.executable, "-m", "perceptrons", *fit.split()]

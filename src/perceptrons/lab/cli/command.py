@@ -1,6 +1,7 @@
 """fit, validate, test and predict: one LightningCLI, which knows every room."""
 
 import re
+import secrets
 import shutil
 import sys
 from contextlib import ExitStack
@@ -139,6 +140,8 @@ class Command(LightningCLI):
         seed = self.settings.seed_everything
         if seed is None or seed is False or (seed is not True and not 0 <= seed < 2**32):
             fail(f"seed_everything: must be from 0 to {2**32 - 1}, or true; given {seed}")
+        if seed is True:  # which Lightning takes for 0
+            self.settings.seed_everything = secrets.randbelow(2**32)
         super()._set_seed()
 
     def before_instantiate_classes(self) -> None:
@@ -147,8 +150,19 @@ class Command(LightningCLI):
             check_ranges(self.settings)
         except ValueError as mistake:
             fail(str(mistake), mistake)
+        trainer = self.settings.trainer
+        if (trainer.max_steps != -1 or trainer.max_time) and not self.gives_epochs():
+            trainer.max_epochs = -1
         if self.subcommand != "fit" and not self.settings.ckpt_path:
             say("no --ckpt_path: these are the initial weights, as the seed draws them")
+
+    def gives_epochs(self) -> bool:
+        """Whether a flag or a config says how many epochs there are."""
+        configs = [str(each) for each in self.settings.config or [] if each is not None]
+        read = [yaml.safe_load(Path(each).read_text()) for each in configs if Path(each).is_file()]
+        given = [each.get("trainer") for each in read if isinstance(each, dict)]
+        inline = any("max_epochs" in word for word in self.words)
+        return inline or any("max_epochs" in each for each in given if each)
 
     def instantiate_classes(self) -> None:
         try:

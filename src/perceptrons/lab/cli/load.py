@@ -9,7 +9,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 from io import StringIO
@@ -43,13 +43,14 @@ NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch": ()}
 
 
 def load_run(
-    directory: str | Path, kind: str = "last"
+    directory: str | Path, kind: str = "last", trust: Sequence[str] = ()
 ) -> tuple[L.LightningModule, L.LightningDataModule]:
     """A run's trained module and its data, to work with in a notebook.
 
     Args:
         directory: The run's directory, such as ``lightning_logs/xor/version_0``.
         kind: Which of its checkpoints: ``last`` or ``best``.
+        trust: Packages whose classes it may name, beside your own, torch's and Lightning's.
 
     Raises:
         ValueError: If the run has no such checkpoint that can be read.
@@ -57,7 +58,7 @@ def load_run(
     saved = checkpoints.saved(Path(directory), kind)
     if not saved:
         raise ValueError(f"{str(directory)!r}: has no checkpoint {kind}")
-    return LoadedRun(*load(saved[0]), Path(directory))
+    return LoadedRun(*load(saved[0], trust), Path(directory))
 
 
 class LoadedRun(tuple[L.LightningModule, L.LightningDataModule]):
@@ -81,13 +82,14 @@ class LoadedRun(tuple[L.LightningModule, L.LightningDataModule]):
         return f'<iframe sandbox="allow-scripts" {size} srcdoc="{text}"></iframe>'
 
 
-def load(file: Path) -> tuple[Any, Any, dict[str, Any]]:
+def load(file: Path, trust: Sequence[str] = ()) -> tuple[Any, Any, dict[str, Any]]:
     """The module that a checkpoint file holds, the data it was trained on, and the checkpoint.
 
     Raises:
         ValueError: If it cannot be read.
     """
-    made = made_ready(["validate", "--ckpt_path", str(file)])
+    trusted = [f"--trust={each}" for each in trust]
+    made = made_ready(["validate", "--ckpt_path", str(file), *trusted])
     checkpoint, data = checkpoints.read(file), made.datamodule
     made.model.load_state_dict(checkpoint["state_dict"])
     data.setup("predict")

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import requires, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,12 @@ def begin(run: Path, words: list[str], config: str, trainer: Any) -> None:
     """
     write_whole(run / "config.yaml", config.encode())
     device = trainer.strategy.root_device
-    needed = [
-        re.split(r"[^\w-]", need)[0] for need in requires(PACKAGE) or [] if "extra" not in need
-    ]
     record = {
         "verb": words[0],
         "command": shlex.join([PACKAGE, *words]),
         "git": git_state(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in (PACKAGE, *needed)},
+        "versions": versions(),
         "cpu": cpu(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
@@ -57,6 +54,16 @@ def begin(run: Path, words: list[str], config: str, trainer: Any) -> None:
         "end": None,
     }
     write_json(run / "provenance.json", record)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the package and of what it needs; without it, where it is not installed."""
+    try:
+        needs = requires(PACKAGE) or []
+    except PackageNotFoundError:
+        return {name: version(name) for name in ("lightning", "torch")}
+    names = [re.split(r"[^\w-]", need)[0] for need in needs if "extra" not in need]
+    return {name: version(name) for name in (PACKAGE, *names)}
 
 
 def extend(run: Path, words: list[str], settings: dict[str, Any]) -> None:
