@@ -1,8 +1,4 @@
-"""The data: logic gates and blobs, each a small table.
-
-Shapes: ``x (rows, inputs)``, ``y (rows, outputs)``. With two classes each column of ``y`` holds the
-0s and 1s of one output; with more, ``y`` is one-hot, a column for each class.
-"""
+"""The data: logic gates and blobs, each a small table."""
 
 from collections.abc import Callable
 from functools import cached_property

@@ -1,7 +1,4 @@
-"""The LightningModule for numeric targets: a network and its error, in the target's own units.
-
-Shapes: ``x (rows, inputs)``, outputs of the network and ``y (rows, outputs)``, standardised.
-"""
+"""The LightningModule for numeric targets: a network and its error, in the target's own units."""
 
 from typing import Any, cast
 
@@ -46,7 +43,6 @@ class Regressor(L.LightningModule):
             self.metrics.update({f"{stage}/{name}": each for name, each in errors.items()})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Predictions in the target's own units."""
         return cast(Tensor, self.net(x)) * self.std + self.mean
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
