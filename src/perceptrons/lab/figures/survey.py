@@ -55,6 +55,20 @@ def scene_of_fit(trainer: Any, module: Any, run: Path) -> Scene:
     return of_study(*whole, records[0]) if records else survey(*whole)
 
 
+def whole_history(checkpoint: dict[str, Any], run: Path) -> tuple[History, int]:
+    """The snapshots of a run's checkpoint with all reports up to it, and its number of updates.
+
+    Raises:
+        ValueError: If the snapshots cannot be read.
+    """
+    history, update = history_of(checkpoint), int(checkpoint["global_step"])
+    if not history.reports:
+        history.reports, history.metrics = reports_of(run)
+    if update not in history.reports:
+        history.add_report(update, dict(checkpoint.get("metrics", {})))
+    return history, update
+
+
 def scene_of(
     module: Any, data: Any, checkpoint: dict[str, Any], run: Path, frames: int = FRAMES
 ) -> Scene:
@@ -63,11 +77,7 @@ def scene_of(
     Raises:
         ValueError: If the checkpoint's snapshots cannot be read.
     """
-    history, update = history_of(checkpoint), int(checkpoint["global_step"])
-    if not history.reports:
-        history.reports, history.metrics = reports_of(run)
-    if update not in history.reports:
-        history.add_report(update, dict(checkpoint.get("metrics", {})))
+    history, update = whole_history(checkpoint, run)
     whole = module, data, history, update, title_of(run)
     if isinstance(module, StudyModule):
         (record := Record()).load_state_dict(checkpoint["callbacks"][record.state_key])

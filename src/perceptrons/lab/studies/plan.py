@@ -111,8 +111,7 @@ def make_study(
         plan: The members.
         data: The data.
         build: Makes the user's module with a setting.
-        net_of: Gives what makes the network of a setting alone, where that is known: it is faster
-            than to make the whole module for each seed.
+        net_of: Gives what makes a setting's network alone, which is faster, where it is known.
         clip: How gradients are clipped.
         compile: Whether to make several updates in one function, compiled by ``torch.compile``.
 
@@ -127,20 +126,25 @@ def make_study(
         check_trainable(module)
         make_net = net_maker(plan.seed, build, setting, net_of)
         shapes = shapes or shapes_of(module)
-        if shapes_of(module) != shapes:
-            changed = ", ".join(f"{name}={value}" for name, value in setting.items())
-            raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
+        check_shapes(module, shapes, setting)
         optimizer_of(under_seed(plan.seed, build, setting))  # which may refuse it
         if found is None:
             x, y = (column[: data.batch_size] for column in folds[0].split["train"][:2])
-            again = partial(under_seed, plan.seed, build, setting)
-            found = rehearse(again, make_net, plan.seed, x, y)
+            found = rehearse(
+                partial(under_seed, plan.seed, build, setting), make_net, plan.seed, x, y
+            )
             check_memory(module.net, found.kept, plan)
         for fold in folds:
             module = under_seed(plan.seed, build, setting)
             groups.append(Group(module, make_net, setting, seeds, fold, clip, compile))
     assert found is not None
     return StudyModule(groups, plan.members, found.random)
+
+
+def check_shapes(module: Any, shapes: Any, setting: Setting) -> None:
+    if shapes_of(module) != shapes:
+        changed = ", ".join(f"{name}={value}" for name, value in setting.items())
+        raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
 
 
 def under_seed(seed: int, make: Callable[..., Any], *given: Any) -> Any:

@@ -16,8 +16,8 @@ from ...studies.record import best_of
 from ...studies.study import StudyModule
 from ...training.protocol import dense_layers
 from ..scene import Scene
-from ..snapshots import KEY, History, Snapshots, flat, history_of
-from ..survey import reports_of, scene_of, title_of
+from ..snapshots import KEY, History, Snapshots, flat
+from ..survey import scene_of, title_of, whole_history
 from .page import Run, write_page
 
 ACTIVATIONS: dict[type[nn.Module], str] = {
@@ -55,11 +55,7 @@ def run_data(
     Raises:
         ValueError: If the checkpoint's snapshots cannot be read.
     """
-    history, update = history_of(checkpoint), int(checkpoint["global_step"])
-    if not history.reports:
-        history.reports, history.metrics = reports_of(run)
-    if update not in history.reports:
-        history.add_report(update, dict(checkpoint.get("metrics", {})))
+    history, update = whole_history(checkpoint, run)
     shown: Run = {
         "title": title_of(run),
         "settings": flattened(checkpoint.get("settings", {})),
