@@ -2,7 +2,9 @@
 
 import math
 import random
+import resource
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,75 @@ def test_a_file_cut_short_is_passed_over(size: int, saved: Path, tmp_path: Path)
     found, skipped = checkpoints.find(str(tmp_path), tmp_path, None)
     assert found == folder / "best.ckpt"
     assert len(skipped) == 1
+
+
+class Bytes:
+    """What unpickles to bytes that are made of a number alone."""
+
+    def __reduce__(self) -> Any:
+        return bytearray, (10**10,)
+
+
+def many_of_one() -> torch.Tensor:
+    return torch.zeros(1).expand(10**10)
+
+
+def compressed(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+
+
+def with_longer_storages(path: Path) -> None:
+    """Have a checkpoint say that its first storage has a billion numbers."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            many = content.replace(b"K\x08tq", b"J\x00\xca\x9a\x3btq", 1)
+            archive.writestr(name, many if name.endswith("data.pkl") else content)
+            assert many != content or not name.endswith("data.pkl")
+
+
+BOMBS: dict[str, tuple[dict[str, Any], Callable[[Path], None]]] = {
+    "would take": ({"a": many_of_one()}, lambda path: None),
+    "would take .*": ({"a": [many_of_one() for _ in range(9)]}, lambda path: None),
+    "holds .*bytearray": ({"a": Bytes()}, lambda path: None),
+    "is compressed": ({"a": torch.zeros(10**6)}, compressed),
+}
+
+
+@pytest.mark.parametrize("said", BOMBS)
+def test_a_small_file_that_would_become_a_large_one_is_refused(
+    said: str, saved: Path, tmp_path: Path
+) -> None:
+    (more, change), path = BOMBS[said], tmp_path / "bomb.ckpt"
+    torch.save({**checkpoints.read(saved), **more}, path)
+    change(path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match=said):
+        checkpoints.read(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17  # kB
+
+
+def test_a_storage_that_says_to_be_longer_than_its_file_is_not(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "odd.ckpt"
+    path.write_bytes(saved.read_bytes())
+    with_longer_storages(path)
+    one, other = (checkpoints.read(each)["state_dict"] for each in (saved, path))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    held = next(iter(other.values())).untyped_storage().nbytes()
+    assert held < path.stat().st_size
+
+
+def test_a_checkpoint_that_holds_itself_is_read(saved: Path, tmp_path: Path) -> None:
+    inner: list[Any] = [1]
+    for _ in range(60):  # 2^60 of them, gone through one by one
+        inner = [inner, inner]
+    torch.save({**checkpoints.read(saved), "more": inner}, tmp_path / "odd.ckpt")
+    assert checkpoints.read(tmp_path / "odd.ckpt")["global_step"] == 4
 
 
 def test_a_resumed_run_ends_with_the_bits_of_one_never_stopped(tmp_path: Path) -> None:
