@@ -7,12 +7,13 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -21,6 +22,7 @@ from perceptrons.lab.runs.checkpoints import CheckpointError, WholeCheckpointIO
 from perceptrons.lab.runs.record import RunLogger, measured, updates
 from perceptrons.lab.runs.resume import ExactResume, check_state
 
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory|The dirpath")
 SETTINGS: dict[str, Any] = {"seed_everything": 1, "data": {}, "model": {}}
 
 
@@ -41,15 +43,15 @@ class Module(L.LightningModule):
 def fit(run: Path, epochs: int, resume: bool = False) -> tuple[ExactResume, L.Trainer]:
     torch.manual_seed(1)
     exact = ExactResume(run, SETTINGS, rates_given=False)
+    best = ModelCheckpoint(run / "checkpoints", "best", "train/loss", enable_version_counter=False)
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=epochs,
         logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         plugins=[WholeCheckpointIO()],
-        callbacks=[exact],
+        callbacks=[exact, best],
     )
     loader = DataLoader(TensorDataset(torch.ones(8, 2)), batch_size=4)
     path = run / "checkpoints" / "last.ckpt"
@@ -205,6 +207,45 @@ def test_a_finished_run_that_is_resumed_has_its_metrics_still(tmp_path: Path) ->
     assert "train/loss" in before
     assert (measured(trainer) or exact.metrics) == before
     assert checkpoints.read(tmp_path / "checkpoints" / "last.ckpt")["metrics"] == before
+
+
+def best_state(content: dict[str, Any]) -> dict[str, Any]:
+    (state,) = (each for name, each in content["callbacks"].items() if "ModelCheckpoint" in name)
+    return cast(dict[str, Any], state)
+
+
+@pytest.mark.parametrize("path", ["{0}/notes", "local://{0}/notes", "{0}/run/checkpoints/../.."])
+def test_no_file_outside_the_run_is_removed_because_a_checkpoint_names_it(
+    path: str, tmp_path: Path
+) -> None:
+    run, notes = tmp_path / "run", tmp_path / "notes"
+    fit(run, 2)
+    notes.write_text("mine")
+    file = run / "checkpoints" / "last.ckpt"
+    content = checkpoints.read(file)
+    named, score = path.format(tmp_path), torch.tensor(1e9)
+    best_state(content).update(
+        best_model_path=named,
+        kth_best_model_path=named,
+        last_model_path=named,
+        best_k_models={named: score},
+        kth_value=score,
+    )
+    torch.save(content, file)
+    fit(run, 4, resume=True)
+    assert notes.read_text() == "mine"
+    assert best_state(checkpoints.read(file))["best_model_path"] == str(file.with_name("best.ckpt"))
+
+
+def test_a_run_that_was_moved_knows_its_best_still(tmp_path: Path) -> None:
+    fit(tmp_path / "first", 2)
+    before = best_state(checkpoints.read(tmp_path / "first/checkpoints/last.ckpt"))
+    (tmp_path / "first").rename(tmp_path / "moved")
+    fit(tmp_path / "moved", 2, resume=True)
+    file = tmp_path / "moved/checkpoints/last.ckpt"
+    after = best_state(checkpoints.read(file))
+    assert after["best_model_score"] == before["best_model_score"]
+    assert after["best_k_models"] == {str(file.with_name("best.ckpt")): before["best_model_score"]}
 
 
 def test_events_of_a_resumed_run_come_last_though_the_clock_was_put_back(

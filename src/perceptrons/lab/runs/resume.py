@@ -12,7 +12,7 @@ from typing import Any, cast
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
 from .checkpoints import CheckpointError
@@ -224,6 +224,10 @@ class ExactResume(Callback):
         self.ended, self.earlier = checkpoint["ended"], checkpoint["seconds"]
         self.metrics = checkpoint["metrics"]
         set_random_state(checkpoint["random"])
+        states = checkpoint["callbacks"]
+        for each in trainer.checkpoint_callbacks:
+            if isinstance(each, ModelCheckpoint) and each.state_key in states:
+                states[each.state_key] = with_own_files(states[each.state_key], each)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         trainer.should_stop = self.ended
@@ -237,6 +241,23 @@ class ExactResume(Callback):
         if getattr(exception, "between_updates", False):
             last = self.directory / "checkpoints" / "last.ckpt"
             trainer.save_checkpoint(last, weights_only=False)
+
+
+def with_own_files(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]:
+    """The state of a checkpoint callback, with the files that are where it writes.
+
+    A run may have been moved. And Lightning removes a file that is the best no longer: in a
+    stranger's checkpoint that could be any.
+    """
+    directory = Path(str(callback.dirpath))
+
+    def own(path: str) -> str:
+        file = directory / Path(path).name
+        return str(file) if file.suffix == callback.FILE_EXTENSION and file.is_file() else ""
+
+    paths = {name: own(each) for name, each in state.items() if name.endswith("_path")}
+    best = {own(path): score for path, score in state["best_k_models"].items() if own(path)}
+    return {**state, **paths, "best_k_models": best, "dirpath": callback.dirpath}
 
 
 def random_state() -> dict[str, Any]:
