@@ -130,6 +130,12 @@ GADGETS: dict[str, tuple[str, Any]] = {
     "a file for the arguments": ("model.net.init_args", "gadget.yaml"),
     "a file by @": ("model.net", "@gadget.yaml"),
     "a file named as a loss": ("model.loss", "mse"),
+    "a file by its address": ("model.loss", "local://ADDRESS"),
+    "a file by another address": ("model.loss", "file://ADDRESS"),
+    "a file through a cache": ("model.loss", "simplecache::local://ADDRESS"),
+    "content in an address": ("model.loss", "data:;base64,Y2xhc3NfcGF0aDogdHJhcC5OZXQK"),
+    "a file by its address, for the network": ("model.net", "local://ADDRESS"),
+    "an address in memory": ("model.scheduler", "memory://gadget"),
     "a tag of YAML": ("model.optimizer", f"!!python/object/apply:os.system [{COMMAND}]"),
     "a class without its name": ("model.optimizer", {"init_args": {"lr": LAMBDA}}),
     "for the seed": ("seed_everything", LAMBDA),
@@ -199,7 +205,7 @@ def run(made: Path, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     """A run, in a directory where a stranger's modules and files lie in wait."""
     shutil.copytree(made / "lightning_logs", in_tmp / "lightning_logs")
     Path("trap.py").write_text(TRAP)
-    for name in ("gadget.yaml", "mse"):
+    for name in ("gadget.yaml", "gadget", "mse"):
         Path(name).write_text(yaml.safe_dump(made_of("trap.Net")))
     monkeypatch.syspath_prepend(str(in_tmp))
     yield RUN
@@ -225,6 +231,8 @@ def changed(settings: Any, path: str, value: Any) -> Any:
     """Settings with another value somewhere."""
     settings = copy.deepcopy(settings)
     path = path.replace("model.", "model.init_args.", 1) if path.startswith("model.") else path
+    if isinstance(value, str):
+        value = value.replace("ADDRESS", str(Path("gadget").resolve()))
     *above, last = path.split(".")
     inner = settings
     for key in above:
@@ -279,6 +287,13 @@ def test_a_run_that_is_resumed_runs_nothing(
     file.write_text(yaml.safe_dump(settings))
     error_line(command(f"fit --resume {RUN} --trainer.max_epochs 2"), 2)
     no_trace()
+
+
+@pytest.mark.parametrize("start", ["local://", "simplecache::local://"])
+def test_the_parser_reads_no_address(start: str, run: Path, command: Command) -> None:
+    address = f"{start}{Path('gadget').resolve()}"
+    error_line(command(f"fit --config {CONFIGS}/xor.yaml --model.loss {address}"), 2)
+    assert not Path(MARKER).exists()
 
 
 # what is trusted

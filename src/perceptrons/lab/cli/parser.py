@@ -18,7 +18,7 @@ from typing import Any, NoReturn, cast
 
 import lightning as L
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser, _InstantiatorFn
 from lightning.pytorch.loggers import Logger
 from torch import nn
@@ -28,6 +28,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from .errors import PACKAGE, fail, line_of, nearest, reason, shown, suggested
 from .settings import SHOWN
 
+# Lightning has it read settings from any address that stands where a class could
+set_parsing_settings(config_read_mode_fsspec_enabled=False)
 # or else a default of this kind, such as that of Lightning's Timer, could not be written down
 yaml.SafeDumper.add_multi_representer(
     Enum, lambda dumper, member: dumper.represent_data(member.value)

@@ -52,6 +52,8 @@ CHOSEN = ("data", "model", "net", "loss", "optimizer", "scheduler", "callbacks",
 SUPPLIED = ("seed_everything", "data", "model", "trainer", "seeds", "grid", "folds")
 # a setting by whose name something is written
 PLACE = re.compile(r"(^|_)(dir|root|path|folder|directory)$|dirpath$")
+# text where a class could stand, which names nothing
+WORD = re.compile(r"[\w+-]*")
 SPEC = {"class_path", "init_args", "dict_kwargs"}
 # more values than a config has; aliases in a YAML file can stand for billions
 MOST = 1_000_000
@@ -208,9 +210,9 @@ class Guard:
         of_class = any(below_by_name(base, given) for base in classes)
         if of_class or (imports and ("." in given or not wanted & {str, Any})):
             return {"class_path": self.name_of(self.class_(given, wanted, path), given)}
-        # which the parser would read as more settings
-        if imports and os.path.exists(given) and not os.path.isdir(given):
-            raise TrustError(f"{cut(path)}={cut(given)!r}: is a file; settings hold no others")
+        # the parser would read a file, or an address, as more settings
+        if imports and (os.path.isfile(given) or not WORD.fullmatch(given)):
+            raise TrustError(f"{cut(path)}={cut(given)!r}: is no class, and no file is read here")
         return given
 
     def mapping(self, given: Mapping[Any, Any], wanted: Kinds, path: str) -> dict[Any, Any]:
