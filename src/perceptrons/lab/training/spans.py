@@ -9,7 +9,8 @@ The weights are the same to the bit, and ``trainer.global_step`` counts updates.
 asks to see each update, Lightning trains the module as it would without the lab.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from math import ceil
 from typing import Any, cast
@@ -60,6 +61,10 @@ MODULE_HOOKS = (
 )
 # callbacks of Lightning's that look at the training from time to time, and need not see each batch
 PATIENT = (DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer)
+
+
+# takes gradients of a batch; the loss, where it was needed for that
+Gradients = Callable[[Rows], Tensor | None]
 
 
 class Span:
@@ -124,30 +129,32 @@ class Spans(L.LightningModule):
         super().on_fit_start()
 
     def training_step(self, batch: Span, batch_idx: int) -> dict[str, Any] | None:
-        (optimizer,) = self.trainer.optimizers
+        trainer, (optimizer,) = self.trainer, self.trainer.optimizers
         # what Lightning's own wrapper of an optimizer counts, without the rest of what it does
-        count = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        by_hand = getattr(self, "hand_gradients", None)
+        progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        counters, step = (progress.total, progress.current), step_of(optimizer)
+        results, each_step = trainer._results, self.schedulers("step")
         made: list[tuple[Tensor, int, float]] = []  # loss, its update, learning rate
+        gradients = self.by_hand(optimizer) or self.by_autograd(optimizer, batch_idx)
 
         def closure() -> Tensor | None:
-            if by_hand:
-                self.take(by_hand(*rows)[1], optimizer)
-                return None
-            loss = self.backpropagate(rows, batch_idx, optimizer)
+            loss = gradients(rows)
             if loss is not None:
-                made.append((loss.detach(), count.total.ready, optimizer.param_groups[0]["lr"]))
+                made.append((loss.detach(), progress.total.ready, optimizer.param_groups[0]["lr"]))
             return loss
 
         for rows in self.left_over(batch.batches, made):
             # or what the user's step logs would not know how many rows it is the mean of
-            self.trainer._logger_connector.on_batch_start(rows)
-            count.increment_ready()
-            optimizer.step(closure)
-            count.increment_completed()
-            self.step_schedulers("step", self.trainer.global_step)
-        if self.trainer.is_last_batch:
-            self.step_schedulers("epoch", self.trainer.current_epoch + 1)
+            results.batch, results.batch_size = rows, None
+            for counter in counters:
+                counter.ready += 1
+            step(closure)
+            for counter in counters:
+                counter.completed += 1
+            if each_step:
+                self.step_schedulers(each_step, trainer.global_step)
+        if trainer.is_last_batch:
+            self.step_schedulers(self.schedulers("epoch"), trainer.current_epoch + 1)
         if not made:
             return None
         losses, updates, rates = zip(*made, strict=True)
@@ -164,11 +171,11 @@ class Spans(L.LightningModule):
         if self.compiled is None or self.compiled.optimizer is not optimizer:
             clip = self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm
             self.compiled = compiled_alone(self, optimizer, clip)
-        by_step = any(each.interval == "step" for each in self.trainer.lr_scheduler_configs)
+        by_step = self.schedulers("step")
 
         def step() -> None:
             count_updates(self.trainer, 1)
-            self.step_schedulers("step", self.trainer.global_step)
+            self.step_schedulers(by_step, self.trainer.global_step)
 
         left, coming = len(batches), iter(batches)
         while left:
@@ -182,35 +189,62 @@ class Spans(L.LightningModule):
                 left -= 1
                 yield rows
 
-    def backpropagate(
-        self, rows: Rows, batch_idx: int, optimizer: torch.optim.Optimizer
-    ) -> Tensor | None:
+    def by_autograd(self, optimizer: torch.optim.Optimizer, number: int) -> Gradients:
         """The user's step and its gradients, in the order that Lightning has."""
-        made: Any = super().training_step(rows, batch_idx)
-        loss = made["loss"] if isinstance(made, Mapping) else made
-        if loss is not None:
-            optimizer.zero_grad()
-            loss.backward()
-            if self.trainer.gradient_clip_val:
+        step, clips = super().training_step, bool(self.trainer.gradient_clip_val)
+        parameters = [each for group in optimizer.param_groups for each in group["params"]]
+
+        def gradients(rows: Rows) -> Tensor | None:
+            made: Any = step(rows, number)
+            loss: Tensor | None = made["loss"] if isinstance(made, Mapping) else made
+            if loss is not None:
+                for parameter in parameters:
+                    parameter.grad = None
+                loss.backward()
+                if clips:
+                    self.clip_gradients(optimizer)
+            return loss
+
+        return gradients
+
+    def by_hand(self, optimizer: torch.optim.Optimizer) -> Gradients | None:
+        """The gradients that the user has written out, if there are any."""
+        written = getattr(self, "hand_gradients", None)
+        if not written:
+            return None
+        parameters, clips = [*self.net.parameters()], bool(self.trainer.gradient_clip_val)
+
+        def gradients(rows: Rows) -> None:
+            _, found = written(*rows)
+            for parameter, gradient in zip(parameters, found, strict=True):
+                parameter.grad = gradient
+            if clips:
                 self.clip_gradients(optimizer)
-        return cast(Tensor | None, loss)
 
-    def take(self, gradients: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
-        """Give the network the gradients that were made by hand."""
-        for parameter, gradient in zip(self.net.parameters(), gradients, strict=True):
-            parameter.grad = gradient
-        if self.trainer.gradient_clip_val:
-            self.clip_gradients(optimizer)
+        return gradients
 
-    def step_schedulers(self, interval: str, count: int) -> None:
-        """Step the schedulers of an interval, now that there were ``count`` of them."""
-        for each in self.trainer.lr_scheduler_configs:
-            if (
-                each.interval == interval
-                and not each.reduce_on_plateau
-                and count % each.frequency == 0
-            ):
+    def schedulers(self, interval: str) -> list[Any]:
+        """The settings of the schedulers that Lightning would step at each interval."""
+        every = self.trainer.lr_scheduler_configs
+        return [each for each in every if each.interval == interval and not each.reduce_on_plateau]
+
+    def step_schedulers(self, schedulers: list[Any], count: int) -> None:
+        """Step them, now that there were ``count`` intervals."""
+        for each in schedulers:
+            if count % each.frequency == 0:
                 each.scheduler.step()
+
+
+def step_of(optimizer: Any) -> Callable[[Any], Any]:
+    """The step of an optimizer, without what torch notes for a profiler, a tenth of an update.
+
+    With hooks of the user's, or a scheduler, which asks whether there were steps, it is torch's.
+    """
+    hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+    whole = type(optimizer).step
+    if any(hooks) or "step" in vars(optimizer) or not hasattr(whole, "hooked"):
+        return cast(Callable[[Any], Any], optimizer.step)
+    return partial(whole.__wrapped__, optimizer)
 
 
 def count_updates(trainer: Any, made: int) -> None:
