@@ -25,15 +25,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .losses import LOSSES
 from .network import MLP
 
+ONE = torch.tensor(1.0)  # 1 - a takes torch thrice as long where 1 is not a tensor
 # f'(z) from a = f(z): the value of each of these activations tells its slope
 SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
-    nn.Sigmoid: lambda a: a * (1 - a),
-    nn.Tanh: lambda a: 1 - a * a,
+    nn.Sigmoid: lambda a: a * (ONE - a),
+    nn.Tanh: lambda a: ONE - a * a,
     nn.ReLU: lambda a: (a > 0).to(a.dtype),
     nn.LeakyReLU: lambda a: torch.where(a > 0, a.new_tensor(1), a.new_tensor(0.01)),
     nn.Identity: torch.ones_like,
@@ -71,21 +73,21 @@ def gradients(network: MLP, x: Tensor, y: Tensor, loss: str) -> tuple[Tensor, li
         loss: ``bce``, ``mse`` or ``cross_entropy``.
     """
     layers: list[Any] = list(network)
-    *hidden, last = layers
+    weights, functions = [(each.weight, each.bias) for each in layers[::2]], layers[1::2]
     activations = [x]  # what each linear layer is given
-    for linear, activation in zip(hidden[::2], hidden[1::2], strict=True):
-        activations.append(activation(linear(activations[-1])))
-    logits: Tensor = last(activations[-1])
+    for (weight, bias), function in zip(weights, functions, strict=False):
+        activations.append(function(F.linear(activations[-1], weight, bias)))
+    logits = F.linear(activations[-1], *weights[-1])
 
     delta = DELTAS[loss](logits, y)
     backwards: list[Tensor] = []  # from the last parameter to the first
-    for number in range(len(activations) - 1, -1, -1):
-        linear, a = layers[2 * number], activations[number]
-        if linear.bias is not None:
+    for number in range(len(functions), -1, -1):
+        (weight, bias), a = weights[number], activations[number]
+        if bias is not None:
             backwards.append(delta.sum(0))
         backwards.append(delta.mT @ a)
         if number:
-            delta = (delta @ linear.weight) * SLOPES[type(layers[2 * number - 1])](a)
+            delta = (delta @ weight) * SLOPES[type(functions[number - 1])](a)
     return logits, backwards[::-1]
 
 

@@ -196,14 +196,14 @@ class Spans(L.LightningModule):
 
         def gradients(rows: Rows) -> Tensor | None:
             made: Any = step(rows, number)
-            loss: Tensor | None = made["loss"] if isinstance(made, Mapping) else made
+            loss: Any = made["loss"] if isinstance(made, Mapping) else made
             if loss is not None:
                 for parameter in parameters:
                     parameter.grad = None
                 loss.backward()
                 if clips:
                     self.clip_gradients(optimizer)
-            return loss
+            return cast(Tensor | None, loss)
 
         return gradients
 
