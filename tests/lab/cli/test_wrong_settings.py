@@ -336,7 +336,7 @@ CONTENTS = {
     b"\tdata: Gates": "is not YAML in line 1, column 1",
     b"data: 1\n---\ndata: 2": "is not YAML",
     b"a: 1\nb: {c: 1, c: 2}": "c is there twice, again in line 2",
-    b"a: &x {b: *x}": "refers to itself",
+    b"a: &x {b: *x}": "holds itself",
     b"\x89PNG\r\n\x1a\n\x00\xff": "is not text",
 }
 

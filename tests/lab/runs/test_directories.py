@@ -4,13 +4,27 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from perceptrons.lab.runs import directories
-from perceptrons.lab.runs.directories import checked_name, locked, new_run, newest
-from perceptrons.lab.runs.files import is_running, remove_partial, write_json, write_whole
+from perceptrons.lab.runs.directories import (
+    check_inside,
+    checked_name,
+    listed,
+    locked,
+    new_run,
+    newest,
+)
+from perceptrons.lab.runs.files import (
+    is_running,
+    read_yaml,
+    remove_partial,
+    write_json,
+    write_whole,
+)
 
 HOLD = """
 import sys, time
@@ -68,6 +82,42 @@ def test_only_runs_that_trained_are_last(tmp_path: Path) -> None:
     make(tmp_path, config=False, verb="fit")  # killed before its settings were written
     assert newest(tmp_path, "r", trained=True) == [saved, fitted]
     assert len(newest(tmp_path, None)) == 4
+
+
+LINKED = {
+    "metrics.json": lambda path, victim: path.symlink_to(victim),
+    ".lock": lambda path, victim: path.symlink_to(victim),
+    "checkpoints": lambda path, victim: path.symlink_to(victim.parent),
+    "figures": lambda path, _: os.mkfifo(path),
+}
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_a_run_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+    run, victim = make(tmp_path / "logs"), tmp_path / "victim"
+    check_inside(run)
+    (run / "version.ckpt").symlink_to("config.yaml")  # as Lightning's save_last: link has it
+    check_inside(run)
+    victim.write_text("mine")
+    LINKED[name](run / name, victim)
+    with pytest.raises(ValueError, match=rf"{name}: (leads out|is neither)"):
+        check_inside(run)
+
+
+ALIASES = "a: &a [1, 1]\n" + "".join(
+    f"{key}: &{key} [{', '.join([f'*{before}'] * 9)}]\n" for before, key in pairwise("abcdefghijk")
+)
+
+
+@pytest.mark.parametrize(
+    "text", [ALIASES, "a: &a {b: *a}", "[" * 9000, "a: 1\na: 2", "a: [", "\x01"]
+)
+def test_a_run_with_odd_settings_is_listed_as_unreadable(text: str, tmp_path: Path) -> None:
+    run = make(tmp_path)
+    (run / "config.yaml").write_text(text)
+    assert listed(tmp_path)[0]["status"] == "unreadable"
+    with pytest.raises(ValueError, match=r"holds itself|nested|twice|YAML"):
+        read_yaml(run / "config.yaml")
 
 
 def test_a_second_process_is_told_who_trains_in_a_run(tmp_path: Path) -> None:

@@ -235,6 +235,10 @@ def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> 
         return found[0]
     for path in (Path(name), root / name):
         if (path / "config.yaml").is_file():
+            try:
+                directories.check_inside(path)
+            except ValueError as mistake:
+                fail(f"{argument}={name!r}: {mistake}", mistake)
             return path
     known = [f"{run.parent.name}/{run.name}" for run in found]
     there = f"there are {', '.join(known[:8])}" if known else f"there is none in {root}"

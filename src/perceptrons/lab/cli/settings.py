@@ -5,11 +5,10 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from jsonargparse.typing import restricted_number_type
 
 from ..runs import directories
-from ..runs.files import read_text
+from ..runs.files import read_yaml
 from ..runs.text import say
 from .errors import Parser, nearest, shown
 
@@ -225,7 +224,8 @@ def resume(words: list[str], given: Any, rest: list[str], root: Path) -> Start:
     if not found or not (found[0] / "config.yaml").is_file():
         raise ValueError(f"resume={given.resume!r}: there is no run, such as {root}/xor/version_0")
     run = found[0].resolve()
-    settings = yaml.safe_load(read_text(run / "config.yaml"))
+    directories.check_inside(run)
+    settings = read_yaml(run / "config.yaml")
     settings = trust.resumed(settings, takes(), run, trust.trusted(words))
     completed = ["fit", "--config", trust.as_word(settings), *rest]
     if not checkpoints.saved(run, "last"):
@@ -244,7 +244,7 @@ def start_from(words: list[str], given: Any, root: Path) -> Start:
         asked = str(root / asked)
     name = given.name or (Path(given.config[-1]).stem if given.config else None)
     file = announced(*checkpoints.find(asked, root, name), asked)
-    configs = [yaml.safe_load(read_text(Path(path))) for path in given.config]
+    configs = [read_yaml(Path(path)) for path in given.config if Path(path).is_file()]
     trusted = trust.trusted(words, [*configs, flags_of(words)])
     settings = trust.supplied(checkpoints.read(file)["settings"], takes(), trusted)
     words = trust.without_trust(words)
@@ -253,6 +253,8 @@ def start_from(words: list[str], given: Any, root: Path) -> Start:
     completed = [words[0], "--config", trust.as_word(settings), *kept, "--ckpt_path", str(file)]
     run = file.resolve().parent.parent
     evaluated = words[0] != "fit" and (run / "config.yaml").is_file()
+    if evaluated:
+        directories.check_inside(run)
     return Start(completed, run if evaluated else None)
 
 
@@ -297,21 +299,9 @@ def check_config(path: str) -> None:
         hint = nearest(str(file.with_suffix(".yaml")), there) if path else ""
         raise ValueError(f"config={path!r}: no such file{hint}")
     try:
-        text = read_text(file)
-        twice = repeated(yaml.compose(text, yaml.SafeLoader))
-        settings = yaml.safe_load(text)
-    except UnicodeDecodeError as mistake:
-        raise ValueError(f"config={path!r}: is not text") from mistake
-    except RecursionError as mistake:
-        raise ValueError(f"config={path!r}: refers to itself") from mistake
-    except yaml.YAMLError as mistake:
-        mark = getattr(mistake, "problem_mark", None)
-        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ValueError(
-            f"config={path!r}: is not YAML{where}: {getattr(mistake, 'problem', mistake)}"
-        ) from mistake
-    if twice:
-        raise ValueError(f"config={path!r}: {twice}")
+        settings = read_yaml(file)
+    except ValueError as mistake:
+        raise ValueError(f"config={path!r}: {mistake}") from mistake
     if not isinstance(settings, dict):
         raise ValueError(f"config={path!r}: holds no settings, such as 'seed_everything: 777'")
     for name in ("trainer", "best", "last"):
@@ -319,17 +309,3 @@ def check_config(path: str) -> None:
             raise ValueError(f"{name}={settings[name]!r}: expected settings, a line for each")
     if "config" in settings or settings.get("resume") is not None:
         raise ValueError("config, resume: flags, which a config file does not hold")
-
-
-def repeated(node: Any) -> str:
-    """Which key a YAML mapping has twice, of which the last would count; empty where none."""
-    if not isinstance(node, yaml.CollectionNode):
-        return ""
-    inner = node.value
-    if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key, value in node.value:
-            if keys.count(key.value) > 1:
-                return f"{key.value} is there twice, again in line {value.start_mark.line + 1}"
-        inner = [value for _, value in node.value]
-    return next(filter(None, map(repeated, inner)), "")

@@ -8,9 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from .files import read_json, read_text
+from .files import read_json, read_yaml
 
 ROOT = "lightning_logs"
 LONGEST = 255  # bytes that the name of a directory may have
@@ -102,6 +100,19 @@ def has_trained(run: Path) -> bool:
     return record.get("verb") == "fit" or any(run.glob("checkpoints/*.ckpt"))
 
 
+def check_inside(run: Path) -> None:
+    """Find out that writing into a run, which may be a stranger's, would write elsewhere.
+
+    Raises:
+        ValueError: If it holds a link that leads out of it, or what is neither file nor directory.
+    """
+    for path in run.rglob("*"):
+        if not path.resolve().is_relative_to(run.resolve()):
+            raise ValueError(f"{path}: leads out of the run")
+        if not (path.is_file() or path.is_dir() or path.is_symlink()):
+            raise ValueError(f"{path}: is neither a file nor a directory")
+
+
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
     """Keep other processes from training in a run, until this ends or the process does.
@@ -177,8 +188,8 @@ def results_of(run: Path) -> dict[str, Any]:
 def settings_of(run: Path) -> dict[str, Any]:
     """A run's settings, by the names of their flags; none where they cannot be read."""
     try:
-        return flat(yaml.safe_load(read_text(run / "config.yaml")))
-    except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError):
+        return flat(read_yaml(run / "config.yaml"))
+    except (OSError, ValueError, AttributeError):
         return {}
 
 

@@ -5,14 +5,18 @@ import io
 import json
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from .text import Columns
 
 PARTIAL = re.compile(r"\..+\.(\d+)\.partial")
 LARGEST = 64 * 2**20  # bytes of a file of text that is read
+MOST = 1_000_000  # values in a file of settings; by aliases a small one can hold billions
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes cells that begin so
 
 
@@ -73,6 +77,65 @@ def read_text(path: Path) -> str:
     if path.stat().st_size > LARGEST:
         raise ValueError(f"{str(path)!r}: is larger than {LARGEST >> 20} MB")
     return path.read_text(encoding="utf-8")
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        ValueError: If it is not YAML, has a key twice, or holds more than it may.
+        OSError: If it cannot be read.
+    """
+    try:
+        text = read_text(path)
+        node = yaml.compose(text, yaml.SafeLoader)
+        if twice := repeated(node):
+            raise ValueError(twice)
+        if size_of(node, {}) > MOST:
+            raise ValueError(f"holds itself, or more than {MOST:,} values")
+        return yaml.safe_load(text)
+    except UnicodeDecodeError as mistake:
+        raise ValueError("is not text") from mistake
+    except RecursionError as mistake:
+        raise ValueError("is nested too deep") from mistake
+    except yaml.YAMLError as mistake:
+        mark = getattr(mistake, "problem_mark", None)
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(mistake, "problem", mistake)
+        raise ValueError(f"is not YAML{where}: {problem}") from mistake
+
+
+def repeated(node: Any) -> str:
+    """Which key a mapping has twice, of which the last would count; empty where none."""
+    for mapping in nodes(node, set()):
+        keys: set[str] = set()
+        for key, _ in mapping.value if isinstance(mapping, yaml.MappingNode) else ():
+            if key.value in keys and isinstance(key, yaml.ScalarNode):
+                return f"{key.value} is there twice, again in line {key.start_mark.line + 1}"
+            keys.add(str(key.value))
+    return ""
+
+
+def nodes(node: Any, seen: set[int]) -> Iterator[yaml.CollectionNode]:
+    """The mappings and sequences of a YAML file, each once."""
+    if isinstance(node, yaml.CollectionNode) and id(node) not in seen:
+        seen.add(id(node))
+        yield node
+        for each in parts(node):
+            yield from nodes(each, seen)
+
+
+def parts(node: Any) -> list[Any]:
+    inner = node.value if isinstance(node, yaml.CollectionNode) else []
+    return [part for each in inner for part in (each if isinstance(each, tuple) else [each])]
+
+
+def size_of(node: Any, known: dict[int, int]) -> int:
+    """How many values a node stands for, where an alias counts as what it is an alias of."""
+    if id(node) not in known:
+        known[id(node)] = MOST + 1  # where it holds itself
+        known[id(node)] = 1 + sum(size_of(each, known) for each in parts(node))
+    return known[id(node)]
 
 
 def read_json(path: Path) -> dict[str, Any]:
