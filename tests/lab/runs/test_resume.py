@@ -1,6 +1,7 @@
 """A run that is killed, or told to stop, ends as one that was never interrupted."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,3 +61,30 @@ def test_interrupted_equals_uninterrupted(case: str, tmp_path: Path) -> None:
     assert ended(process) != 0, "it ended before it was interrupted"
     ended(fit(cut, f"--resume {run}"))
     assert not differences(outcome(run), outcome(whole / "lightning_logs/run/version_0"))
+
+
+CAPABILITIES = "-dac_override,-dac_read_search,-fowner"  # by which root writes everywhere
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv")
+def test_a_run_that_cannot_be_written_to_is_evaluated(tmp_path: Path) -> None:
+    words = f"--config {ROOT}/configs/xor.yaml --data.passes 2 --trainer.max_epochs 1"
+    ended(fit(tmp_path, words))
+    run = tmp_path / "lightning_logs/xor/version_0"
+    before = sorted(run.rglob("*"))
+    for path in (run, *before):
+        path.chmod(path.stat().st_mode & ~0o222)
+    limited = ["setpriv", "--bounding-set", CAPABILITIES, "--inh-caps", CAPABILITIES]
+    start = [*limited, sys.executable, "-c", START("perceptrons")]
+    for verb in ("validate", "predict"):
+        file = run / "checkpoints/last.ckpt"
+        finished = subprocess.run(
+            [*start, verb, "--ckpt_path", str(file)], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert finished.returncode == 0, finished.stderr
+        assert "cannot be written to: the results are not kept" in finished.stdout
+        assert ("val/loss" if verb == "validate" else "probability") in finished.stdout
+        assert not finished.stderr
+    for path in (run, *before):
+        path.chmod(0o755)
+    assert sorted(run.rglob("*")) == before

@@ -1,5 +1,6 @@
 """fit, validate, test and predict: one LightningCLI, which knows every room."""
 
+import os
 import re
 import secrets
 import shutil
@@ -8,6 +9,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import lightning as L
@@ -24,7 +26,7 @@ from ..figures.page.recording import write_page_of_fit
 from ..figures.snapshots import Snapshots
 from ..figures.survey import scene_of_fit
 from ..runs import checkpoints, directories, record
-from ..runs.files import write_csv, write_json
+from ..runs.files import read_yaml, write_csv, write_json
 from ..runs.record import BestCheckpoint, Report, RunLogger, measured, predicted_columns
 from ..runs.resume import ExactResume, Stopped, check_end, check_state, make_resumable, stoppable
 from ..runs.text import aligned, say
@@ -108,11 +110,9 @@ class Command(LightningCLI):
     ) -> LightningArgumentParser:
         # one takes a twentieth of a second, so only the one that is asked for is made
         if subcommand in self.words[:1]:
-            made = cast(
-                SettingsParser, super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-            )
+            made: Any = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
             made.verb = "" if self.words[2:3] == ["all"] else subcommand
-            return made
+            return cast(LightningArgumentParser, made)
         return self.init_parser(**kwargs)
 
     def _parse_ckpt_path(self) -> None:
@@ -158,11 +158,9 @@ class Command(LightningCLI):
 
     def gives_epochs(self) -> bool:
         """Whether a flag or a config says how many epochs there are."""
-        configs = [str(each) for each in self.settings.config or [] if each is not None]
-        read = [yaml.safe_load(Path(each).read_text()) for each in configs if Path(each).is_file()]
-        given = [each.get("trainer") for each in read if isinstance(each, dict)]
-        inline = any("max_epochs" in word for word in self.words)
-        return inline or any("max_epochs" in each for each in given if each)
+        files = [Path(str(each)) for each in self.settings.config or [] if each is not None]
+        given = [read_yaml(file).get("trainer") or {} for file in files if file.is_file()]
+        return any("max_epochs" in each for each in (*given, *self.words))
 
     def instantiate_classes(self) -> None:
         try:
@@ -247,6 +245,9 @@ class Command(LightningCLI):
         directory = self.directory = self.directory or self.new_run()
         if self.subcommand == "fit":
             stack.enter_context(directories.locked(directory))
+        elif not os.access(directory, os.W_OK):
+            say(f"{shown(directory)} cannot be written to: the results are not kept")
+            self.directory, directory = None, Path(stack.enter_context(TemporaryDirectory()))
         if self.resumed:
             flags = flags_of(self.given)
             changed = {path: self.settings.get(path) for path in FREE if path in flags}
@@ -293,8 +294,8 @@ class Command(LightningCLI):
 
     def new_run(self) -> Path:
         """Make a directory for the run, and write down there what it is."""
-        configs = [each for each in self.settings.config or [] if each is not None]
-        name = Path(str(configs[-1])).stem if configs else "run"
+        configs = [str(each) for each in self.settings.config or [] if each is not None]
+        name = Path(["run", *configs][-1]).stem
         name = name if self.settings.name is None else self.settings.name
         root = Path(self.trainer.default_root_dir, directories.ROOT)
         directory = directories.new_run(root, name)
@@ -324,9 +325,8 @@ class Command(LightningCLI):
         record.end(self.directory)
         say(f"{said}\nrun:  {shown(self.directory)}")
         if self.settings.figures and self.settings.trainer.logger in (None, True):
-            say(
-                f"look: tensorboard --logdir {quote(shown(self.directory.parent))} --host localhost"
-            )
+            logs = quote(shown(self.directory.parent))
+            say(f"look: tensorboard --logdir {logs} --host localhost")
             draw_beside(scene_of_fit(self.trainer, self.model, self.directory), self.directory)
         if self.settings.figures:
             settings = cast(ExactResume, self.exact).settings
