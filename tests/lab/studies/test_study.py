@@ -64,6 +64,63 @@ class Normed(nn.Module):
         return made
 
 
+class Averaging(nn.Module):
+    """Has buffers of several kinds, and puts new tensors in their place."""
+
+    projection: Tensor
+    mean: Tensor
+    calls: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Linear(3, 1)
+        self.register_buffer("projection", torch.randn(3, 3), persistent=False)
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.calls = self.calls + 1
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+        made: Tensor = self.down(torch.sin((x - self.mean) @ self.projection))
+        return made
+
+
+def changed(change: Callable[[Any], Any]) -> Callable[[], nn.Module]:
+    """A network of linear layers, with a change."""
+
+    def make() -> nn.Module:
+        net = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 1))
+        change(net)
+        return net
+
+    return make
+
+
+def tied(net: Any) -> None:
+    net[2].weight = net[0].weight
+
+
+def frozen_norm() -> nn.Module:
+    net = Normed()
+    net.up.requires_grad_(False)
+    net.norm.running_mean.fill_(0.3)
+    net.norm.eval()
+    return net
+
+
+UNUSUAL: dict[str, Callable[[], nn.Module]] = {
+    "averaging": Averaging,
+    "tied": changed(tied),
+    "frozen": changed(lambda net: net[0].requires_grad_(False)),
+    "named": changed(lambda net: net.add_module("last", nn.Linear(1, 1))),
+    "unused weight": changed(lambda net: net.register_parameter("u", nn.Parameter(torch.ones(2)))),
+    "buffer": changed(lambda net: net.register_buffer("b", torch.rand(2))),
+    "old weight norm": changed(lambda net: nn.utils.weight_norm(net[0])),
+    "frozen norm": frozen_norm,
+}
+
+
 class Module(L.LightningModule):
     """What the protocol asks for, and nothing more."""
 
@@ -169,6 +226,29 @@ def test_a_member_is_the_run_with_its_seed(way: str) -> None:
         for name, value in alone.net.state_dict().items():
             mine = study.members[number].state_dict()[name]
             torch.testing.assert_close(mine, value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_a_member_of_an_unusual_network_is_the_run_with_its_seed(name: str) -> None:
+    def build(_: Any = None) -> Module:
+        return Module(
+            UNUSUAL[name], lambda p: torch.optim.Adam(p, 0.1, weight_decay=0.1, fused=True)
+        )
+
+    clip = {"gradient_clip_val": 0.05}
+    data = partial(Noise, passes=3, batch_size=5, shuffle=True)
+    study = fitted(build, data(), Plan(SEED, 3), (0.05, "norm"))
+    assert not study.random
+    for number in range(3):
+        alone = lone(build, data(), SEED + number, **clip).net
+        mine = study.members[number]
+        pairs = [*zip(mine.parameters(), alone.parameters(), strict=True)]
+        for one, other in [*pairs, *zip(mine.buffers(), alone.buffers(), strict=True)]:
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+        assert [each.training for each in mine.modules()] == [
+            each.training for each in alone.modules()
+        ]
 
 
 def test_a_grid_and_folds_give_each_member_its_setting_and_rows() -> None:
@@ -284,9 +364,37 @@ def normalised(weight: Any, gradient: Any) -> None:
     weight -= gradient / gradient.norm()
 
 
+class Drawing(nn.Linear):
+    """What its seed draws is neither a weight nor a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 1)
+        self.shift = torch.randn(())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + self.shift)
+
+
+class Temperature(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(()))
+
+    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(logits * self.factor, y)
+
+
 REFUSED: dict[str, tuple[Callable[[], L.LightningModule], str]] = {
     "lstm": (lambda: Module(Recurrent), "LSTM cannot be trained from many seeds at once"),
     "decides": (lambda: Module(Deciding), "Deciding cannot be trained from many seeds at once"),
+    "draws a number": (
+        lambda: Module(Drawing),
+        "members of Drawing do not train as it does alone",
+    ),
+    "loss with weights": (
+        lambda: Module(loss=Temperature()),
+        "loss.factor is trained and no part of net",
+    ),
     "spectral": (lambda: Module(spectral), "seeds: "),
     "own step": (Own, "training_step of Own gives another loss than loss(net(x), y)"),
     "lbfgs": (

@@ -73,6 +73,7 @@ def by_autograd(members: Members, loss: Loss, together: bool) -> Gradient:
     def summed(
         weights: Weights, buffers: Weights, x: Tensor, y: Tensor, loss: Loss
     ) -> tuple[Tensor, Tensor]:
+        weights = {n: w if n in members.trained else w.detach() for n, w in weights.items()}
         logits = members.logits({**weights, **buffers}, x)
         if not together:
             losses = of_each(loss, logits, y)

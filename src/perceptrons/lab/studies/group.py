@@ -68,6 +68,7 @@ class Group(nn.Module):
         self.by_hand = getattr(module, "hand_gradients", None) is not None
         self.members: Members = stack(make_net, seeds, not self.by_hand, x.ndim)
         self.bytes_of_each = gradients.bytes_of_one(self.members, module.loss, *batch)
+        self.blocks: Any = None
         self.net = self.members.net
         self.loss = module.loss if isinstance(module.loss, nn.Module) else None
         self.together = isinstance(self.members, FastMembers) and gradients.pooled(
@@ -75,7 +76,6 @@ class Group(nn.Module):
         )
         self.clip, self.compile_updates, self.ndim = clip, compile, x.ndim
         self.tables: dict[str, Rows] = {}
-        self.blocks: Any = None
         self.batches: Iterator[Rows] = iter(())
         self.position = (-1, 0)  # epoch, and updates that were made in it
         self.number = 0  # updates made in all
@@ -99,7 +99,7 @@ class Group(nn.Module):
         Args:
             calls: What groups have compiled, by all that it depends on.
         """
-        self.loader = MemberLoader(self.on_device("train"), self.data, self.seeds)
+        self.loader = self.new_loader()
         self.position = (-1, 0)
         self.blocks = self.in_blocks()
         own, self.module.net = self.module.net, self.net
@@ -121,6 +121,9 @@ class Group(nn.Module):
             )
             calls[key] = self.compiled.call
         return self.optimizer, how
+
+    def new_loader(self) -> MemberLoader:
+        return MemberLoader(self.on_device("train"), self.data, self.seeds)
 
     def in_blocks(self) -> Blocks:
         return Blocks(self.members, self.gradient(), self.bytes_of_each, self.ndim)
@@ -171,7 +174,8 @@ class Group(nn.Module):
     def update(self, x: Tensor, y: Tensor) -> None:
         found = self.blocks.gradients(x, y)
         for parameter, gradient in zip(self.net.parameters(), found, strict=True):
-            parameter.grad = gradient if parameter.requires_grad else None
+            # in the order that it has in memory, or a fused optimizer would take others for its
+            parameter.grad = gradient.contiguous() if parameter.requires_grad else None
         self.optimizer.step()
         self.optimizer.zero_grad()  # or the next gradients would be beside them in memory
         self.step_after_update()

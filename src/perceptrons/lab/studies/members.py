@@ -4,11 +4,12 @@ Shapes: ``x (rows, ...)`` and ``y (rows, outputs)``, with a last dimension of me
 rows of its own; logits ``(rows, outputs, members)``, losses ``(members,)``.
 """
 
-import copy
 import random
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from typing import cast
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ class Members(ABC):
     """The networks of several seeds.
 
     Args:
-        first: The first of them, as the user's constructor makes it.
+        make: The user's constructor.
         tensors: Parameters and buffers of all by name, each with a first dimension of members.
 
     Attributes:
@@ -36,17 +37,27 @@ class Members(ABC):
 
     dimension: int
 
-    def __init__(self, first: nn.Module, tensors: Weights) -> None:
-        self.first, self.count = first, len(next(iter(tensors.values())))
-        self.net = self.network(tensors)
+    def __init__(self, make: MakeNet, tensors: Weights) -> None:
+        self.make, self.count = make, len(next(iter(tensors.values())))
+        self.net = self.network(self.new(), tensors)
+
+    def new(self) -> nn.Module:
+        """A network, whose weights do not matter."""
+        with isolate_rng():
+            return self.make()
 
     @abstractmethod
-    def network(self, tensors: Weights) -> nn.Module:
-        """The module that holds the parameters and buffers of all."""
+    def network(self, net: nn.Module, tensors: Weights) -> nn.Module:
+        """The module that holds the parameters and buffers of all, made of one."""
 
     @abstractmethod
     def logits(self, weights: Weights, x: Tensor) -> Tensor:
         """Logits of as many members as the weights and buffers have."""
+
+    @property
+    def trained(self) -> set[str]:
+        """Names of the weights that are trained."""
+        return {name for name, weight in self.net.named_parameters() if weight.requires_grad}
 
     @property
     def weights(self) -> Weights:
@@ -64,15 +75,20 @@ class Members(ABC):
 
     def member(self, number: int) -> nn.Module:
         """One of the networks, as the user's constructor makes it."""
-        net = copy.deepcopy(self.first)
-        state = self.net.state_dict()
-        net.load_state_dict({name: self.alone(state[name], number) for name in net.state_dict()})
-        return net.train(self.net.training)
+        net = self.new()
+        every = dict(named_tensors(self.net))
+        with torch.no_grad():
+            for name, tensor in named_tensors(net):
+                tensor.copy_(self.alone(every[name], number))
+        for mine, its in zip(net.modules(), self.net.modules(), strict=True):
+            mine.training = its.training
+        return net
 
     def alone(self, tensor: Tensor, number: int) -> Tensor:
         """What a tensor of all members has for one, shaped as the user's network has it."""
         one = self.cut(tensor.detach(), number)
-        return (one.mT if self.dimension == -1 and one.ndim == 2 else one).cpu().clone()
+        one = one.mT if self.dimension == -1 and one.ndim == 2 else one
+        return one.cpu().clone(memory_format=torch.contiguous_format)
 
 
 class MemberLinear(nn.Module):
@@ -82,10 +98,15 @@ class MemberLinear(nn.Module):
     an eighth of what ``torch.func.vmap`` makes of it.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(self, layer: nn.Linear, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(weight.transpose(0, -1).contiguous())
-        self.bias = nn.Parameter(bias.transpose(0, -1).contiguous()) if bias is not None else None
+        for name, tensor, its in (("weight", weight, layer.weight), ("bias", bias, layer.bias)):
+            last = None if tensor is None else tensor.transpose(0, -1).contiguous()
+            made = None if last is None else nn.Parameter(last, its.requires_grad)
+            self.register_parameter(name, made)
 
     def forward(self, x: Tensor) -> Tensor:
         beside_outputs = x[:, :, None, None] if x.ndim == 2 else x[:, :, None]
@@ -101,19 +122,29 @@ class FastMembers(Members):
 
     dimension = -1
 
-    def network(self, tensors: Weights) -> nn.Module:
-        return nn.Sequential(
-            *(
-                MemberLinear(tensors[f"{number}.weight"], tensors.get(f"{number}.bias"))
-                if isinstance(layer, nn.Linear)
-                else copy.deepcopy(layer)
-                for number, layer in enumerate(self.first.children())
-            )
-        )
+    def network(self, net: nn.Module, tensors: Weights) -> nn.Module:
+        layers = {
+            name: MemberLinear(layer, tensors[f"{name}.weight"], tensors.get(f"{name}.bias"))
+            if isinstance(layer, nn.Linear)
+            else layer
+            for name, layer in net.named_children()
+        }
+        return nn.Sequential(OrderedDict(layers))
 
     def logits(self, weights: Weights, x: Tensor) -> Tensor:
         made: Tensor = functional_call(self.net, weights, (x,))
         return made
+
+
+class WithBuffers(nn.Module):
+    """A network that gives its buffers too, as they are after the call."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Weights]:
+        return self.net(x), dict(self.net.named_buffers())
 
 
 class MappedMembers(Members):
@@ -121,12 +152,12 @@ class MappedMembers(Members):
 
     dimension = 0
 
-    def __init__(self, first: nn.Module, tensors: Weights, ndim: int = 2) -> None:
-        super().__init__(first, tensors)
+    def __init__(self, make: MakeNet, tensors: Weights, ndim: int = 2) -> None:
+        super().__init__(make, tensors)
         self.ndim = ndim  # dimensions of a batch of inputs that all members share
+        self.reading = WithBuffers(self.net)
 
-    def network(self, tensors: Weights) -> nn.Module:
-        net = copy.deepcopy(self.first)
+    def network(self, net: nn.Module, tensors: Weights) -> nn.Module:
         made: dict[int, nn.Parameter] = {}  # weights that two layers share stay shared
         for prefix, layer in net.named_modules():
             start = f"{prefix}." if prefix else ""
@@ -140,13 +171,18 @@ class MappedMembers(Members):
         return net
 
     def logits(self, weights: Weights, x: Tensor) -> Tensor:
-        def alone(weights: Weights, x: Tensor) -> Tensor:
-            made: Tensor = functional_call(self.net, weights, (x,))
-            return made
+        def alone(weights: Weights, x: Tensor) -> tuple[Tensor, Weights]:
+            prefixed = {f"net.{name}": tensor for name, tensor in weights.items()}
+            logits, buffers = functional_call(self.reading, prefixed, (x,))
+            # what a network writes into a buffer is there; what it puts in its place is not
+            return logits, {name: b for name, b in buffers.items() if b is not weights[name]}
 
         rows = -1 if x.ndim > self.ndim else None
-        mapped = torch.vmap(alone, (0, rows), -1, randomness="different")
-        made: Tensor = mapped(weights, x)
+        mapped = torch.vmap(alone, (0, rows), (-1, 0), randomness="different")
+        logits, placed = mapped(weights, x)
+        for name, buffer in placed.items():
+            weights[name].copy_(buffer.detach())
+        made: Tensor = logits
         return made
 
 
@@ -177,9 +213,23 @@ def stack(make: MakeNet, seeds: Sequence[int], fast: bool = True, ndim: int = 2)
                 if name not in tensors or tensors[name].shape[1:] != tensor.shape:
                     raise ValueError(f"seeds: {name} has another shape under seed {seed}")
                 tensors[name][number] = tensor.detach()
-    if fast and dense_layers(nets[0]) is not None:
-        return FastMembers(nets[0], tensors)
-    return MappedMembers(nets[0], tensors, ndim)
+    if fast and is_plain(nets[0], tensors):
+        return FastMembers(make, tensors)
+    return MappedMembers(make, tensors, ndim)
+
+
+def is_plain(net: nn.Module, tensors: Weights) -> bool:
+    """Whether a network is linear layers and elementwise activations, and each is there once."""
+    if dense_layers(net) is None or len([*net.children()]) < len(cast(nn.Sequential, net)):
+        return False
+    linear = {name: layer for name, layer in net.named_children() if type(layer) is nn.Linear}
+    weights = {
+        f"{name}.{key}": getattr(layer, key)
+        for name, layer in linear.items()
+        for key in ("weight", "bias")
+        if getattr(layer, key) is not None
+    }
+    return weights.keys() == tensors.keys() and len({*map(id, weights.values())}) == len(weights)
 
 
 def seed_all(seed: int) -> None:

@@ -120,25 +120,26 @@ def make_study(
     """
     folds, seeds = folds_of(data, plan.folds), range(plan.seed, plan.seed + plan.seeds)
     groups: list[Group] = []
-    found, shapes = None, None
+    random, shapes = False, None
     for setting in plan.settings:
-        module = under_seed(plan.seed, build, setting)
+        make = partial(under_seed, make=build, given=setting)
+        module = make(plan.seed)
         check_trainable(module)
         make_net = net_maker(plan.seed, build, setting, net_of)
         shapes = shapes or shapes_of(module)
         check_shapes(module, shapes, setting)
-        optimizer_of(under_seed(plan.seed, build, setting))  # which may refuse it
-        if found is None:
-            x, y = (column[: data.batch_size] for column in folds[0].split["train"][:2])
-            found = rehearse(
-                partial(under_seed, plan.seed, build, setting), make_net, plan.seed, x, y
-            )
+        optimizer_of(make(plan.seed))  # which may refuse it
+        two = Group(module, make_net, setting, (plan.seed, plan.seed ^ 1), folds[0])
+        found = rehearse(two, make)
+        if not groups:
             check_memory(module.net, found.kept, plan)
+        random |= found.random
         for fold in folds:
-            module = under_seed(plan.seed, build, setting)
-            groups.append(Group(module, make_net, setting, seeds, fold, clip, compile))
-    assert found is not None
-    return StudyModule(groups, plan.members, found.random)
+            group = Group(make(plan.seed), make_net, setting, seeds, fold, clip, compile)
+            for name, weight in group.net.named_parameters():
+                weight.requires_grad_(weight.requires_grad and name not in found.untrained)
+            groups.append(group)
+    return StudyModule(groups, plan.members, random)
 
 
 def check_shapes(module: Any, shapes: Any, setting: Setting) -> None:
@@ -147,11 +148,11 @@ def check_shapes(module: Any, shapes: Any, setting: Setting) -> None:
         raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
 
 
-def under_seed(seed: int, make: Callable[..., Any], *given: Any) -> Any:
+def under_seed(seed: int, make: Callable[[Any], Any], given: Any) -> Any:
     """What a function makes under a seed; what else draws random numbers does not notice."""
     with isolate_rng():
         seed_all(seed)
-        return make(*given)
+        return make(given)
 
 
 def shapes_of(module: Any) -> dict[str, torch.Size]:
@@ -180,7 +181,7 @@ def net_maker(
     """What makes a network as the user's module has it, under whatever seed there is."""
     module = under_seed(seed, build, setting)
     if make_net := net_of(setting) if net_of else None:
-        mine = dict(named_tensors(under_seed(seed, make_net)))
+        mine = dict(named_tensors(under_seed(seed, lambda _: make_net(), setting)))
         if all(torch.equal(mine[name], its) for name, its in named_tensors(module.net)):
             return make_net
 

@@ -11,12 +11,11 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from ..training.compiled import Loss, check_step
+from ..training.compiled import check_step
 from ..training.spans import takes_spans
-from .gradients import by_hand as by_hand_of
 from .gradients import mapped, of_each
-from .group import optimizer_of
-from .members import MakeNet, Members, stack
+from .group import Group, optimizer_of
+from .members import named_tensors
 
 INSTEAD = "perceptrons sweep trains one run after the other"
 UPDATES = 3
@@ -29,10 +28,12 @@ class Rehearsal(NamedTuple):
     Attributes:
         random: Whether they draw random numbers, so that they differ from a lone run.
         kept: Bytes that the optimizer keeps for each byte of weights.
+        untrained: Names of weights to which a lone run gives no gradient.
     """
 
     random: bool
     kept: float
+    untrained: list[str]
 
 
 def check_trainable(module: L.LightningModule) -> None:
@@ -47,40 +48,60 @@ def check_trainable(module: L.LightningModule) -> None:
         raise ValueError(f"seeds: {what}; {name} has no {lacks[0]!r}; {INSTEAD}")
     if not takes_spans(module):
         raise ValueError(f"seeds: {name} has a hook that must see each update; {INSTEAD}")
-    if isinstance(module.loss, nn.Module) and [*module.loss.parameters()]:
-        raise ValueError(f"seeds: the loss has weights that are trained; {INSTEAD}")
+    if others := [n for n, _ in module.named_parameters() if not n.startswith("net.")]:
+        what = f"{others[0]} is trained and no part of net"
+        raise ValueError(f"seeds: {what}; {INSTEAD}")
 
 
-def rehearse(
-    build: Callable[[], Any], make_net: MakeNet, seed: int, x: Tensor, y: Tensor
-) -> Rehearsal:
-    """Try two members.
+def rehearse(group: Group, build: Callable[[int], Any]) -> Rehearsal:
+    """Try a group of two members.
 
     Args:
-        build: Makes the user's module.
-        make_net: Makes its network.
-        seed: Seed of the first.
-        x: Inputs of a batch.
-        y: Its targets.
+        group: The group.
+        build: Makes the user's module under a seed.
 
     Raises:
         ValueError: If members would do otherwise than alone.
     """
-    module = build()
-    targets = getattr(module, "targets", None)
-    x, y = x[:ROWS], targets(y[:ROWS]) if targets else y[:ROWS]
-    by_hand = getattr(module, "hand_gradients", None) is not None
-    members = stack(make_net, [seed, seed + 1], not by_hand, x.ndim)
-    with isolate_rng(), mapped():
+    lone = [build(seed) for seed in group.seeds]
+    with isolate_rng(), mapped(), without_fast_path():
         warnings.simplefilter("ignore")  # what Lightning says to a module without a trainer
-        random = check_net(members, x)
-        check_loss(module.loss, members, x, y)
-        if not random:
-            check_step(module, x, y, "seeds")
-        if by_hand:
-            check_hand(module, members, x, y)
-        kept = check_optimizer(build, members)
-    return Rehearsal(random, kept)
+        x, y = (column[:ROWS] for column in next(iter(group.new_loader())))
+        own = x.ndim > group.ndim
+        rows = [(x[..., n], y[..., n]) if own else (x, y) for n in range(2)]
+        group.blocks = group.in_blocks()
+        module = build(group.seeds[0])
+        random = draws(module, *rows[0])
+        module.eval()
+        if not (always := draws(module, *rows[0])):
+            check_step(module, *rows[0], "seeds")
+        if random:
+            for net in (group.net, *(each.net for each in lone)):
+                net.eval()
+        found = gradients_of(group, x, y)
+        untrained: list[str] = []
+        for number, module in enumerate([] if always else lone):
+            untrained = check_member(group, number, found, module, *rows[number])
+        kept = check_optimizer(lone, build(group.seeds[0]), group)
+    return Rehearsal(random, kept, untrained)
+
+
+def draws(module: Any, x: Tensor, y: Tensor) -> bool:
+    """Whether a module's loss draws random numbers."""
+    before = torch.get_rng_state()
+    module.loss(module.net(x), y)
+    return not torch.equal(before, torch.get_rng_state())
+
+
+@contextmanager
+def without_fast_path() -> Iterator[None]:
+    """Keep attention from what it does only where nothing is trained, which has no gradients."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager
@@ -103,89 +124,85 @@ def named_culprit(kind: str) -> Iterator[None]:
             hook.remove()
 
 
-def check_net(members: Members, x: Tensor) -> bool:
-    """Compare the members' logits with lone ones; whether they are random."""
-    lone = [members.member(number) for number in range(2)]
-    name = type(members.first).__name__
-    with named_culprit(name):
-        torch.manual_seed(0)
-        logits = members.logits({**members.weights, **members.buffers}, x).detach()
-    # buffers, such as the means of a batch norm, may have changed with the call
-    with torch.no_grad():
-        torch.manual_seed(0)
-        alone = torch.stack([net(x) for net in lone], -1)
-        random = not torch.equal(alone, torch.stack([net(x) for net in lone], -1)) and changes(
-            lone[0], x
-        )
-    if not random and not torch.allclose(logits, alone, 1e-3, 1e-5):
-        raise ValueError(f"seeds: members of {name} do not compute what it does alone; {INSTEAD}")
-    return random
-
-
-def changes(net: nn.Module, x: Tensor) -> bool:
-    """Whether a network gives other logits with other random numbers."""
-    found = []
-    for seed in (0, 1):
-        torch.manual_seed(seed)
-        found.append(net(x))
-    return not torch.allclose(*found)
-
-
-def check_loss(loss: Loss, members: Members, x: Tensor, y: Tensor) -> None:
-    with torch.no_grad():
-        logits = torch.stack([members.member(number)(x) for number in range(2)], -1)
+def gradients_of(group: Group, x: Tensor, y: Tensor) -> list[Tensor]:
+    """Gradients of all members, which says in which part it was that there are none."""
+    net, loss = type(group.module.net).__name__, group.module.loss
+    buffers = {name: buffer.clone() for name, buffer in group.members.buffers.items()}
+    with named_culprit(net):
+        logits = group.members.logits({**group.members.weights, **buffers}, x).detach()
     with named_culprit(type(loss).__name__ if isinstance(loss, nn.Module) else "the loss"):
-        each = of_each(loss, logits, y)
-    alone = torch.stack([loss(logits[..., number], y) for number in range(2)])
-    if each.shape != alone.shape or not torch.allclose(each, alone, 1e-3, 1e-5):
-        raise ValueError(f"seeds: the loss of two members is not that of each alone; {INSTEAD}")
+        if of_each(loss, logits, y).shape != logits.shape[-1:]:
+            raise ValueError("it is no single number")
+    with named_culprit("hand_gradients" if group.by_hand else net):
+        found: list[Tensor] = group.blocks.gradients(x, y)
+        return found
 
 
-def check_hand(module: Any, members: Members, x: Tensor, y: Tensor) -> None:
-    """Compare two members' gradients by hand with those that each has alone."""
-    with named_culprit("hand_gradients"):
-        _, found = by_hand_of(module, x.ndim)(members.weights, members.buffers, x, y)
-    for number in range(2):
-        module.net.load_state_dict(members.member(number).state_dict())
-        for mine, its in zip(found, module.hand_gradients(x, y)[1], strict=True):
-            if not torch.allclose(mine[number], its, 1e-3, 1e-5):
-                raise ValueError(f"seeds: hand_gradients are not those of each member; {INSTEAD}")
+def check_member(
+    group: Group, number: int, found: list[Tensor], module: Any, x: Tensor, y: Tensor
+) -> list[str]:
+    """Compare a member's gradients and buffers with those of a lone module.
+
+    Returns the names of weights that have no gradient.
+    """
+    weights = dict(module.net.named_parameters())
+    if group.by_hand:
+        its = [*module.hand_gradients(x, y)[1]]
+    else:
+        module.loss(module.net(x), y).backward()
+        its = [weight.grad for weight in weights.values()]
+    alone = group.members.alone
+    pairs = [
+        (alone(mine, number), gradient)
+        for mine, gradient in zip(found, its, strict=True)
+        if gradient is not None
+    ]
+    largest = max((float(gradient.abs().max()) for _, gradient in pairs), default=0.0)
+    same = all(close(mine, gradient, 1e-4 * largest) for mine, gradient in pairs)
+    mine = dict(named_tensors(group.net))
+    for name, tensor in named_tensors(module.net):  # a call may have changed some of them
+        same &= close(alone(mine[name], number), tensor)
+    if not same:
+        name = type(module.net).__name__
+        raise ValueError(f"seeds: members of {name} do not train as it does alone; {INSTEAD}")
+    return [name for name, gradient in zip(weights, its, strict=True) if gradient is None]
 
 
-def check_optimizer(build: Callable[[], Any], members: Members) -> float:
+def close(one: Tensor, other: Tensor, off: float = 1e-5) -> bool:
+    return torch.allclose(one, other, 1e-3, off, equal_nan=True)
+
+
+def check_optimizer(lone: list[Any], together: Any, group: Group) -> float:
     """Compare some updates of two members with those that each has alone, given the gradients.
 
     Returns what the optimizer keeps for each byte of weights.
     """
-    names = dict(members.net.named_parameters())
-    given = [{name: torch.randn_like(w) for name, w in names.items()} for _ in range(UPDATES)]
-    lone = [members.member(number) for number in range(2)]
-    name = ""
+    members, name = group.members, ""
+    mine = dict(members.net.named_parameters())
+    given = [{n: torch.randn_like(w) for n, w in mine.items()} for _ in range(UPDATES)]
+    together.net = members.net
     try:
-        for number, net in enumerate([*lone, members.net]):
-            module = build()
-            module.net = net
+        for number, module in enumerate([*lone, together]):
             optimizer, how = optimizer_of(module)
             name = type(optimizer).__name__
             for gradients in given:
-                for at, weight in net.named_parameters():
+                for at, weight in module.net.named_parameters():
                     found = gradients[at]
-                    weight.grad = found if net is members.net else members.alone(found, number)
+                    found = found if module is together else members.alone(found, number)
+                    weight.grad = found if weight.requires_grad else None
                 optimizer.step()
                 if how:
                     how["scheduler"].step()
     except (RuntimeError, TypeError, ValueError) as failure:
-        if (name and net is members.net) or isinstance(failure, (RuntimeError, TypeError)):
+        if (name and module is together) or isinstance(failure, (RuntimeError, TypeError)):
             raise ValueError(coupled(name)) from None
         raise
-    for number, net in enumerate(lone):
-        for at, weight in net.named_parameters():
-            if not torch.allclose(members.alone(names[at], number), weight, 1e-3, 1e-5):
+    for number, module in enumerate(lone):
+        for at, weight in module.net.named_parameters():
+            if not close(members.alone(mine[at], number), weight):
                 raise ValueError(coupled(name))
-    kept = [
-        v for state in optimizer.state.values() for v in state.values() if isinstance(v, Tensor)
-    ]
-    weights = sum(weight.nbytes for weight in module.net.parameters())
+    kept = [v for s in optimizer.state.values() for v in s.values() if isinstance(v, Tensor)]
+    weights = sum(weight.nbytes for weight in mine.values())
     return float(sum(each.nbytes for each in kept if each.ndim) / weights)
 
 
