@@ -1,8 +1,10 @@
 """Checkpoints: exact, read without running code, and malformed ones are one line."""
 
 import math
+import os
 import random
 import resource
+import signal
 import time
 import zipfile
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from perceptrons.lab.runs import checkpoints
 from perceptrons.lab.runs.checkpoints import CheckpointError, WholeCheckpointIO
 from perceptrons.lab.runs.record import RunLogger, measured, updates
-from perceptrons.lab.runs.resume import ExactResume, check_state
+from perceptrons.lab.runs.resume import ExactResume, Stopped, check_state, make_resumable, stoppable
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory|The dirpath")
 SETTINGS: dict[str, Any] = {"seed_everything": 1, "data": {}, "model": {}}
@@ -207,6 +209,37 @@ def test_a_finished_run_that_is_resumed_has_its_metrics_still(tmp_path: Path) ->
     assert "train/loss" in before
     assert (measured(trainer) or exact.metrics) == before
     assert checkpoints.read(tmp_path / "checkpoints" / "last.ckpt")["metrics"] == before
+
+
+class StopInReport(L.Callback):
+    """Tells the process to stop while it measures, after the first epoch."""
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if trainer.global_step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_during_a_report_waits_for_its_end(tmp_path: Path) -> None:
+    class Validated(Module):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val/loss", self.net(batch[0]).mean())
+
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=4,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        plugins=[WholeCheckpointIO()],
+        callbacks=[ExactResume(tmp_path, SETTINGS, rates_given=False), StopInReport()],
+    )
+    make_resumable(trainer)
+    loader = DataLoader(TensorDataset(torch.ones(8, 2)), batch_size=4)
+    with pytest.raises(Stopped) as stopped, stoppable(trainer):
+        trainer.fit(Validated(), loader, loader)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert checkpoints.read(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 2
 
 
 def best_state(content: dict[str, Any]) -> dict[str, Any]:

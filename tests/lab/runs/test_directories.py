@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from perceptrons.lab.cli.errors import line_of
 from perceptrons.lab.runs import directories
 from perceptrons.lab.runs.directories import (
     check_inside,
@@ -128,8 +129,9 @@ def test_a_second_process_is_told_who_trains_in_a_run(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(ValueError, match=f"process {holder.pid} is training"), locked(tmp_path):
+        with pytest.raises(ValueError, match="is training") as refused, locked(tmp_path):
             pass
+        assert line_of(refused.value) == f"{tmp_path}: process {holder.pid} is training in it"
         assert (tmp_path / ".lock").read_text() == str(holder.pid)
         holder.kill()
         holder.wait()

@@ -109,8 +109,8 @@ def is_plain(error: BaseException) -> bool:
 
 
 def root(error: BaseException) -> BaseException:
-    """The first cause of an error."""
-    while error.__cause__ is not None:
+    """The first cause of an error, or the refusal of the project's own that it led to."""
+    while error.__cause__ is not None and not is_plain(error):
         error = error.__cause__
     return error
 

@@ -1,5 +1,6 @@
 """Stopping a run so that it can be resumed, and resuming it so that nothing is lost."""
 
+import os
 import random
 import signal
 import threading
@@ -99,11 +100,15 @@ def stoppable(trainer: Any) -> Iterator[None]:
     trainer._signal_connector.register_signal_handlers = lambda: None
 
     def stop(number: int, _: Any) -> None:
-        status = 128 + number
-        if not trainer.training or loop.stop:
-            raise SystemExit(status)
-        loop.stop = status
+        if trainer.state.fn == "fit" and not loop.stop:
+            loop.stop = 128 + number
+        elif own_process:  # an exception could come where it leaves TensorBoard's threads waiting
+            os._exit(128 + number)
+        else:
+            raise SystemExit(128 + number)
 
+    # in a notebook Ctrl-C is Python's own
+    own_process = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     in_main_thread = threading.current_thread() is threading.main_thread()
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) if in_main_thread else ()
     before = [signal.signal(number, stop) for number in signals]
