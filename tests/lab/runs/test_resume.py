@@ -88,3 +88,17 @@ def test_a_run_that_cannot_be_written_to_is_evaluated(tmp_path: Path) -> None:
     for path in (run, *before):
         path.chmod(0o755)
     assert sorted(run.rglob("*")) == before
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "fit --help", "runs"])
+def test_a_full_disk_for_the_output_is_one_line(words: str, tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        finished = subprocess.run(
+            [sys.executable, "-c", START("perceptrons"), *words.split()],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert finished.returncode == (0 if words == "runs" else 1)
+    assert finished.stderr in ("", "error: output: No space left on device\n")

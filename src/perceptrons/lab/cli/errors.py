@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,8 +40,9 @@ def fail(line: str, cause: BaseException | None = None, status: int = 2) -> NoRe
     """
     if os.environ.get(DEBUG) and cause is not None:
         raise cause
-    sys.stdout.flush()
-    print(f"error: {one_line(line)}", file=sys.stderr)
+    with suppress(OSError):  # a full disk
+        sys.stdout.flush()
+        print(f"error: {one_line(line)}", file=sys.stderr, flush=True)
     raise SystemExit(status)
 
 

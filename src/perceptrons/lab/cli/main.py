@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..runs import directories
-from ..runs.text import WIDTH, aligned, say
+from ..runs.text import WIDTH, aligned, say, silence
 from .errors import PACKAGE, Parser, fail, nearest
 
 if TYPE_CHECKING:  # seconds, which the verbs that train nothing do not need
@@ -49,11 +49,18 @@ def main(model: "type[LightningModule] | str | None" = None, args: list[str] | N
         return dispatch(args, model)
     prepare()
     try:
-        dispatch(sys.argv[1:], model)
-        sys.stdout.flush()
+        try:
+            dispatch(sys.argv[1:], model)
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:  # who reads this has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         sys.exit(INTERRUPTED + signal.SIGPIPE)
+    except OSError as failure:
+        if failure.filename is not None:
+            raise
+        silence()  # the output's disk is full
+        fail(f"output: {failure.strerror}", failure, 1)
     return None
 
 
