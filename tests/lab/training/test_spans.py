@@ -36,8 +36,15 @@ class Points(TableData):
 class Module(L.LightningModule):
     """A network, trained as anybody would with Lightning."""
 
-    def __init__(self, optimizer: Any = None, scheduler: Any = None, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        optimizer: Any = None,
+        scheduler: Any = None,
+        dropout: float = 0.0,
+        by_number: bool = False,
+    ) -> None:
         super().__init__()
+        self.by_number = by_number
         self.net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Dropout(dropout), nn.Linear(4, 1))
         self.make_optimizer = optimizer or (lambda weights: torch.optim.SGD(weights, lr=0.5))
         self.make_scheduler = scheduler
@@ -48,7 +55,7 @@ class Module(L.LightningModule):
     def training_step(self, batch: Rows, batch_idx: int) -> Tensor:
         loss = self.loss(batch)
         self.log("train/mean", loss, on_step=False, on_epoch=True)
-        return loss
+        return loss * (batch_idx % 5) if self.by_number else loss
 
     def validation_step(self, batch: Rows, batch_idx: int) -> None:
         self.log("val/loss", self.loss(batch))
@@ -57,6 +64,13 @@ class Module(L.LightningModule):
         optimizer = self.make_optimizer(self.parameters())
         if self.make_scheduler is None:
             return optimizer
+        if self.make_scheduler == "one cycle":  # over all updates, as Lightning's docs have it
+            total = int(self.trainer.estimated_stepping_batches)
+            scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=total)
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+            }
         return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
 
 
@@ -126,8 +140,38 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"passes": 50},
         {"callbacks": [EarlyStopping("val/loss", min_delta=0.5)], "max_epochs": 9},
     ),
+    "steps that go by the batch's number": (
+        {"by_number": True},
+        {"batch_size": 3, "passes": 90},
+        {},
+    ),
+    "scheduler over all updates": ({"scheduler": "one cycle"}, {"passes": 150}, {}),
+    "scheduler over all updates, by steps": (
+        {"scheduler": "one cycle"},
+        {"passes": 150},
+        {"max_epochs": -1, "max_steps": 301},
+    ),
     "validation every second epoch": ({}, {"passes": 20}, {"check_val_every_n_epoch": 2}),
 }
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_as_many_batches_are_taken_as_the_trainer_is_limited_to(batches: int) -> None:
+    points = Points(batch_size=2, passes=10)
+    trainer = quiet_trainer(limit_train_batches=batches, max_epochs=1)
+    module = Module()
+    use_spans(trainer, module, points)
+    trainer.fit(module, datamodule=points)
+    assert trainer.global_step == batches
+
+
+def test_a_schedule_that_is_too_short_is_found_before_the_first_update() -> None:
+    def short(optimizer: Any) -> Any:
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=59)
+        return {"scheduler": scheduler, "interval": "step"}
+
+    with pytest.raises(ValueError, match="^total_steps=59: the schedule is to last for 60"):
+        fit(True, {"scheduler": short}, {"passes": 20}, callbacks=[FiniteLoss()])
 
 
 @pytest.mark.parametrize("case", CASES)

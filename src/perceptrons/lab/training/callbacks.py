@@ -32,6 +32,12 @@ class FiniteLoss(Callback):
             rate = optimizer.defaults.get("lr", 1.0)
             if not 0 < rate < math.inf:
                 raise ValueError(f"lr={rate}: a learning rate is above 0 and finite")
+        for config in trainer.lr_scheduler_configs:
+            total = getattr(config.scheduler, "total_steps", math.inf)  # of OneCycleLR
+            by_step = config.interval == "step"
+            to_come = trainer.estimated_stepping_batches if by_step else trainer.max_epochs or 0
+            if total * config.frequency < to_come:
+                raise ValueError(f"total_steps={total}: the schedule is to last for {to_come}")
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any

@@ -63,15 +63,20 @@ MODULE_HOOKS = (
 PATIENT = (DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer)
 
 
-# takes gradients of a batch; the loss, where it was needed for that
-Gradients = Callable[[Rows], Tensor | None]
+# takes gradients of a batch, by its number; the loss, where it was needed for that
+Gradients = Callable[[Rows, int], Tensor | None]
 
 
 class Span:
-    """Some batches: no list, whose tensors Lightning would look through one by one."""
+    """Some batches: no list, whose tensors Lightning would look through one by one.
 
-    def __init__(self, batches: list[Rows]) -> None:
-        self.batches = batches
+    Args:
+        first: Number of the first batch in its epoch.
+        batches: The batches.
+    """
+
+    def __init__(self, first: int, batches: list[Rows]) -> None:
+        self.first, self.batches = first, batches
 
 
 class SpanLoader:
@@ -101,7 +106,7 @@ class SpanLoader:
             due = self.spans * self.length - self.loader.handed_out
             if self.trainer.max_steps != -1:
                 due = min(due, self.trainer.max_steps - self.trainer.global_step)
-            yield Span([*islice(batches, max(due, 1))])
+            yield Span(self.loader.handed_out, [*islice(batches, max(due, 1))])
 
     def state_dict(self) -> dict[str, Any]:
         # an epoch that has just begun still has the number of the last one's
@@ -135,15 +140,15 @@ class Spans(L.LightningModule):
         counters, step = (progress.total, progress.current), step_of(optimizer)
         results, each_step = trainer._results, self.schedulers("step")
         made: list[tuple[Tensor, int, float]] = []  # loss, its update, learning rate
-        gradients = self.by_hand(optimizer) or self.by_autograd(optimizer, batch_idx)
+        gradients = self.by_hand(optimizer) or self.by_autograd(optimizer)
 
         def closure() -> Tensor | None:
-            loss = gradients(rows)
+            loss = gradients(rows, number)
             if loss is not None:
                 made.append((loss.detach(), progress.total.ready, optimizer.param_groups[0]["lr"]))
             return loss
 
-        for rows in self.left_over(batch.batches, made):
+        for number, rows in self.left_over(batch, made):  # noqa: B007  the closure takes it
             # or what the user's step logs would not know how many rows it is the mean of
             results.batch, results.batch_size = rows, None
             for counter in counters:
@@ -161,11 +166,12 @@ class Spans(L.LightningModule):
         return {"loss": torch.stack(losses), "updates": updates, "rates": rates}
 
     def left_over(
-        self, batches: list[Rows], made: list[tuple[Tensor, int, float]]
-    ) -> Iterator[Rows]:
+        self, span: Span, made: list[tuple[Tensor, int, float]]
+    ) -> Iterator[tuple[int, Rows]]:
         """Make what updates can be made at once, and hand out the batches that are left."""
+        batches, end = span.batches, span.first + len(span.batches)
         if not self.compile_updates:
-            yield from batches
+            yield from enumerate(batches, span.first)
             return
         (optimizer,) = self.trainer.optimizers
         if self.compiled is None or self.compiled.optimizer is not optimizer:
@@ -187,14 +193,14 @@ class Spans(L.LightningModule):
                 made.append((loss.clone(), self.trainer.global_step, rate))
             for rows in unused or ([next(coming)] if left else []):
                 left -= 1
-                yield rows
+                yield end - left - 1, rows
 
-    def by_autograd(self, optimizer: torch.optim.Optimizer, number: int) -> Gradients:
+    def by_autograd(self, optimizer: torch.optim.Optimizer) -> Gradients:
         """The user's step and its gradients, in the order that Lightning has."""
         step, clips = super().training_step, bool(self.trainer.gradient_clip_val)
         parameters = [each for group in optimizer.param_groups for each in group["params"]]
 
-        def gradients(rows: Rows) -> Tensor | None:
+        def gradients(rows: Rows, number: int) -> Tensor | None:
             made: Any = step(rows, number)
             loss: Any = made["loss"] if isinstance(made, Mapping) else made
             if loss is not None:
@@ -214,7 +220,7 @@ class Spans(L.LightningModule):
             return None
         parameters, clips = [*self.net.parameters()], bool(self.trainer.gradient_clip_val)
 
-        def gradients(rows: Rows) -> None:
+        def gradients(rows: Rows, number: int) -> None:
             _, found = written(*rows)
             for parameter, gradient in zip(parameters, found, strict=True):
                 parameter.grad = gradient
@@ -233,6 +239,19 @@ class Spans(L.LightningModule):
         for each in schedulers:
             if count % each.frequency == 0:
                 each.scheduler.step()
+
+
+class SpanTrainer(L.Trainer):
+    """A trainer whose estimate of the updates to come is one of updates, not of spans."""
+
+    datamodule: Any
+
+    @property
+    def estimated_stepping_batches(self) -> int | float:
+        if self.max_epochs == -1:
+            return super().estimated_stepping_batches
+        updates = len(TableData.train_dataloader(self.datamodule)) * max(self.max_epochs or 0, 1)
+        return updates if self.max_steps == -1 else min(updates, self.max_steps)
 
 
 def step_of(optimizer: Any) -> Callable[[Any], Any]:
@@ -266,7 +285,7 @@ def use_spans(trainer: Any, module: Any, data: Any) -> bool:
         return False
     if any(sees_each_batch(callback) for callback in trainer.callbacks):
         return False
-    kind = type(module)
+    kind, trainer.__class__ = type(module), SpanTrainer
     module.__class__ = type(kind.__name__, (Spans, kind), {"__module__": kind.__module__})
 
     def train_dataloader() -> SpanLoader:
@@ -288,13 +307,13 @@ def span_length(loader: TableLoader) -> int:
 
 def trains_alone(trainer: Any) -> bool:
     """Whether a trainer's settings leave the updates of an epoch to one process and one loop."""
+    shares = trainer.limit_train_batches, trainer.val_check_interval  # 1 is one batch, 1.0 all
     return (
         isinstance(trainer.strategy, SingleDeviceStrategy)
         and type(trainer.precision_plugin) is Precision  # autocast keeps weights of one update
         and isinstance(trainer.profiler, PassThroughProfiler)
         and trainer.accumulate_grad_batches == 1
-        and trainer.limit_train_batches == 1.0
-        and trainer.val_check_interval == 1.0
+        and all(isinstance(share, float) and share == 1 for share in shares)
         and not trainer.overfit_batches
         and not trainer.fast_dev_run
     )
