@@ -1,4 +1,4 @@
-"""What the tests share: one thread, a directory of their own, and the command line in-process."""
+"""What the tests share, the lab's too: one thread, a directory of their own, the command line."""
 
 import os
 from collections.abc import Callable
@@ -12,6 +12,8 @@ import torch
 from perceptrons.lab.cli.settings import ARGUMENTS
 
 ROOT = Path(__file__).parents[1]
+# a project's own configs may be others than those that the lab is tested with
+CONFIGS = next(path for path in (ROOT / "tests/lab/configs", ROOT / "configs") if path.exists())
 # without figures, unless a test asks for them: each fit would start a process that takes a second
 ARGUMENTS["figures"] = (ARGUMENTS["figures"][0], False, ARGUMENTS["figures"][2])
 
@@ -23,7 +25,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 # these files start with what takes long, so that none of them is the last that a worker waits for
 FIRST = [
-    *("sweep", "new_project", "experiments", "resume", "scaling", "export", "figures", "browser"),
+    *("sweep_command", "new_project", "experiments", "resume", "scaling", "export", "figures", "browser"),
     *("board", "your_own", "readme", "front_page", "reproducible", "replicas", "plot"),
 ]
 
@@ -64,7 +66,7 @@ def one_thread() -> None:
 @pytest.fixture
 def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty directory to work in, from where ``configs/`` is seen as from the repository."""
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    (tmp_path / "configs").symlink_to(CONFIGS)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

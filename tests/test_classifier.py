@@ -63,9 +63,9 @@ def plain_loop(
 
 def measured(model: Classifier, *batches: tuple[Tensor, Tensor]) -> tuple[float, float]:
     """Loss and accuracy as the classifier measures them over some batches."""
-    (found,) = quiet_trainer().validate(
-        model, DataLoader([*batches], batch_size=None), verbose=False
-    )
+    rows: Any = batches
+    loader = DataLoader(rows, batch_size=None)
+    (found,) = quiet_trainer().validate(model, loader, verbose=False)
     return found["val/loss"], found["val/accuracy"]
 
 
@@ -173,7 +173,7 @@ def test_the_measured_loss_is_the_mean_over_all_rows_however_they_are_batched() 
 def test_a_run_is_the_plain_loop_bit_for_bit(
     loss: Loss, data: TableData, network: Callable[[], nn.Module]
 ) -> None:
-    model = Classifier(made(network), data.classes, loss)
+    model = Classifier(made(network), data.classes or 0, loss)
     fit(model, data, max_epochs=2)
     by_loop = made(network)
     plain_loop(by_loop, torch.optim.SGD(by_loop.parameters(), lr=1.0), data, loss, updates=120)

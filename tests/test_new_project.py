@@ -23,9 +23,9 @@ ENVIRONMENT = {
 }
 
 
-def run(*words: str, cwd: Path, path: str = "src") -> str:
+def run(*words: str, cwd: Path, path: str = "") -> str:
     """What a command says, which succeeds; packages are imported from ``path`` first."""
-    environment = ENVIRONMENT | {"PYTHONPATH": path}
+    environment = ENVIRONMENT | {"PYTHONPATH": path or str(cwd / "src")}
     ended = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -100,6 +100,28 @@ def test_a_project_passes_its_own_lint_types_and_tests(project: Path) -> None:
     run(*python, "ruff", "format", "--check", cwd=project)
     run(*python, "mypy", cwd=project)
     run(*python, "pytest", "--ignore", "tests/lab", cwd=project)
+
+
+# of rooms that need no subject, and of the command line, which is tested with the template's
+SOME = [
+    "tests/lab/runs/test_directories.py",
+    "tests/lab/sweeps",
+    "tests/lab/cli/test_any_module.py",
+]
+
+
+@pytest.mark.slow
+def test_the_labs_tests_run_in_a_project_and_beside_a_rewritten_subject(project: Path) -> None:
+    there = set(files(project))
+    ours = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "tests/lab")
+    assert set(run(*ours, cwd=ROOT).split()) <= there
+    test = (sys.executable, "-m", "pytest", *SOME, "-rs", "-k", "space or name or xor or sets")
+    assert "rewritten" not in run(*test, cwd=project)
+    network = project / "src/my_study/network.py"
+    before = network.read_text()
+    network.write_text('"""Written anew."""\n')
+    assert "rewritten" in run(*test, cwd=project)
+    network.write_text(before)
 
 
 def test_a_project_trains_under_its_own_name(project: Path) -> None:

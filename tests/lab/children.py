@@ -17,12 +17,11 @@ from types import FrameType
 from typing import Any
 from unittest import mock
 
-from conftest import ROOT, Finished
+from conftest import Finished
 
 import perceptrons.__main__
 from perceptrons.lab.runs.record import Report
 
-CONFIGS = ROOT / "configs"
 PATIENCE = 60.0  # seconds until a test gives up on a process
 
 Prepare = Callable[[], None]

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 import pytest
+import subject  # noqa: F401
 import torch
 import yaml
 from conftest import Command

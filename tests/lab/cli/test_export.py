@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import subject  # noqa: F401
 import torch
 from conftest import Command
 

@@ -8,6 +8,7 @@ says, and the nearest name where there is one.
 from pathlib import Path
 
 import pytest
+import subject  # noqa: F401
 from conftest import Command
 
 XOR = "fit --config configs/xor.yaml --data.passes 1 --trainer.max_epochs 1"

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Command, Finished
+import subject  # noqa: F401
+from conftest import CONFIGS, Command, Finished
 from PIL import Image, ImageSequence
 
 from perceptrons import main
@@ -25,7 +26,7 @@ XOR = Path("lightning_logs/xor/version_0")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with some runs, which no TensorBoard is told of."""
     directory = tmp_path_factory.mktemp("made")
-    (directory / "configs").symlink_to(ROOT / "configs")
+    (directory / "configs").symlink_to(CONFIGS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
         patch.setattr("sys.argv", ["perceptrons"])
@@ -117,7 +118,7 @@ def test_a_place_that_cannot_be_written_to_is_one_line(plot: Command) -> None:
 
 @pytest.mark.slow
 def test_a_command_does_not_wait_for_its_figures_which_are_soon_there(tmp_path: Path) -> None:
-    fit = f"fit --config {ROOT / 'configs' / 'and.yaml'} --trainer.max_epochs 1"
+    fit = f"fit --config {CONFIGS / 'and.yaml'} --trainer.max_epochs 1"
     words = [sys.executable, "-m", "perceptrons", *fit.split()]
     # reading until its end would wait for all that have the pipe
     subprocess.run(words, cwd=tmp_path, capture_output=True, check=True)

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+import subject  # noqa: F401
+from conftest import CONFIGS, ROOT
 from outcome import differences, outcome
 
 PATIENCE = 120.0
@@ -45,7 +46,7 @@ def ended(process: "subprocess.Popen[str]") -> int:
 )
 def test_interrupted_equals_uninterrupted(case: str, tmp_path: Path) -> None:
     number, settings = CASES[case]
-    words = f"--config {ROOT}/configs/xor.yaml --name run {settings}"
+    words = f"--config {CONFIGS}/xor.yaml --name run {settings}"
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for directory in (whole, cut):
         directory.mkdir()

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import subject  # noqa: F401
 import torch
 import yaml
-from children import CONFIGS, error_line
-from conftest import Command, Finished
+from children import error_line
+from conftest import CONFIGS, Command, Finished
 
 from perceptrons import load_run
 from perceptrons.__main__ import main

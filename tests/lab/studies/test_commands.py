@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import subject  # noqa: F401
 import torch
-from conftest import ROOT, Command, Finished
+from conftest import CONFIGS, Command, Finished
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -243,13 +244,13 @@ def test_each_of_forty_members_is_what_a_numpy_program_gets_from_its_seed(
 
 
 @pytest.mark.parametrize(
-    "config", sorted((ROOT / "configs" / "studies").glob("*.yaml")), ids=lambda path: path.stem
+    "config", sorted((CONFIGS / "studies").glob("*.yaml")), ids=lambda path: path.stem
 )
 def test_a_published_study_is_its_experiment_from_2000_seeds(config: Path) -> None:
     import yaml
 
     study = yaml.safe_load(config.read_text())
-    experiment = yaml.safe_load((ROOT / "configs" / config.name).read_text())
+    experiment = yaml.safe_load((CONFIGS / config.name).read_text())
     lengths = []
     for each in (study, experiment):
         passes = each["data"]["init_args"].pop("passes")

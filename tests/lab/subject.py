@@ -1,0 +1,10 @@
+"""The template's subject, which some tests of the lab train: they are skipped without it."""
+
+import pytest
+
+try:
+    from perceptrons import MLP, Blobs, Classifier, Gates
+except ImportError:
+    pytest.skip("the subject has been rewritten", allow_module_level=True)
+
+__all__ = ["MLP", "Blobs", "Classifier", "Gates"]
