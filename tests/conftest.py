@@ -25,7 +25,16 @@ def pytest_xdist_auto_num_workers() -> int:
 
 # these files start with what takes long, so that none of them is the last that a worker waits for
 FIRST = [
-    *("sweep_command", "new_project", "experiments", "resume", "scaling", "export", "figures", "browser"),
+    *(
+        "sweep_command",
+        "new_project",
+        "experiments",
+        "resume",
+        "scaling",
+        "export",
+        "figures",
+        "browser",
+    ),
     *("board", "your_own", "readme", "front_page", "reproducible", "replicas", "plot"),
 ]
 
