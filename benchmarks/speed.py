@@ -19,7 +19,6 @@ from torch import nn
 
 from perceptrons.__main__ import main as perceptrons
 from perceptrons.lab.figures import drawing
-from perceptrons.lab.runs.directories import ROOT, newest
 
 CONFIG = Path(__file__).parent.parent / "configs" / "xor.yaml"
 UPDATES, ROUNDS = 10_000, 5
@@ -47,13 +46,12 @@ def fit(directory: str, *more: str) -> Callable[[], None]:
     return run
 
 
-def drawn(work: Callable[[], None], directory: str) -> Callable[[], None]:
+def drawn(work: Callable[[], None]) -> Callable[[], None]:
     """Work, and the wait for the figures that it has another process draw."""
 
     def run() -> None:
         work()
-        for run_ in newest(Path(directory, ROOT)):
-            drawing.wait_for(run_)
+        drawing.BESIDE[-1].wait()
 
     return run
 
@@ -72,7 +70,7 @@ def main() -> None:
             "the loop by hand": by_hand,
             "perceptrons fit": fit(directory),
             "perceptrons fit, no figures": fit(directory, "--figures=false"),
-            "perceptrons fit, figures drawn": drawn(fit(directory), directory),
+            "perceptrons fit, figures drawn": drawn(fit(directory)),
             "perceptrons fit, by hand": fit(directory, "--model.gradients=by_hand"),
         }
         fit(directory, "--data.passes=1")()  # imports of the first run

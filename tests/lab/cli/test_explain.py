@@ -104,7 +104,7 @@ def test_markdown_has_a_table_for_each_step_and_no_markup_of_names() -> None:
         (Module(dense(2, 2, 1), BCE), 5, "--row=5: must be from 1 to 4"),
         (Module(dense(2, 2, 1, activation=nn.GELU), BCE), 1, "activations must be of Sigmoid"),
         (Module(dense(2, 2, 1), F.l1_loss), 1, "loss must be bce, mse or cross_entropy"),
-        (Module(nn.Bilinear(1, 1, 1), BCE), 1, "Bilinear is not a chain of linear layers"),
+        (Module(nn.Bilinear(1, 1, 1), BCE), 1, "Bilinear is not an nn.Sequential of linear layers"),
     ],
 )
 def test_what_cannot_be_followed_is_refused(module: Any, row: int, says: str) -> None:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perceptrons.lab.data.tables import TableData
+from perceptrons.lab.figures.snapshots import History
+from perceptrons.lab.figures.trained import Trained
 
 CORNERS = [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)]
 XOR = [0, 1, 1, 0]
@@ -60,6 +62,15 @@ class Plain(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         return self.optimizer(self.parameters())
+
+
+def trained(
+    module: Any, data: Any, history: History | None = None, update: int = 7, title: str = "a run"
+) -> Trained:
+    """A run to look at."""
+    state: dict[str, Any] = {"state": {}, "param_groups": []}
+    net = getattr(module, "net", None)
+    return Trained(title, module, net, data, history or History(), update, {}, state)
 
 
 def dense(*widths: int, activation: type[nn.Module] = nn.Sigmoid) -> nn.Sequential:

@@ -1,17 +1,17 @@
 """Where figures go: files, a moving picture, TensorBoard, drawn by a process beside."""
 
-import fcntl
 import subprocess
 import sys
-import threading
+import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
-from small_modules import CORNERS, XOR, Plain, Points, dense, solver, xor
+from small_modules import CORNERS, XOR, Plain, Points, dense, solver, trained, xor
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from perceptrons.lab.figures import drawing
@@ -25,7 +25,7 @@ def scene() -> Scene:
     """XOR, learned in four snapshots and a report."""
     steps = [flat(solver()) * share for share in (0.01, 0.1, 0.3)]
     history = History([0, 50, 100], steps, reports=[0, 150], metrics=[{"train/loss": 0.7}] * 2)
-    return survey(Plain(solver()), xor(), history, 150, "xor/version_0")
+    return survey(trained(Plain(solver()), xor(), history, 150, "xor/version_0"))
 
 
 def events(run: Path) -> EventAccumulator:
@@ -37,9 +37,7 @@ def test_every_figure_is_written_as_png_and_svg_and_said_to_be(
 ) -> None:
     said = [*drawing.plot([scene], tmp_path / "new")]
     names = [
-        f"{name}.{kind}"
-        for name in ("boundary", "loss", "network", "neurons")
-        for kind in ("png", "svg")
+        f"{name}.{kind}" for name in ("boundary", "loss", "network") for kind in ("png", "svg")
     ]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == names
     assert sorted(said) == [str(tmp_path / "new" / name) for name in names]
@@ -66,9 +64,9 @@ def test_the_moving_picture_has_a_frame_for_each_snapshot(scene: Scene, tmp_path
 
 def test_what_cannot_be_drawn_is_said_in_a_line(tmp_path: Path) -> None:
     data = Points(np.eye(5), [0, 1, 0, 1, 0])
-    scene = survey(Plain(dense(5, 2, 1)), data, History(), 3, "five")
+    scene = survey(trained(Plain(dense(5, 2, 1)), data))
     said = [*drawing.plot([scene], tmp_path)]
-    assert "no neurons: 5 inputs have no plane" in said
+    assert "no boundary: 5 inputs have no plane" in said
     with pytest.raises(ValueError, match="animate: 5 inputs have no plane"):
         [*drawing.plot([scene], tmp_path, animate=True)]
 
@@ -98,7 +96,7 @@ def test_tensorboard_has_an_image_for_each_frame_and_what_they_show_as_text(
     assert [image.step for image in shown.Images("figures/loss")] == [150]
     (record,) = shown.Tensors("figures/text_summary")
     said = record.tensor_proto.string_val[0].decode()
-    assert all(f"**{name}**" in said for name in ("boundary", "neurons", "network", "loss"))
+    assert all(f"**{name}**" in said for name in ("boundary", "network", "loss"))
 
 
 def test_figures_that_are_drawn_again_take_the_place_of_the_others(
@@ -108,7 +106,7 @@ def test_figures_that_are_drawn_again_take_the_place_of_the_others(
     for _ in range(2):
         start = time.monotonic()
         drawing.draw_beside(scene, tmp_path)
-        assert time.monotonic() - start < 0.3  # the second waits for the first, and nobody for both
+        assert time.monotonic() - start < 0.3  # nobody waits for them
     for process in drawing.BESIDE:
         assert process.wait() == 0
     (images,) = tmp_path.glob("events*")
@@ -117,18 +115,14 @@ def test_figures_that_are_drawn_again_take_the_place_of_the_others(
     assert len(events(tmp_path).Tensors("figures/text_summary")) == 1
 
 
-def test_drawing_holds_nobody_up_and_whoever_needs_it_waits(scene: Scene, tmp_path: Path) -> None:
-    start = time.monotonic()
-    drawing.draw_beside(scene, tmp_path)
-    assert time.monotonic() - start < 0.3
-    drawing.wait_for(tmp_path)
-    assert len([*tmp_path.glob("*.figures")]) == 1
-
-
 def test_where_nothing_can_be_written_a_line_says_so_and_the_run_goes_on(
-    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scene: Scene,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    drawing.draw_beside(scene, tmp_path / "nowhere")
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(open, tmp_path / "no" / "such", "wb"))
+    drawing.draw_beside(scene, tmp_path)
     assert capsys.readouterr().out == "no figures: No such file or directory\n"
 
 
@@ -139,18 +133,6 @@ def test_events_that_fail_half_way_leave_those_of_before(tmp_path: Path) -> None
     (left,) = tmp_path.iterdir()
     assert left.name.endswith(".texts")
     assert events(tmp_path).Tags()["tensors"] == ["a/text_summary"]
-
-
-def test_whoever_needs_figures_waits_for_as_long_as_they_are_drawn(tmp_path: Path) -> None:
-    drawing.wait_for(tmp_path)  # nobody draws
-    waiting = threading.Thread(target=drawing.wait_for, args=[tmp_path])
-    with (tmp_path / drawing.LOCK).open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        waiting.start()
-        waiting.join(0.2)
-        assert waiting.is_alive()
-    waiting.join(10)
-    assert not waiting.is_alive()
 
 
 def test_a_run_that_is_taken_away_before_it_is_drawn_is_no_mistake(
@@ -175,7 +157,7 @@ def test_names_of_classes_and_reasons_reach_tensorboard_escaped(tmp_path: Path) 
     hostile = "<img src=http://x/y>|[a](b)"
     assert drawing.escape(hostile) == r"&lt;img src=http://x/y&gt;\|\[a\]\(b\)"
     data = Points(CORNERS, XOR, names=(hostile, "b"))
-    scene = survey(Plain(dense(2, 2)), data, History(), 3, hostile)
+    scene = survey(trained(Plain(dense(2, 2)), data, title=hostile))
     object.__setattr__(scene, "missing", {"boundary": hostile})
     drawing.write_events(tmp_path, drawing.SUFFIX, drawing.board_events(scene))
     (record,) = events(tmp_path).Tensors("figures/text_summary")

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from small_modules import Plain, dense, trainer, xor
+from small_modules import Plain, dense, trained, trainer, xor
 from torch import Tensor, nn
 
 from perceptrons.lab.data.tables import TableData
-from perceptrons.lab.figures.page.recording import flattened, run_data, run_data_of_fit
+from perceptrons.lab.figures.page.recording import flattened, run_data
 from perceptrons.lab.figures.snapshots import Snapshots, flat
+from perceptrons.lab.figures.trained import of_fit
 
 RUN = Path("lightning_logs/xor/version_0")
 
@@ -23,7 +24,7 @@ def fitted(module: Plain, data: Any, epochs: int = 3) -> Any:
 
 
 def shown(module: Plain, data: Any) -> Any:
-    return run_data_of_fit(fitted(module, data), module, RUN, {})
+    return run_data(of_fit(fitted(module, data), module, RUN, {}), RUN / "config.yaml")
 
 
 class Momentum(Plain):
@@ -73,8 +74,7 @@ def test_frames_are_the_snapshots_and_the_last_is_the_network() -> None:
     assert found["activations"] == ["sigmoid"]
     assert found["loss"] == "bce"
     assert [frame["update"] for frame in found["frames"]] == [0, 1, 2, 3]
-    assert found["frames"][-1]["weights"] == flat(module.net).tolist()
-    assert found["frames"][-1]["metrics"]["train/loss"] == found["curves"]["train/loss"][-1][1]
+    assert found["frames"][-1]["weights"].tolist() == flat(module.net).tolist()
     assert found["rows"] == {
         "train": {"x": [[0, 0], [0, 1], [1, 0], [1, 1]], "y": [[0], [1], [1], [0]]}
     }
@@ -83,12 +83,14 @@ def test_frames_are_the_snapshots_and_the_last_is_the_network() -> None:
 def test_the_optimizers_state_is_in_the_order_of_the_weights() -> None:
     module = Momentum(dense(2, 2, 1))
     made = fitted(module, xor())
-    optimizer = run_data_of_fit(made, module, RUN, {})["optimizer"]
+    settings = {"trainer": {"gradient_clip_val": 0.5, "gradient_clip_algorithm": None}}
+    optimizer = run_data(of_fit(made, module, RUN, settings), RUN)["optimizer"]
     states = made.optimizers[0].state
     buffers = [states[each]["momentum_buffer"].flatten() for each in module.net.parameters()]
     assert optimizer["state"]["momentum"] == torch.cat(buffers).tolist()
     assert optimizer["bias_lr_factor"] == pytest.approx(2)
     assert optimizer["momentum"] == 0.9
+    assert optimizer["clip"] == (0.5, "norm")
 
 
 def test_points_are_those_of_the_user_where_inputs_follow_by_a_sum() -> None:
@@ -108,27 +110,24 @@ def test_points_are_those_of_the_user_where_inputs_follow_by_a_sum() -> None:
         (
             Plain(nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU(0.2), nn.Linear(2, 1))),
             xor(),
-            "leaky_relu with slope 0.01 alone",
+            "LeakyReLU must have the slope 0.01",
         ),
     ],
 )
-def test_what_cannot_be_played_with_is_said_in_a_line(
-    module: Any, data: Any, says: str, tmp_path: Path
-) -> None:
-    checkpoint = {"global_step": 0, "metrics": {"train/loss": 0.5}, "optimizer_states": []}
-    found = run_data(checkpoint, module, data, tmp_path, pictures=False)
+def test_what_cannot_be_played_with_is_said_in_a_line(module: Any, data: Any, says: str) -> None:
+    found: Any = run_data(trained(module, data), RUN)
     assert says in found["note"]
     assert "frames" not in found
 
 
-def test_another_loss_and_another_optimizer_are_said(tmp_path: Path) -> None:
+def test_another_loss_and_another_optimizer_are_said() -> None:
     module: Any = Plain(dense(2, 1))
     module.loss = nn.functional.l1_loss
-    found = run_data({"global_step": 0, "metrics": {}}, module, xor(), tmp_path, pictures=False)
-    assert "does not have the run's loss" in found["note"]
+    found = run_data(trained(module, xor()), RUN)
+    assert "the loss must be bce, mse or cross_entropy" in found["note"]
     module = Plain(dense(2, 1))
     module.optimizer = lambda params: torch.optim.RMSprop(params, lr=0.1)
-    found = run_data({"global_step": 0, "metrics": {}}, module, xor(), tmp_path, pictures=False)
+    found = run_data(trained(module, xor()), RUN)
     assert found["training_note"] == "The page trains by SGD in place of RMSprop."
 
 

@@ -3,6 +3,7 @@
 import io
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ from perceptrons.lab.figures.snapshots import (
     flat,
     history_of,
     load,
+    small,
 )
+from perceptrons.lab.training.spans import use_spans
 
 
 def fitted(epochs: int, net: nn.Module | None = None, passes: int = 1) -> Snapshots:
@@ -50,6 +53,18 @@ def test_a_snapshot_is_the_weights_after_so_many_updates() -> None:
         optimizer.step()
 
 
+def test_within_a_span_there_are_snapshots_of_the_same_weights() -> None:
+    every = fitted(300).history
+    torch.manual_seed(1)
+    kept, data, module = Snapshots(), xor(), Plain(dense(2, 2, 1))
+    data.passes = 100
+    loop = trainer(3, kept)
+    assert use_spans(loop, module, data)
+    loop.fit(module, datamodule=data)
+    assert kept.history.updates == every.updates
+    assert all(map(torch.equal, kept.history.weights, every.weights))
+
+
 def test_metrics_are_those_that_the_module_logs_without_the_axis() -> None:
     assert set(fitted(1).history.metrics[0]) == {"train/loss", "val/loss"}
 
@@ -67,7 +82,7 @@ def test_weights_are_loaded_as_they_were_taken_with_buffers() -> None:
 
 @pytest.mark.parametrize("net", [dense(2, 2000, 1), nn.Sequential(), None])
 def test_of_a_large_network_and_of_none_there_are_no_snapshots(net: Any) -> None:
-    assert len(flat(net)) == 0
+    assert small(SimpleNamespace(net=net)) == []
 
 
 def test_of_many_snapshots_the_first_and_the_last_are_kept_and_those_where_much_changed() -> None:

@@ -20,11 +20,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from ..data import samples, table  # noqa: F401  their classes go by short names
 from ..data.tables import TableData
 from ..figures.board import Board
-from ..figures.drawing import draw_beside
-from ..figures.page.page import PAGE
-from ..figures.page.recording import write_page_of_fit
+from ..figures.page.recording import show_fit
 from ..figures.snapshots import Snapshots
-from ..figures.survey import scene_of_fit
 from ..runs import checkpoints, directories, record
 from ..runs.files import read_yaml, write_csv, write_json
 from ..runs.record import BestCheckpoint, Report, RunLogger, measured, predicted_columns
@@ -324,14 +321,13 @@ class Command(LightningCLI):
         write_json(self.directory / "metrics.json", results)
         record.end(self.directory)
         say(f"{said}\nrun:  {shown(self.directory)}")
-        if self.settings.figures and self.settings.trainer.logger in (None, True):
-            logs = quote(shown(self.directory.parent))
-            say(f"look: tensorboard --logdir {logs} --host localhost")
-            draw_beside(scene_of_fit(self.trainer, self.model, self.directory), self.directory)
         if self.settings.figures:
-            settings = cast(ExactResume, self.exact).settings
-            file = Path(shown(self.directory), PAGE)
-            say(write_page_of_fit(self.trainer, self.model, self.directory, settings, file))
+            board = self.settings.trainer.logger in (None, True)
+            if board:
+                logs = quote(shown(self.directory.parent))
+                say(f"look: tensorboard --logdir {logs} --host localhost")
+            settings, run = cast(ExactResume, self.exact).settings, Path(shown(self.directory))
+            say(show_fit(self.trainer, self.model, run, settings, board))
 
     def validate(self, verbose: bool = True, **options: Any) -> None:
         self.trainer.validate(verbose=False, **options)

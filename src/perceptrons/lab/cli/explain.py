@@ -112,7 +112,7 @@ def delta_section(update: Update, number: int, names: list[list[str]]) -> Sectio
     if number == len(update.layers) - 1:
         words = [update.rule.delta_says]
     else:
-        slope, says = SLOPES[type(update.layers[number][1])]
+        _, slope, says = SLOPES[type(update.layers[number][1])]
         words = [f"delta = (sum of delta * weight of the next layer) * {says}"]
         weights = update.layers[number + 1][0].weight.detach().mT
         after = update.deltas[number + 1][0]

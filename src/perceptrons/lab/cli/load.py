@@ -32,7 +32,7 @@ from .settings import quiet
 
 if TYPE_CHECKING:
     from ..figures.page.page import Run
-    from ..figures.scene import Scene
+    from ..figures.trained import Trained
 
 
 OUTPUTS = ["logits", "probabilities"]
@@ -74,9 +74,10 @@ class LoadedRun(tuple[L.LightningModule, L.LightningDataModule]):
 
     def _repr_html_(self) -> str:
         from ..figures.page.page import page
-        from ..figures.page.recording import run_data
+        from ..figures.trained import of_checkpoint
 
-        text = html.escape(page([run_data(self.checkpoint, *self, self.run)]))
+        trained = of_checkpoint(self.checkpoint, *self, self.run)
+        text = html.escape(page([page_run(trained, self.run)]))
         # in a frame, which cannot touch the notebook
         size = 'width="100%" height="900" style="border:0"'
         return f'<iframe sandbox="allow-scripts" {size} srcdoc="{text}"></iframe>'
@@ -112,28 +113,25 @@ def made_ready(words: list[str], model: Any = None) -> Command:
         torch.set_num_threads(threads)
 
 
-def scene_of(run: Path, frames: int) -> "Scene":
-    """What there is to see of a run, as its last checkpoint that can be read has it."""
-    from ..figures import survey
+def trained(run: Path) -> "Trained":
+    """A run to look at, as its last checkpoint that can be read has it."""
+    from ..figures.trained import of_checkpoint
 
     try:
         file, _ = checkpoints.find(str(run), run, None)
         module, data, checkpoint = load(file)
-        return survey.scene_of(module, data, checkpoint, run, frames)
+        return of_checkpoint(checkpoint, module, data, run)
     except ValueError as mistake:
         fail(f"run={str(run)!r}: {mistake}", mistake)
 
 
-def run_data_of(run: Path) -> "Run":
-    """What a page shows of a run, as its last checkpoint that can be read has it."""
+def page_run(run: "Trained", directory: Path) -> "Run":
+    """What a page shows of a run, with pictures."""
+    from ..figures.page.page import add_pictures
     from ..figures.page.recording import run_data
+    from ..figures.survey import survey
 
-    try:
-        file, _ = checkpoints.find(str(run), run, None)
-        module, data, checkpoint = load(file)
-        return run_data(checkpoint, module, data, run)
-    except ValueError as mistake:
-        fail(f"run={str(run)!r}: {mistake}", mistake)
+    return add_pictures(run_data(run, directory / "config.yaml"), survey(run))
 
 
 class Exported(nn.Module):

@@ -191,9 +191,6 @@ def plot(words: list[str]) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where: by default figures/ in the (last) run"
     )
-    parser.add_argument(
-        "--tensorboard", action="store_true", help="renew the images that TensorBoard shows"
-    )
     parser.add_argument("--root", type=Path, default=Path(directories.ROOT), help="of the runs")
     given = parser.parse_args(words)
     if given.animate and len(given.run) > 1:
@@ -203,15 +200,13 @@ def plot(words: list[str]) -> None:
         write_html(chosen, given.out and given.out / "page.html")
         return
     from ..figures import drawing  # these take seconds
-    from .load import scene_of
+    from ..figures.survey import FRAMES, survey
+    from .load import trained
 
-    scenes = [scene_of(run, 60 if given.animate else 24) for run in chosen]
+    scenes = [survey(trained(run), 60 if given.animate else FRAMES) for run in chosen]
     try:
         for line in drawing.plot(scenes, given.out or chosen[-1] / "figures", given.animate):
             say(line)
-        if given.tensorboard:
-            drawing.wait_for(chosen[0])
-            drawing.write_events(chosen[0], drawing.SUFFIX, drawing.board_events(scenes[0]))
     except ValueError as mistake:
         fail(f"--{mistake}", mistake)
     except BrokenPipeError:
@@ -223,11 +218,11 @@ def plot(words: list[str]) -> None:
 def write_html(runs: list[Path], file: Path | None) -> None:
     """Write a page of some runs, by default in the last of them."""
     from ..figures.page.page import PAGE, write_page  # these take seconds
-    from .load import run_data_of
+    from .load import page_run, trained
 
     file = file or runs[-1] / PAGE
     try:
-        write_page(file, [run_data_of(run) for run in runs])
+        write_page(file, [page_run(trained(run), run) for run in runs])
     except ValueError as mistake:
         fail(str(mistake), mistake)
     except OSError as failure:

@@ -22,49 +22,50 @@ from .scene import Array, Scene, chances, leads
 # neurons of a layer that are drawn, and weights up to which each is written beside its line
 MOST_SHOWN, MOST_WRITTEN = 6, 9
 MOST_POINTS = 100  # rows that are drawn into each tile
-ACROSS, APART = 2.4, 1.4  # from a layer to the next, and from a neuron to the next
-LONG = 3  # letters, of a name that goes beside its neuron and not into it
+ACROSS, APART = 2.8, 1.5  # from a layer to the next, and from a neuron to the next
+LONG = 4  # letters, of a name that goes beside its neuron and not into it
 TILE = 1.0
-NEAR = 0.3  # where on its line a weight is written, from its start: lines do not cross so soon
+NEAR = 0.33  # where on its line a weight is written, from its start: lines do not cross so soon
 KEY = "solid: positive weight \u00b7 dashed: negative \u00b7 wide: large"
 
 
 def network(scene: Scene, number: int = -1) -> Figure:
-    """The network's neurons and the weights between them in one of the frames of the inside."""
+    """The network in one of the frames of the inside: neurons, and the weights between them.
+
+    Over one or two inputs a neuron is a map of what it puts out, with a line where its sum is 0.
+    """
     places = positions(scene)
     figure, axes = canvas(scene, number, places)
     written = sum(layer.weights[number].size for layer in scene.layers) <= MOST_WRITTEN
     draw_weights(axes, scene, number, places, written)
     for column, (nodes, names) in enumerate(zip(places, labels(scene), strict=True)):
-        ground = rcParams["axes.facecolor"]
-        axes.scatter(nodes[:, 0], nodes[:, 1], 900, ground, edgecolors=ink(), zorder=3)
-        for (x, y), name in zip(nodes, names, strict=True):
-            beside = (
-                {"x": x - 0.35, "ha": "right"} if len(name) > LONG else {"x": x, "ha": "center"}
-            )
-            axes.text(y=y, s=name, va="center", fontsize=size(), zorder=4, **beside)
-        if column and written:
-            biases = scene.layers[column - 1].biases[number]
-            for (x, y), bias in zip(nodes, biases, strict=False):
-                text = f"bias {bias:+.3g}"
-                axes.text(x, y - 0.36, text, ha="center", va="top", fontsize=size(0.85), zorder=4)
-    draw_more(axes, scene, places)
-    return figure
-
-
-def neurons(scene: Scene, number: int = -1) -> Figure:
-    """What each neuron makes of the inputs in one of these frames, in its place in the network."""
-    places = positions(scene)
-    figure, axes = canvas(scene, number, places)
-    draw_weights(axes, scene, number, places)
-    for column, (nodes, names) in enumerate(zip(places, labels(scene), strict=True)):
         for one, (node, name) in enumerate(zip(nodes, names, strict=True)):
-            draw_tile(axes, scene, node, *seen(scene, number, column, one))
-            x, y = node
-            axes.text(x, y + TILE / 2 + 0.02, name, ha="center", va="bottom", fontsize=size(0.9))
+            if len(scene.cells):
+                draw_tile(axes, scene, node, *seen(scene, number, column, one))
+                above: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": size(0.9)}
+                axes.text(node[0], node[1] + TILE / 2 + 0.02, name, **above)
+            else:
+                draw_circle(axes, node, name)
+            if column and written:
+                text = f"bias {scene.layers[column - 1].biases[number, one]:+.3g}"
+                below: dict[str, Any] = {
+                    "ha": "center",
+                    "va": "top",
+                    "fontsize": size(0.85),
+                    "zorder": 4,
+                }
+                axes.text(node[0], node[1] - TILE / 2 - 0.03, text, **below)
     draw_points(axes, scene, places[1:])
     draw_more(axes, scene, places)
     return figure
+
+
+def draw_circle(axes: Axes, node: Array, name: str) -> None:
+    """A neuron with its name, in it or, where that is long, beside it."""
+    x, y = node
+    axes.scatter(x, y, 900, rcParams["axes.facecolor"], edgecolors=ink(), zorder=3)
+    place, ha = (x - 0.35, "right") if len(name) > LONG else (x, "center")
+    axes.text(place, y, name, ha=ha, va="center", fontsize=size(), zorder=4)
 
 
 def canvas(scene: Scene, number: int, places: Sequence[Array]) -> tuple[Figure, Axes]:
@@ -125,7 +126,11 @@ def labels(scene: Scene) -> list[list[str]]:
         [f"h{layer}.{number}" if several else f"h{number}" for number in range(1, count + 1)]
         for layer, count in enumerate(hidden, 1)
     ]
-    ends = ["p"] if outputs == 1 else [f"p{number}" for number in range(outputs)]
+    ends = (
+        ["p" if scene.classes else "y"]
+        if outputs == 1
+        else [f"p{number}" for number in range(outputs)]
+    )
     return [names[:MOST_SHOWN], *middle, ends]
 
 
@@ -163,9 +168,10 @@ def seen(scene: Scene, number: int, column: int, neuron: int) -> tuple[Array, Ar
     if column < len(scene.layers):
         layer = scene.layers[column - 1]
         return layer.sums[number, :, neuron], layer.shades[number, :, neuron], ink()
-    logits, one = scene.logits[scene.inside[number]], neuron if scene.classes > 2 else 1
+    frame, one = scene.inside[number], neuron if scene.classes > 2 else 1
+    logits = scene.logits[frame]
     ahead, share = leads(logits, scene.classes)[:, neuron], chances(logits, scene.classes)[:, one]
-    return ahead, share, colors(scene.classes)[one]
+    return ahead + scene.is_unsure(frame), share, colors(scene.classes)[one]
 
 
 def draw_tile(axes: Axes, scene: Scene, node: Array, sums: Array, share: Array, color: str) -> None:

@@ -1,10 +1,10 @@
-"""The figures of a scene, and where they go: files, TensorBoard, a moving picture.
+"""The figures of a scene, and where they go: files, TensorBoard, the page, a moving picture.
 
-Run as a program, with a run's directory, it draws the scene that comes in for TensorBoard. A fit
-starts it at its end and does not wait; it needs neither torch nor Lightning, which take seconds.
+Run as a program, it draws for TensorBoard and the page what comes in. A fit starts it at its end
+and does not wait; it needs neither torch nor Lightning, which take seconds.
 """
 
-import fcntl
+import base64
 import io
 import os
 import pickle
@@ -13,10 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from ..runs.text import say
 from .scene import Scene
@@ -28,23 +27,22 @@ if TYPE_CHECKING:
 SAYS = {
     "boundary": "What the network says over its inputs, and the rows it learns from. The colour is"
     " the class, the paler the less sure; the line is where it changes; a cross is a row missed.",
-    "neurons": "What each neuron puts out over the inputs, the darker the more; its line is where"
-    " its weighted sum is 0. Lines between neurons are weights: solid positive, dashed negative.",
-    "network": "The weights: solid positive, dashed negative, wide large.",
+    "network": "Its neurons and weights: solid positive, dashed negative, wide large. Over one or"
+    " two inputs a neuron shows what it puts out, the darker the more; on its line its sum is 0.",
     "confusion": "How many rows of each class are given which class.",
     "probability": "How probable the right class is called, by class.",
-    "importance": "Accuracy lost where one input is shuffled between the rows.",
-    "worst": "The rows whose right class is least probable.",
+    "predicted": "The predicted number of each row, over its target.",
+    "importance": "Accuracy, or R2, lost where one input is shuffled between the rows.",
+    "worst": "The rows that the network is most wrong about.",
     "members": "Of a study, the losses of its members.",
     "solved": "Of a study, the share of members that are solved, with its 95 % Wilson interval.",
-    "loss": "Loss and accuracy at the reports.",
+    "loss": "What was measured while it trained.",
 }
 SUFFIX = ".figures"
-LOCK = ".drawing"  # in a run: held while its figures are drawn
 FILES: dict[Any, Any] = {"font.size": 9.0, "figure.figsize": (3.9, 4.4)}
 # TensorBoard's first page shows images at most 220 pixels high, whatever they have
 BOARD: dict[Any, Any] = {"font.size": 12.0, "figure.figsize": (4.9, 3.4), "figure.dpi": 100.0}
-DPI = 200
+DPI, PAGE_DPI, PAGE_COLOURS = 200, 130, 64
 # processes that draw: kept, because Python warns of one that is forgotten
 BESIDE: "list[subprocess.Popen[bytes]]" = []
 # of a moving picture's frame, and of its last, in milliseconds
@@ -63,23 +61,38 @@ def drawn(scene: Scene) -> "Iterator[tuple[str, Iterator[tuple[int, Figure]]]]":
     if not scene.missing.get("boundary"):
         frames = enumerate(scene.updates.tolist())
         yield "boundary", ((at, plots.boundary(scene, frame)) for frame, at in frames)
-    for name, draw in (("neurons", diagrams.neurons), ("network", diagrams.network)):
-        if not scene.missing.get(name):
-            inside = enumerate(scene.inside)
-            yield name, ((int(scene.updates[f]), draw(scene, n)) for n, f in inside)
-    end = int(max([*scene.reports[-1:], *scene.updates[-1:], 0]))
-    single: dict[str, Any] = {}
+    if not scene.missing.get("network"):
+        inside = enumerate(scene.inside)
+        yield "network", ((int(scene.updates[f]), diagrams.network(scene, n)) for n, f in inside)
+    single: dict[str, Callable[[Scene], Figure]] = {"loss": lambda scene: plots.curves([scene])}
     if scene.parts:
-        single |= {"confusion": plots.confusion, "probability": plots.probability}
-        single |= {"importance": plots.importance} if len(scene.importance) else {}
+        classified = {"confusion": plots.confusion, "probability": plots.probability}
+        single |= classified if scene.classes else {"predicted": plots.predicted}
         single |= {"worst": plots.worst}
-    if (study := scene.study) is not None:
-        single |= (
-            {"members": lambda scene: plots.members(scene, study)} if study.losses.size else {}
-        )
-        single |= {"solved": lambda scene: plots.solved(scene, study)} if study.settings else {}
-    for name, make in (single | {"loss": lambda scene: plots.curves([scene])}).items():
-        yield name, ((end, each(scene)) for each in (make,))
+        single |= {"importance": plots.importance} if len(scene.importance) else {}
+    if scene.study:
+        single |= {"members": plots.members} if scene.study.losses.size else {}
+        single |= {"solved": plots.solved} if scene.study.settings else {}
+    end = int(max([*scene.reports[-1:], *scene.updates[-1:], 0]))
+    for name, draw in single.items():
+        yield name, ((end, each(scene)) for each in (draw,))
+
+
+def pictures(scene: Scene, names: Sequence[str] = tuple(SAYS)) -> dict[str, str]:
+    """The last picture of each figure, as addresses that hold it."""
+    from matplotlib import rc_context
+    from PIL import Image
+
+    found = {}
+    with rc_context(FILES):
+        for name, frames in drawn(scene):
+            if name in names:
+                file = io.BytesIO()
+                picture = Image.open(io.BytesIO(png([*frames][-1][1], PAGE_DPI))).convert("RGB")
+                picture.quantize(PAGE_COLOURS).save(file, "png", optimize=True)
+                data = base64.b64encode(file.getvalue()).decode()
+                found[name] = f"data:image/png;base64,{data}"
+    return found
 
 
 def plot(scenes: Sequence[Scene], folder: Path, animate: bool = False) -> Iterator[str]:
@@ -223,51 +236,41 @@ def write_events(run: Path, suffix: str, events: Iterable[Any], first: bool = Fa
         partial.unlink(missing_ok=True)
 
 
-def draw_beside(scene: Scene, run: Path) -> None:
-    """Have a scene drawn for TensorBoard by another process, and go on meanwhile.
+def draw_beside(scene: Scene, run: Path, board: bool = True, page: Any = None) -> None:
+    """Have a scene drawn by another process, and go on meanwhile.
 
-    The other holds a lock on the run's :data:`LOCK`, which :func:`wait_for` waits for.
+    Args:
+        scene: The scene.
+        run: The run's directory.
+        board: Whether to draw for TensorBoard.
+        page: A file and the run that its page shows, which gets pictures.
     """
+    paths = os.pathsep.join(filter(None, sys.path))
     try:
-        start_drawing(scene, run)
+        with tempfile.TemporaryFile() as file:
+            pickle.dump((scene, run, board, page), file)
+            file.seek(0)
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", __name__],
+                stdin=file,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+            )
+            BESIDE.append(process)
     except OSError as failure:  # a full disk, which takes nothing from what the run has found
         say(f"no figures: {failure.strerror or failure}")
 
 
-def start_drawing(scene: Scene, run: Path) -> None:
-    paths = os.pathsep.join(filter(None, sys.path))
-    with (run / LOCK).open("wb") as lock, tempfile.TemporaryFile() as file:
-        with suppress(BlockingIOError):  # figures of before are drawn: the other waits for them
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        pickle.dump(scene, file)
-        file.seek(0)
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, str(run), str(lock.fileno())],
-            stdin=file,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[lock.fileno()],  # it keeps the lock for as long as it runs
-            env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-        )
-        BESIDE.append(process)
-
-
-def wait_for(run: Path) -> None:
-    """Wait until the figures of a run are drawn, where a process is at it."""
-    try:
-        lock: IO[bytes] = (run / LOCK).open("rb")
-    except OSError:
-        return
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-
-
 def main() -> None:
-    """Draw the scene on standard input into the events of a run."""
+    """Draw the scene on standard input for a run."""
+    from .page.page import add_pictures, write_page
+
     os.nice(10)
-    scene, run = pickle.load(sys.stdin.buffer), Path(sys.argv[1])
-    fcntl.flock(int(sys.argv[2]), fcntl.LOCK_EX)  # it has it already, or waits for its turn
-    if run.is_dir():  # and not taken away meanwhile
+    scene, run, board, page = pickle.load(sys.stdin.buffer)
+    if page and run.is_dir():
+        write_page(page[0], [add_pictures(page[1], scene)])
+    if board and run.is_dir():  # and not taken away meanwhile
         write_events(run, SUFFIX, board_events(scene))
 
 

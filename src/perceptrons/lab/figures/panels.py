@@ -13,12 +13,11 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 
-from .scene import UNSURE, Array, Scene, chances, leads
+from .scene import Array, Scene, chances, leads
 
 COLORS = ("#e66100", "#1f77d0", "#40b0a6", "#d35fb7", "#c9a400", "#7d7d7d")
 MARKERS, SIGNS = "osD^vP", "\u25cf\u25a0\u25c6\u25b2\u25bc\u271a"
-# how strong a colour is where the network is sure, and where it is not
-STRONG, PALE = 0.62, 0.12
+STRONG = 0.62  # how strong a colour is where the network is sure
 DARK = {
     **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "#0d1117"),
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), "#d8dee6"),
@@ -107,7 +106,7 @@ def caption(scene: Scene, frame: int) -> str:
     stage = next((name for name in ("train/loss", "val/loss") if name in scene.metrics), None)
     if len(at) and stage:
         words += f" · {stage} {scene.metrics[stage][at[-1]]:.4g}"
-    return f"{words}\n{score(scene, frame)}"
+    return f"{words}\n{score(scene, frame)}" if scene.classes else words
 
 
 def score(scene: Scene, frame: int, between: str = " ") -> str:
@@ -126,8 +125,7 @@ def blend(shares: Array) -> Array:
     likeliest = np.array([to_rgb(color) for color in colors(count)])[shares.argmax(1)]
     sure = (count * shares.max(1, keepdims=True) - 1) / (count - 1)
     ground = np.array(to_rgb(rcParams["axes.facecolor"]))
-    strength = np.where(sure > 2 * UNSURE, PALE + (STRONG - PALE) * sure, 0)
-    paint: Array = ground + strength * (likeliest - ground)
+    paint: Array = ground + STRONG * np.sqrt(sure.clip(0)) * (likeliest - ground)
     return paint
 
 

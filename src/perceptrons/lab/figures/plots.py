@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from .panels import caption, colors, draw_key, draw_space, ink, plain, score, size
 from .scene import Array, Scene, Study
 
 STYLES = {"train": "-", "val": "--"}
 SEVERAL = ("#440154", "#21918c", "#b5367a", "#90d743", "#31688e")  # of these, none is a class
+ONE_LINE = 18  # letters of a title that a caption goes beside
+MOST_POINTS = 500  # of a part of a table
+MARKED = 30  # points of a curve, from which on they have no marks
 MOST_CLASSES = 10  # whose numbers are written into a confusion matrix
 
 
@@ -25,8 +29,9 @@ def boundary(scene: Scene, frame: int = -1) -> Figure:
     axes = figure.subplots(gridspec_kw=sides)
     draw_key(figure, scene)
     draw_space(axes, scene, frame)
-    title = f"{plain(scene.title, 40)} · {caption(scene, frame)}"
-    figure.suptitle(title, fontsize=size(), y=0.98, va="top")
+    title = plain(scene.title, 40)
+    between = "\n" if len(title) > ONE_LINE else " · "
+    figure.suptitle(f"{title}{between}{caption(scene, frame)}", fontsize=size(), y=0.98, va="top")
     return figure
 
 
@@ -42,27 +47,38 @@ def titled(figure: Figure, title: str) -> Figure:
 
 
 def curves(scenes: Sequence[Scene]) -> Figure:
-    """Loss and accuracy at each report, of one run or of several together."""
+    """Loss, and accuracy or what else was measured, of one run or of several together."""
+    other = second(scenes)
     figure = Figure(figsize=wide(), layout="constrained")
-    loss, accuracy = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    every = figure.subplots(1 + bool(other), 1, sharex=True, squeeze=False)[:, 0]
     several = len(scenes) > 1
     for scene, color in zip(scenes, cycle(SEVERAL), strict=False):
         for stage, style in STYLES.items():
             label = f"{plain(scene.title, 40)} {stage}" if several else stage
-            for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
+            for axes, name in zip(every, ("loss", other), strict=False):
                 values = scene.metrics.get(f"{stage}/{name}")
                 train = scene.metrics.get(f"train/{name}")
                 if values is not None and (stage == "train" or not same(values, train)):
+                    there = np.isfinite(values)
+                    marker = "." if there.sum() < MARKED else ""
                     shown = {"color": color if several else ink(), "label": label}
-                    axes.plot(scene.reports, values, style, marker=".", **shown)
-    draw_chance(loss, scenes)
+                    axes.plot(scene.reports[there], values[there], style, marker=marker, **shown)
+    draw_chance(every[0], scenes)
     highest = [values for one in scenes for name, values in one.metrics.items() if "loss" in name]
     top = np.nanmax(np.concatenate([*highest, [1e-9]])) if highest else 1.0
-    loss.set(ylabel="loss", ylim=(min(0, *loss.get_ylim()), 1.08 * top))
-    if loss.get_legend_handles_labels()[0]:
-        loss.legend(frameon=False, fontsize=size(0.9), labelcolor=ink())
-    accuracy.set(ylim=(-0.05, 1.05), ylabel="accuracy", xlabel="updates")
+    every[0].set(ylabel="loss", ylim=(min(0, *every[0].get_ylim()), 1.08 * top))
+    if every[0].get_legend_handles_labels()[0]:
+        every[0].legend(frameon=False, fontsize=size(0.9), labelcolor=ink())
+    if other:
+        every[1].set(ylabel=other, **({"ylim": (-0.05, 1.05)} if other == "accuracy" else {}))
+    every[-1].set_xlabel("updates")
     return titled(figure, "" if several else plain(scenes[0].title, 60))
+
+
+def second(scenes: Sequence[Scene]) -> str:
+    """What is drawn beside the loss."""
+    names = {name.partition("/")[2] for scene in scenes for name in scene.metrics} - {"loss", ""}
+    return next((name for name in ("accuracy", "r2", *sorted(names)) if name in names), "")
 
 
 def same(values: Array, others: Array | None) -> bool:
@@ -79,8 +95,9 @@ def draw_chance(axes: Axes, scenes: Sequence[Scene]) -> None:
             axes.axhline(scene.chance, color=ink(), alpha=0.7, linestyle=":", label=label)
 
 
-def members(scene: Scene, study: Study) -> Figure:
+def members(scene: Scene) -> Figure:
     """The losses of a study's members, and their quantiles."""
+    study = cast(Study, scene.study)
     figure = Figure(figsize=wide(), layout="constrained")
     axes = figure.subplots()
     losses, count = study.losses, study.losses.shape[1]  # of evenly chosen members
@@ -101,8 +118,9 @@ def members(scene: Scene, study: Study) -> Figure:
     return titled(figure, f"{plain(scene.title.rpartition(',')[0], 50)}: losses of {some} members")
 
 
-def solved(scene: Scene, study: Study) -> Figure:
+def solved(scene: Scene) -> Figure:
     """The share of a study's members that are solved, by what varies, with 95 % intervals."""
+    study = cast(Study, scene.study)
     figure = Figure(figsize=wide(), layout="constrained")
     axes = figure.subplots()
     along, *others = study.settings
@@ -139,7 +157,7 @@ def confusion(scene: Scene) -> Figure:
     every = figure.subplots(1, len(scene.parts), squeeze=False, sharey=True)[0]
     for axes, (part, rows) in zip(every, scene.parts.items(), strict=True):
         counts = np.zeros((scene.classes, scene.classes), int)
-        np.add.at(counts, (rows.right, rows.chances.argmax(1)), 1)
+        np.add.at(counts, (rows.right, rows.says.argmax(1)), 1)
         share = counts / counts.sum(1, keepdims=True).clip(1)
         axes.imshow(share, cmap="Greys", vmin=0, vmax=1.6)
         for at, count in np.ndenumerate(counts) if scene.classes <= MOST_CLASSES else ():
@@ -158,7 +176,7 @@ def probability(scene: Scene) -> Figure:
     axes = figure.subplots()
     part, rows = [*scene.parts.items()][-1]
     two = scene.classes == 2
-    values = rows.chances[:, 1] if two else rows.chances[np.arange(len(rows.right)), rows.right]
+    values = rows.says[:, 1] if two else rows.says[np.arange(len(rows.right)), rows.right]
     by_class = [values[rows.right == number] for number in range(scene.classes)]
     names = [plain(name) for name in scene.class_names]
     edges = np.linspace(0, 1, 21).tolist()
@@ -171,6 +189,20 @@ def probability(scene: Scene) -> Figure:
     return titled(figure, plain(scene.title, 60))
 
 
+def predicted(scene: Scene) -> Figure:
+    """The predicted number of each row over its target, in each part of the table."""
+    figure = Figure(figsize=wide(), layout="constrained")
+    axes = figure.subplots()
+    for (name, part), marker, color in zip(scene.parts.items(), "oxs", SEVERAL, strict=False):
+        few = max(1, len(part.right) // MOST_POINTS)
+        x, y = part.right[::few], part.says[::few]
+        axes.scatter(x, y, s=14, marker=marker, color=color, alpha=0.7, label=name)
+    axes.axline((float(part.right[0]),) * 2, slope=1, color=ink(), linestyle=":")
+    axes.set(xlabel="target", ylabel="predicted")
+    axes.legend(frameon=False, fontsize=size(0.9))
+    return titled(figure, plain(scene.title, 60))
+
+
 def importance(scene: Scene) -> Figure:
     """How much accuracy is lost where one input is shuffled, the largest first."""
     mean, deviation = scene.importance.T
@@ -180,7 +212,7 @@ def importance(scene: Scene) -> Figure:
     names = [plain(scene.names[one]) for one in order]
     axes.barh(names, mean[order], xerr=deviation[order], color=ink(), alpha=0.6)
     axes.tick_params(axis="y", labelsize=size(0.9))
-    axes.set_xlabel("accuracy lost by shuffling the input")
+    axes.set_xlabel(f"{'accuracy' if scene.classes else 'R2'} lost by shuffling the input")
     more = len(mean) - len(order)
     note = f", {more} lesser inputs left out" if more else ""
     return titled(figure, plain(scene.title, 60) + note)
@@ -190,10 +222,11 @@ def worst(scene: Scene) -> Figure:
     """The rows whose right class is least probable, as a table."""
     head = [plain(name, 12) for name in scene.worst]
     cells = [[short(cell) for cell in row] for row in zip(*scene.worst.values(), strict=True)]
-    figure = Figure(figsize=(0.95 * len(head), 0.9 + 0.28 * len(cells)))
-    axes = figure.add_axes((0.02, 0.02, 0.96, 1 - 0.5 / figure.get_figheight()))
+    figure = Figure(figsize=(0.95 * len(head), 0.55 + 0.24 * (1 + len(cells))))
+    axes = figure.add_axes((0.02, 0.02, 0.96, 1 - 0.45 / figure.get_figheight()))
     axes.set_axis_off()
-    table = axes.table(cells, colLabels=head, loc="center", cellLoc="right", edges="horizontal")
+    whole = Bbox.unit()
+    table = axes.table(cells, colLabels=head, bbox=whole, cellLoc="right", edges="horizontal")
     table.auto_set_font_size(False)
     table.set_fontsize(size(0.85))
     part = [*scene.parts][-1]
@@ -201,7 +234,11 @@ def worst(scene: Scene) -> Figure:
 
 
 def short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else plain(value, 12)
+    if isinstance(value, float) and 0.9995 <= value < 1:
+        return "> 0.999"  # nothing is rounded up to 1
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else plain(value, 12)
 
 
 def gallery(scenes: Sequence[Scene], columns: int) -> Figure:

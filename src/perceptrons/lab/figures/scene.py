@@ -28,17 +28,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Part:
-    """The training, validation or test set of a table, as the network classifies it in the end."""
+    """The training, validation or test set of a table, and what the network says in the end."""
 
-    right: Integers  # right class (rows,)
-    chances: Array  # probability of each class (rows, classes)
+    right: Any  # right class, or numeric target (rows,)
+    says: Array  # probability of each class (rows, classes), or the predicted number (rows,)
 
 
 @dataclass(frozen=True)
 class Study:
     """Many members of one experiment, of which the other figures show one."""
 
-    member: str  # that one, such as "member 3"
     updates: Integers  # at each report (reports,)
     losses: Array  # training loss there (reports, members)
     settings: Sequence[str] = ()  # what varies, such as "lr"
@@ -77,7 +76,7 @@ class Scene:
     layers: Sequence[Layer] = ()  # there
     parts: dict[str, Part] = field(default_factory=dict)  # of a table that has no plane
     worst: dict[str, list[Any]] = field(default_factory=dict)  # its worst rows, by column
-    # loss of accuracy where an input is shuffled, and its standard deviation (inputs, 2)
+    # loss of accuracy, or of R2, where an input is shuffled, and its standard deviation (inputs, 2)
     importance: Array = field(default_factory=lambda: np.zeros((0, 2)))
     study: Study | None = None
 

@@ -1,7 +1,8 @@
 """Snapshots of a small network's weights while it trains: what figures show of how it came about.
 
-They are taken more often than reports, because what is worth seeing may happen between two of them.
-Each checkpoint holds those taken so far, so that a resumed run has those of its first part.
+They are taken more often than reports, because what is worth seeing may happen between two of them:
+after each update at first, and the more seldom the longer a run is. Each checkpoint holds those
+taken so far, so that a resumed run has those of its first part.
 """
 
 from dataclasses import dataclass, field
@@ -12,10 +13,12 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
+from ..studies.study import StudyModule
 from .scene import evenly_changed
 
-# weights of a network up to which there are snapshots, and numbers that all of these may be
-SMALL, NUMBERS = 5_000, 200_000
+# weights of a network, and of all members of a study, up to which there are snapshots, and numbers
+# that all of these may be
+SMALL, SMALL_STUDY, NUMBERS = 5_000, 25_000, 200_000
 # snapshots and reports that are kept at most
 SNAPSHOTS, REPORTS = 240, 500
 KEY = "figures"  # in a checkpoint
@@ -113,27 +116,36 @@ class Snapshots(Callback):
         resumed: Whether the run is resumed, and its checkpoint holds the snapshots of before.
     """
 
-    takes_spans = True  # a snapshot for each of them is often enough
+    takes_spans = True  # the optimizer tells of the updates within a span
 
     def __init__(self, resumed: bool = False) -> None:
-        self.resumed, self.history, self.small = resumed, History(), True
+        self.resumed, self.history = resumed, History()
+        self.values: list[Tensor] = []
+        self.update = 0
+        self.hook: Any = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.take(trainer, pl_module)
+        self.values = small(pl_module)
+        self.take(trainer.global_step)
+        if len(trainer.optimizers) == 1:
+            self.hook = trainer.optimizers[0].register_step_post_hook(
+                lambda *_: self.take(self.update + 1)
+            )
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any
     ) -> None:
-        self.take(trainer, pl_module)
+        self.take(trainer.global_step)  # compiled updates are none of the optimizer's steps
 
-    def take(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Keep the weights, where it is time."""
-        if not (self.small and self.history.is_due(trainer.global_step)):
-            return
-        weights = flat(getattr(module, "net", None))
-        self.small = len(weights) > 0
-        if self.small:
-            self.history.add_snapshot(trainer.global_step, weights)
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.hook:
+            self.hook.remove()
+
+    def take(self, update: int) -> None:
+        """Keep the weights after an update, where it is time."""
+        self.update = update
+        if self.values and self.history.is_due(update):
+            self.history.add_snapshot(update, joined(self.values))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit":
@@ -158,13 +170,27 @@ def measured(trainer: L.Trainer) -> dict[str, float]:
     return {name: float(metrics[name]) for name in metrics if name != "step"}
 
 
-def flat(net: Any) -> Tensor:
-    """All that a small network's answers depend on ``(numbers,)``; of a large one nothing."""
+def small(module: Any) -> list[Tensor]:
+    """All that a small network's answers depend on, or those of a study; of a large one nothing."""
+    study = isinstance(module, StudyModule)
+    net = module.groups if study else getattr(module, "net", None)
     values = floating(net) if isinstance(net, nn.Module) else []
-    if not 0 < sum(value.numel() for value in values) <= SMALL:
-        return torch.zeros(0)
+    count = sum(value.numel() for value in values)
+    return values if 0 < count <= (SMALL_STUDY if study else SMALL) else []
+
+
+def floating(net: nn.Module) -> list[Tensor]:
+    return [value for value in net.state_dict().values() if value.is_floating_point()]
+
+
+def joined(values: list[Tensor]) -> Tensor:
     with torch.inference_mode(False), torch.no_grad():
         return torch.cat([value.flatten().float().cpu() for value in values])
+
+
+def flat(net: nn.Module) -> Tensor:
+    """All numbers that a network's answers depend on ``(numbers,)``."""
+    return joined(floating(net))
 
 
 @torch.no_grad()
@@ -176,5 +202,14 @@ def load(net: nn.Module, numbers: Tensor) -> None:
         value.copy_(part.view_as(value))
 
 
-def floating(net: nn.Module) -> list[Tensor]:
-    return [value for value in net.state_dict().values() if value.is_floating_point()]
+def of_member(history: History, study: StudyModule, number: int) -> History:
+    """The snapshots of a member, of those of its study."""
+    now = {name: value.clone() for name, value in study.groups.state_dict().items()}
+    found = History(updates=history.updates)
+    try:
+        for weights in history.weights:
+            load(study.groups, weights)
+            found.weights.append(flat(study.members[number]))
+    finally:
+        study.groups.load_state_dict(now)
+    return found

@@ -1,10 +1,8 @@
 """A network looked at over its inputs, as it was at its snapshots: the arrays that figures show."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,162 +10,56 @@ import torch
 from torch import Tensor, nn
 
 from ..data.tables import TableData
-from ..studies.record import Study as Record
-from ..studies.record import best_of
-from ..studies.study import StudyModule
-from ..studies.summary import summaries, varied
 from ..training.protocol import dense_layers
-from .partition import COUNTED, with_table
 from .scene import (
     FEW,
     Array,
     Integers,
     Layer,
+    Part,
     Scene,
-    Study,
     best_line,
+    chances,
     evenly_changed,
     winners,
 )
-from .snapshots import History, Snapshots, flat, history_of, load
+from .snapshots import flat, load
+from .trained import Trained, one_thread
 
-# cells along an axis and along the sides of a plane; rows that are drawn
-AXIS, SIDE, DRAWN = 200, 60, 1_000
+# cells along an axis and along the sides of a plane; rows that are drawn, and counted
+AXIS, SIDE, DRAWN, COUNTED = 200, 60, 1_000, 20_000
 MARGIN = 0.35  # round the rows, as a share of the space they are in
 # frames, and those of them that show the inside; neurons of a layer that are drawn
 FRAMES, INSIDE, NEURONS = 24, 6, 6
 CHOOSING = 200  # rows to choose frames by
-OF_PLANES = ("boundary", "neurons")
+# rows and inputs that importance is asked of; worst rows, and their inputs, that are shown
+ASKED, ASKED_INPUTS, WORST, WORST_INPUTS = 1_000, 60, 8, 5
 
 
-def scene_of_fit(trainer: Any, module: Any, run: Path) -> Scene:
-    """What there is to see of a fit that has ended.
-
-    Args:
-        trainer: Its trainer.
-        module: The module that it has trained.
-        run: The run's directory.
-    """
-    kept = [each for each in trainer.callbacks if isinstance(each, Snapshots)]
-    history = kept[0].history if kept else History()
-    records = [each for each in trainer.callbacks if isinstance(each, Record)]
-    whole = module, trainer.datamodule, history, trainer.global_step, title_of(run)
-    return of_study(*whole, records[0]) if records else survey(*whole)
-
-
-def whole_history(checkpoint: dict[str, Any], run: Path) -> tuple[History, int]:
-    """The snapshots of a run's checkpoint with all reports up to it, and its number of updates.
-
-    Raises:
-        ValueError: If the snapshots cannot be read.
-    """
-    history, update = history_of(checkpoint), int(checkpoint["global_step"])
-    if not history.reports:
-        history.reports, history.metrics = reports_of(run)
-    if update not in history.reports:
-        history.add_report(update, dict(checkpoint.get("metrics", {})))
-    return history, update
-
-
-def scene_of(
-    module: Any, data: Any, checkpoint: dict[str, Any], run: Path, frames: int = FRAMES
-) -> Scene:
-    """What there is to see of a run, as one of its checkpoints has it.
-
-    Raises:
-        ValueError: If the checkpoint's snapshots cannot be read.
-    """
-    history, update = whole_history(checkpoint, run)
-    whole = module, data, history, update, title_of(run)
-    if isinstance(module, StudyModule):
-        (record := Record()).load_state_dict(checkpoint["callbacks"][record.state_key])
-        return of_study(*whole, record)
-    return survey(*whole, frames=frames)
-
-
-def of_study(
-    module: StudyModule, data: Any, history: History, update: int, title: str, record: Record
-) -> Scene:
-    """A scene of a study: its members, and the best of them as it is."""
-    best = best_of(record.last, record.since)
-    rows = record.rows([*module.each])
-    groups = summaries(rows)
-    settings = varied(rows) if len(groups) > 1 and "share" in groups[0] else []
-    losses = torch.stack(record.curves).numpy()
-    members = Study(f"member {best}", np.array(record.updates), losses, settings, groups)
-    shown = {"net": module.members[best], "study": members}
-    return survey(module.user_module, data, history, update, title, **shown)
-
-
-def reports_of(run: Path) -> tuple[list[int], list[dict[str, float]]]:
-    """The reports of a run that has no snapshots, as TensorBoard has them."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(run), {"scalars": 0, "images": 1, "histograms": 1}).Reload()
-    found: dict[int, dict[str, float]] = {}
-    for name in events.Tags()["scalars"]:
-        if name.startswith(("train/", "val/")):
-            for point in events.Scalars(name):
-                found.setdefault(point.step, {})[name] = point.value
-    return sorted(found), [found[update] for update in sorted(found)]
-
-
-def title_of(run: Path) -> str:
-    """What a run is called in its figures, as in TensorBoard."""
-    return "/".join(run.parts[-2:])
-
-
-def survey(
-    module: Any,
-    data: Any,
-    history: History,
-    update: int,
-    title: str,
-    net: nn.Module | None = None,
-    study: Study | None = None,
-    frames: int = FRAMES,
-) -> Scene:
-    """A scene of a module as it was at its snapshots, and as it is.
+def survey(run: Trained, frames: int = FRAMES) -> Scene:
+    """A scene of a run's network as it was at its snapshots, and as it is.
 
     Args:
-        module: A LightningModule; what is missing of ``net`` and ``classes`` is left out.
-        data: Its data.
-        history: Snapshots and reports.
-        update: How many updates it has had.
-        title: What to call it.
-        net: The network to look at, in place of ``module.net``: of a study, the best member.
-        study: Of a study, its members.
+        run: The run; what is missing of its parts is left out.
         frames: How many snapshots to show.
     """
-    net = getattr(module, "net", None) if net is None else net
-    classes = getattr(module, "classes", None) or getattr(data, "classes", None) or 0
+    classes = getattr(run.module, "classes", None) or getattr(run.data, "classes", None) or 0
     scene = Scene(
-        title=f"{title}, {study.member}" if study else title,
+        title=run.title,
         classes=classes,
-        reports=np.array(history.reports, int),
-        metrics=columns(history.metrics),
-        study=study,
+        reports=np.array(run.history.reports, int),
+        metrics=columns(run.history.metrics),
+        study=run.study,
     )
-    if why := unseen(module, net, data, classes):
-        return replace(scene, missing=dict.fromkeys((*OF_PLANES, "network"), why))
+    if why := unseen(run, classes):
+        return replace(scene, missing=dict.fromkeys(("boundary", "network"), why))
     try:
         with one_thread():
-            return Survey(module, net, data, classes).fill(scene, history, update, frames)
+            return Survey(run, classes).fill(scene, frames)
     except Exception as failure:  # the user's own network may raise anything, and a run goes on
         reason = str(failure).partition("\n")[0] or type(failure).__name__
-        missing = dict.fromkeys((*OF_PLANES, "network"), f"{type(net).__name__}: {reason}")
-        return replace(scene, missing=missing)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Have torch compute with one thread: small pieces of work are slower with more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+        why = f"{type(run.net).__name__}: {reason}"
+        return replace(scene, missing=dict.fromkeys(("boundary", "network"), why))
 
 
 def columns(rows: Sequence[dict[str, float]]) -> dict[str, Array]:
@@ -175,16 +67,16 @@ def columns(rows: Sequence[dict[str, float]]) -> dict[str, Array]:
     return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
-def unseen(module: Any, net: Any, data: Any, classes: int) -> str:
+def unseen(run: Trained, classes: int) -> str:
     """Why nothing but curves can be drawn; empty where more can."""
-    if not isinstance(net, nn.Module):
-        return f"{type(module).__name__} has no net"
-    if not isinstance(data, TableData):
-        return f"{type(data).__name__} has no table of rows"
-    if not classes:
-        return f"{type(module).__name__} has no classes"
-    if classes == 2 and data.outputs > 1:
-        return f"{data.outputs} outputs, each a yes or no of its own"
+    if not isinstance(run.net, nn.Module):
+        return f"{type(run.module).__name__} has no net"
+    if not isinstance(run.data, TableData):
+        return f"{type(run.data).__name__} has no table of rows"
+    if not classes and not hasattr(run.module, "predictions"):
+        return f"{type(run.module).__name__} has no classes"
+    if classes in (0, 2) and run.data.outputs > 1:
+        return f"{run.data.outputs} outputs, each an answer of its own"
     return ""
 
 
@@ -192,32 +84,31 @@ class Survey:
     """Looks at a network, as it is or with earlier weights.
 
     Args:
-        module: The module, for its loss.
-        net: The network.
-        data: Its data.
-        classes: Number of classes.
+        run: The run.
+        classes: Number of classes; 0: it predicts a number.
     """
 
-    def __init__(self, module: Any, net: Any, data: TableData, classes: int) -> None:
-        self.module, self.data, self.classes = module, data, classes
-        self.net = copy.deepcopy(net).cpu().float().eval()
-        self.now = copy.deepcopy(self.net.state_dict())
+    def __init__(self, run: Trained, classes: int) -> None:
+        self.run, self.module, self.data, self.classes = run, run.module, run.data, classes
+        self.net = copy.deepcopy(run.net).cpu().float().eval()
+        self.now = flat(self.net)
 
     @torch.inference_mode()
-    def fill(self, scene: Scene, history: History, update: int, frames: int) -> Scene:
+    def fill(self, scene: Scene, frames: int) -> Scene:
         """A scene with all that can be seen."""
         x, y = self.data.split["all"][:2]
         counted = evenly(len(x), COUNTED)
         right = self.right_of(y[counted])
         x, drawn = x[counted].float(), evenly(len(counted), DRAWN)
-        points = self.data.as_points()[counted][drawn].float().numpy()
-        updates, weights = self.chosen(history, update, x[evenly(len(x), CHOOSING)], frames)
-        cells = grid(points)
-        given = self.data.from_points(torch.from_numpy(cells).float())
+        points = self.data.as_points()[counted][drawn].float().flatten(1).numpy()
+        plane = points.shape[1] <= 2 and self.classes > 0
+        updates, weights = self.chosen(x[evenly(len(x), CHOOSING)], frames)
+        cells = grid(points) if plane else points[:0]
+        given = self.data.from_points(torch.from_numpy(cells).float()) if plane else x[:0]
         says = [self.with_weights(each, lambda: (self.say(x), self.say(given))) for each in weights]
         at_all = np.stack([each[0] for each in says])
         inside = evenly_changed(at_all.reshape(len(says), -1), INSIDE)
-        few = len(dense_layers(self.net) or ()) == 1 and len(x) <= FEW
+        few = len(dense_layers(self.net) or ()) == 1 and len(x) <= FEW and points.shape[1] == 2
         scene = replace(
             scene,
             chance=self.loss_of_chance(y[counted]),
@@ -234,64 +125,67 @@ class Survey:
             hits=(winners(at_all, self.classes) == right).sum(1),
             rows=len(x),
             sampled=len(x) < len(y),
-            line=best_line(points, right) if few and points.shape[1] == 2 else None,
+            line=best_line(points, right) if plane and few else None,
             inside=inside,
             layers=self.layers([weights[one] for one in inside], given),
         )
-        return scene if points.shape[1] <= 2 else with_table(self, scene)
+        return scene if plane else self.with_parts(scene)
 
-    def chosen(
-        self, history: History, update: int, x: Tensor, frames: int
-    ) -> tuple[list[int], list[Tensor | None]]:
+    def chosen(self, x: Tensor, frames: int) -> tuple[list[int], list[Tensor]]:
         """The snapshots to show, by how much the answers changed, and the present as the last."""
-        size = len(flat(self.net))
+        history = self.run.history
         pairs = zip(history.updates, history.weights, strict=True)
-        earlier = [each for each in pairs if each[0] < update and len(each[1]) == size]
-        updates: list[int] = [*(at for at, _ in earlier), update]
-        weights: list[Tensor | None] = [*(each for _, each in earlier), None]
-        says = [self.with_weights(each, lambda: self.say(x).ravel()) for each in weights]
-        kept = evenly_changed(np.stack([squashed(each) for each in says]), frames)
-        return [updates[one] for one in kept], [weights[one] for one in kept]
+        size = len(self.now)
+        earlier = [each for each in pairs if each[0] < self.run.update and len(each[1]) == size]
+        every = [*earlier, (self.run.update, self.now)]
+        says = [self.with_weights(each, lambda: self.say(x).ravel()) for _, each in every]
+        kept = [every[one] for one in evenly_changed(np.stack([*map(squashed, says)]), frames)]
+        return [update for update, _ in kept], [weights for _, weights in kept]
 
-    def with_weights(self, weights: Tensor | None, look: Callable[[], Any]) -> Any:
-        """What is seen with earlier weights, or the present ones."""
-        if weights is None:
-            self.net.load_state_dict(self.now)
-        else:
-            load(self.net, weights)
+    def with_weights(self, weights: Tensor, look: Callable[[], Any]) -> Any:
+        """What is seen with some weights."""
+        load(self.net, weights)
         return look()
 
     def say(self, x: Tensor) -> Array:
         logits: Array = self.net(x).numpy().astype(np.float32)
-        outputs = 1 if self.classes == 2 else self.classes
+        outputs = self.classes if self.classes > 2 else 1
         if logits.shape != (len(x), outputs):
             shape = f"logits {tuple(logits.shape)}, expected {(len(x), outputs)}"
             raise ValueError(f"{shape} for {self.classes} classes")
         return logits
 
-    def right_of(self, y: Tensor) -> Integers:
-        """Right class of each row."""
+    def right_of(self, y: Tensor) -> Any:
+        """Right class of each row, or its number in units of its own ``(rows,)``."""
+        if not self.classes:
+            return self.predicted(self.module.targets(y).float())
         if y.ndim == 1:
             return y.int().numpy()
         return (y[:, 0].int() if self.classes == 2 else y.argmax(1)).numpy()
 
+    def predicted(self, outputs: Tensor) -> Array:
+        found: Array = self.module.predictions(outputs)["prediction"][:, 0].numpy()
+        return found
+
     def loss_of_chance(self, y: Tensor) -> float:
         """The loss of a network that favours no class, where the module's loss says so."""
         loss = getattr(self.module, "measured_loss", None) or getattr(self.module, "loss", None)
-        if loss is None or y.ndim != 2:
+        if loss is None or y.ndim != 2 or not self.classes:
             return float("nan")
         return float(loss(torch.zeros(len(y), 1 if self.classes == 2 else self.classes), y.float()))
 
     def missing(self, inputs: int) -> dict[str, str]:
         """Why a figure cannot be drawn, by its name."""
-        plane = f"{inputs} inputs have no plane"
-        found = dict.fromkeys(OF_PLANES, plane) if inputs > 2 else {}
+        found = {}
+        if not self.classes:
+            found["boundary"] = "a predicted number has no boundary"
+        elif inputs > 2:
+            found["boundary"] = f"{inputs} inputs have no plane"
         if not dense_layers(self.net):
-            why = f"{type(self.net).__name__} is not an nn.Sequential of linear layers"
-            found = {"neurons": why, "network": why} | found
+            found["network"] = f"{type(self.net).__name__} is not an nn.Sequential of linear layers"
         return found
 
-    def layers(self, weights: Sequence[Tensor | None], given: Tensor) -> list[Layer]:
+    def layers(self, weights: Sequence[Tensor], given: Tensor) -> list[Layer]:
         """The layers of the network, with each of some weights."""
         frames = [self.with_weights(each, lambda: self.inside(given)) for each in weights]
         by_layer = zip(*frames, strict=True)
@@ -305,16 +199,75 @@ class Survey:
             x = activation(sums) if activation else sums
             shown = torch.sigmoid(sums) if number == len(layers) else x
             shown = shown[:, :NEURONS]
-            low, high = (shown.aminmax(dim=0) if len(shown) else (shown, shown))[:2]
-            if not isinstance(activation, nn.Sigmoid) and number < len(layers):
-                largest = torch.maximum(low.abs(), high.abs()).clamp(min=1e-9)
-                shown = 0.5 + 0.5 * shown / largest if len(shown) else shown
+            if len(shown) and not isinstance(activation, nn.Sigmoid) and number < len(layers):
+                shown = 0.5 + 0.5 * shown / shown.abs().amax(0).clamp(min=1e-9)
             biases = linear.bias
             if biases is None:
                 biases = linear.weight.new_zeros(linear.out_features)
             kept = (linear.weight, biases, sums[:, :NEURONS], shown)
             found.append(tuple(each.clone().numpy() for each in kept))
         return found
+
+    def with_parts(self, scene: Scene) -> Scene:
+        """A scene with what is said of each part of a table, and what matters."""
+        load(self.net, self.now)
+        parts: dict[str, Part] = {}
+        split = self.data.split
+        for name in ("train", "val", "test"):
+            if all(split[name] is not split[other] for other in parts):
+                x, y = (column[:COUNTED] for column in split[name][:2])
+                parts[name] = Part(self.right_of(y), self.answers(x.float()))
+        parts = {"all": parts["train"]} if len(parts) == 1 else parts
+        scene = replace(scene, parts=parts, worst=self.worst(*[*parts.items()][-1]))
+        if scene.inputs > ASKED_INPUTS or split["all"][0].ndim > 2:
+            why = f"{scene.inputs} inputs are too many to shuffle each"
+            return replace(scene, missing=scene.missing | {"importance": why})
+        return replace(scene, importance=self.importance(scene))
+
+    def answers(self, x: Tensor) -> Array:
+        """Probabilities ``(rows, classes)``, or predicted numbers ``(rows,)``."""
+        logits = self.say(x)
+        if self.classes:
+            return chances(logits, self.classes)
+        return self.predicted(torch.from_numpy(logits))
+
+    def importance(self, scene: Scene) -> Array:
+        """By how much accuracy, or R2, falls where an input's values are shuffled."""
+        from sklearn.inspection import permutation_importance
+        from sklearn.metrics import r2_score
+
+        class Fitted:
+            """The network as scikit-learn takes it."""
+
+            def fit(self) -> None: ...
+
+        def score(_: Fitted, points: Array, right: Integers) -> float:
+            given = self.data.from_points(torch.from_numpy(points).float())
+            says = self.answers(given.float())
+            return float(
+                (says.argmax(1) == right).mean() if self.classes else r2_score(right, says)
+            )
+
+        rows = scene.points[:ASKED], scene.right[:ASKED]
+        found = permutation_importance(Fitted(), *rows, scoring=score, random_state=0)
+        return np.stack([found.importances_mean, found.importances_std], 1)
+
+    def worst(self, name: str, part: Part) -> dict[str, list[Any]]:
+        """The rows of a part that the network is most wrong about, by column."""
+        right, says = part.right, part.says
+        if self.classes:
+            of_right = says[np.arange(len(right)), right]
+            rows = of_right.argsort(kind="stable")[:WORST]
+            called = [*map(str, self.data.class_names or range(self.classes))]
+            shown = {"right": [called[one] for one in right[rows]]}
+            shown["p of right"] = of_right[rows].tolist()
+        else:
+            rows = (-np.abs(says - right)).argsort(kind="stable")[:WORST]
+            shown = {"target": right[rows].tolist(), "predicted": says[rows].tolist()}
+        table = self.data.split[name][0].ndim == 2
+        inputs = self.data.named(name, COUNTED) if table else {}
+        columns = {key: [inputs[key][row] for row in rows] for key in [*inputs][:WORST_INPUTS]}
+        return {"row": [int(row) + 1 for row in rows], **shown, **columns}
 
 
 def evenly(count: int, most: int) -> Tensor:
@@ -329,13 +282,10 @@ def squashed(logits: Array) -> Array:
 
 def grid(points: Array) -> Array:
     """Where to look at a network of 1 or 2 inputs, round its rows ``(cells, inputs)``."""
-    inputs = points.shape[1]
     low, high = points.min(0), points.max(0)
     margin = MARGIN * np.where(high > low, high - low, 1.0)
-    if inputs == 1:
+    if points.shape[1] == 1:
         return np.linspace(low - margin, high + margin, AXIS)
-    if inputs > 2:
-        return points[:0]
     axes = [np.linspace(low[n] - margin[n], high[n] + margin[n], SIDE) for n in (0, 1)]
     across, up = np.meshgrid(*axes)
     return np.stack([across.ravel(), up.ravel()], 1)

@@ -10,97 +10,59 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any, Required, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
-from ..scene import evenly_changed
-from .still import still
+from ..drawing import SAYS, pictures
+from ..scene import Scene, evenly_changed
 
 # bytes of weights in all frames of a run, past which frames are left out: a page stays small
-MOST_BYTES = 150_000
+MOST_BYTES = 100_000
 MOST_PAGE = 1_000_000
 PAGE = "figures/page.html"  # in a run
+STILL = ("boundary", "loss")  # pictures of a run that can be played with
 IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:const|function|class) (\w+))", re.MULTILINE)
 
 
-class Frame(TypedDict, total=False):
-    """A network at one moment.
+class Frame(TypedDict):
+    """A network at one moment."""
 
-    Attributes:
-        update: How many updates it has had.
-        weights: All its numbers, layer by layer, weight (outputs, inputs) before bias.
-        metrics: What was measured there, by name.
-    """
-
-    update: Required[int]
-    weights: Required[Any]
-    metrics: dict[str, float]
+    update: int  # how many updates it has had
+    weights: Any  # all its numbers, layer by layer, weight (outputs, inputs) before bias
 
 
 class Run(TypedDict, total=False):
-    """What a page shows of a run; only its title must be there.
-
-    Attributes:
-        title: What the run is called.
-        settings: Its settings, flat, by their names.
-        curves: Points ``[update, value]`` by the name of the metric, such as ``val/loss``.
-        frames: The network at some moments, in order; none: only curves are shown.
-        widths: Inputs, hidden layers, outputs.
-        activations: One for each hidden layer, of ``sigmoid tanh relu leaky_relu identity``.
-        bias: Whether layers have biases.
-        loss: ``bce``, ``mse`` (of probabilities) or ``cross_entropy`` (softmax).
-        optimizer: ``name`` (``SGD``, ``Adam`` or ``AdamW``), ``lr`` and torch's other settings;
-            ``bias_lr_factor``; ``state`` after the last frame: ``step``, and as flat lists like
-            the weights ``momentum``, or ``mean``, ``square``, ``largest``.
-        inputs: Names of the numbers of a point, 1 to 3.
-        features: Names of the network's inputs, where these are others.
-        encode: How they follow from a point, ``matrix`` and ``offset``; none: as they are.
-        class_names: What classes are called; empty: by their numbers.
-        rows: By ``train`` and ``val``, lists ``x`` of points and ``y`` of targets.
-        batch_size: Rows of a batch; ``None``: all.
-        shuffle: Whether each pass has an order of its own.
-        command: Arguments of ``perceptrons fit`` that make the run again.
-        note: Why something is missing.
-        training_note: In what training on differs from the run.
-        pictures: By their names, as ``data:`` addresses, where there is nothing to play with.
-    """
+    """What a page shows of a run; only its title must be there."""
 
     title: str
-    settings: dict[str, Any]
-    curves: dict[str, list[list[float]]]
-    frames: list[Frame]
-    widths: list[int]
-    activations: list[str]
-    bias: bool
-    loss: str
+    settings: dict[str, Any]  # flat, by their names
+    curves: dict[str, list[list[float]]]  # points [update, value], by names such as "val/loss"
+    frames: list[Frame]  # in order; none: only curves and pictures are shown
+    widths: list[int]  # inputs, hidden layers, outputs
+    activations: list[str]  # of each hidden layer
+    bias: bool  # whether layers have biases
+    loss: str  # bce, mse (of probabilities) or cross_entropy (softmax)
+    # name (SGD, Adam or AdamW), lr and torch's other settings; bias_lr_factor; clip, its value and
+    # algorithm; state after the last frame: step, and as flat lists like the weights momentum, or
+    # mean, square, largest
     optimizer: dict[str, Any]
-    inputs: list[str]
-    features: list[str]
-    encode: dict[str, Any] | None
-    class_names: list[str]
-    rows: dict[str, dict[str, Any]]
-    batch_size: int | None
-    shuffle: bool
-    command: list[str]
-    note: str
-    training_note: str
-    pictures: dict[str, str]
+    inputs: list[str]  # names of the numbers of a point, 1 to 3
+    features: list[str]  # names of the network's inputs, where these are others
+    encode: dict[str, Any] | None  # how they follow from a point: matrix, offset; None: as they are
+    class_names: list[str]  # empty: by their numbers
+    rows: dict[str, dict[str, Any]]  # by train and val, lists x of points and y of targets
+    batch_size: int | None  # None: all rows
+    shuffle: bool  # whether each pass has an order of its own
+    command: list[str]  # arguments of fit that make the run again
+    note: str  # why something is missing
+    training_note: str  # in what training on differs from the run
+    pictures: dict[str, str]  # by their names, as data: addresses
 
 
-EMPTY: Run = {
-    "title": "",
-    "settings": {},
-    "curves": {},
-    "widths": [],
-    "activations": [],
-    "bias": True,
-    "loss": "",
-    "inputs": [],
-    "class_names": [],
-    "rows": {},
-}
+EMPTY: Run = {"settings": {}, "curves": {}, "rows": {}, "widths": [], "activations": []}
+EMPTY |= {"inputs": [], "class_names": []}
 
 
 def write_page(path: str | Path, runs: Sequence[Run]) -> None:
@@ -115,6 +77,11 @@ def write_page(path: str | Path, runs: Sequence[Run]) -> None:
         raise ValueError(f"{len(runs)} runs: the page would have more than 1 MB; take fewer")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(text, encoding="utf-8")
+
+
+def add_pictures(run: Run, scene: Scene) -> Run:
+    """A run with pictures of its scene."""
+    return {**run, "pictures": pictures(scene, STILL if run.get("frames") else [*SAYS])}
 
 
 def page(runs: Sequence[Run]) -> str:
@@ -134,10 +101,20 @@ def page(runs: Sequence[Run]) -> str:
         policy=policy,
         title=html.escape(title),
         style=(room / "page.css").read_text("utf-8"),
-        still=still(runs[0]),
+        still="\n".join(map(still, runs, range(len(runs)))),
         runs=escaped([packed(run) for run in runs]),
         script=script,
     )
+
+
+def still(run: Run, number: int) -> str:
+    """The pictures of a run, which a page shows without JavaScript or where that has no more."""
+    title = html.escape(run["title"])
+    shown = (
+        f'<img src="{address}" alt="{html.escape(name)} of {title}" data-picture="{number}">'
+        for name, address in run.get("pictures", {}).items()
+    )
+    return "\n".join(shown)
 
 
 def bundle() -> str:
@@ -182,11 +159,16 @@ def packed(run: Run) -> dict[str, Any]:
         name: value if isinstance(value, int) else floats(value)
         for name, value in (optimizer.get("state") or {}).items()
     }
-    shown: dict[str, Any] = {**EMPTY, **run, "optimizer": optimizer, "program": program}
+    shown: dict[str, Any] = {
+        **EMPTY,
+        **run,
+        "pictures": None,
+        "optimizer": optimizer,
+        "program": program,
+    }
     shown["frames"] = {
         "width": width,
         "updates": [frame["update"] for frame in kept],
-        "metrics": [frame.get("metrics", {}) for frame in kept],
         "weights": floats([frame["weights"] for frame in kept]),
     }
     result: dict[str, Any] = finite(shown)

@@ -1,110 +1,77 @@
 """What a page shows of a run, from one of the run's checkpoints."""
 
-import base64
-import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...data.tables import TableData
-from ...studies.record import Study as Record
-from ...studies.record import best_of
-from ...studies.study import StudyModule
-from ...training.protocol import dense_layers
-from ..scene import Scene
-from ..snapshots import KEY, History, Snapshots, flat
-from ..survey import scene_of, title_of, whole_history
-from .page import Run, write_page
+from ...training.on_paper import SLOPES, layers_of, rule_of
+from ..drawing import draw_beside
+from ..snapshots import flat, small
+from ..survey import survey
+from ..trained import Trained, of_fit
+from .page import PAGE, Run, write_page
 
-ACTIVATIONS: dict[type[nn.Module], str] = {
-    nn.Sigmoid: "sigmoid",
-    nn.Tanh: "tanh",
-    nn.ReLU: "relu",
-    nn.LeakyReLU: "leaky_relu",
-    nn.Identity: "identity",
-}
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "bce": F.binary_cross_entropy_with_logits,
-    "mse": lambda logits, y: F.mse_loss(torch.sigmoid(logits), y),
-    "cross_entropy": F.cross_entropy,
-}
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 # what a page calls an optimizer's tensors
 STATE = {"momentum_buffer": "momentum", "exp_avg": "mean", "exp_avg_sq": "square"}
 STATE |= {"max_exp_avg_sq": "largest"}
 MOST_INPUTS, MOST_ROWS = 3, 1_000
-DPI, COLOURS = 110, 64  # of pictures
 
 
-def run_data(
-    checkpoint: dict[str, Any], module: Any, data: Any, run: Path, pictures: bool = True
-) -> Run:
-    """A run as :func:`..page.write_page` takes it.
+def run_data(run: Trained, config: Path) -> Run:
+    """A run as :func:`..page.write_page` takes it, without pictures.
 
     Args:
-        checkpoint: The checkpoint, which holds the snapshots.
-        module: The run's module with the checkpoint's weights.
-        data: Its data.
-        run: Its directory.
-        pictures: Whether to draw pictures where there is nothing to play with.
-
-    Raises:
-        ValueError: If the checkpoint's snapshots cannot be read.
+        run: The run.
+        config: Its config file.
     """
-    history, update = whole_history(checkpoint, run)
+    history = run.history
+    names = dict.fromkeys(name for each in history.metrics for name in each)
+    reports = [*zip(history.reports, history.metrics, strict=True)]
     shown: Run = {
-        "title": title_of(run),
-        "settings": flattened(checkpoint.get("settings", {})),
-        "curves": curves(history),
-        "command": ["--config", str(run / "config.yaml")],
+        "title": run.title,
+        "settings": flattened(run.settings),
+        "curves": {
+            name: [[at, each[name]] for at, each in reports if name in each] for name in names
+        },
+        "command": ["--config", str(config)],
+        "note": run.note,
     }
-    net: Any = getattr(module, "net", None)
-    own = module
-    if isinstance(module, StudyModule):
-        (record := Record()).load_state_dict(checkpoint["callbacks"][record.state_key])
-        best = best_of(record.last, record.since)
-        net, own = module.members[best], module.user_module
-        history.metrics = [{} for _ in history.metrics]  # they are means of all members
-        whose = f"this is member {best}, the best, and the curves are means of all"
-        shown["note"] = f"A study of {len(module.each):,} members: {whose}."
     try:
-        found = playable(own, net, data, history, update)
-        shown.update({**found, **trained(own, net, checkpoint, data)})
+        shown.update({**playable(run), **training(run)})
     except ValueError as why:
-        what = "Curves and pictures" if pictures else "Curves"
-        shown["note"] = f"{what} only: {why}."
-        if pictures:
-            shown["pictures"] = drawn(scene_of(module, data, checkpoint, run))
+        shown["note"] = f"{run.note} Curves and pictures only: {why}.".lstrip()
     return shown
 
 
-def run_data_of_fit(trainer: Any, module: Any, run: Path, settings: dict[str, Any]) -> Run:
-    """The same of a fit that has ended, without pictures."""
-    kept = [each.history for each in trainer.callbacks if isinstance(each, Snapshots)]
-    records = [each for each in trainer.callbacks if isinstance(each, Record)]
-    checkpoint = {
-        "global_step": trainer.global_step,
-        "settings": settings,
-        "optimizer_states": [each.state_dict() for each in trainer.optimizers],
-        "callbacks": {each.state_key: each.state_dict() for each in records},
-        KEY: (kept[0] if kept else History()).state(),
-    }
-    return run_data(checkpoint, module, trainer.datamodule, run, pictures=False)
+def show_fit(trainer: Any, module: Any, run: Path, settings: dict[str, Any], board: bool) -> str:
+    """Write the page of a fit that has ended, and have pictures drawn meanwhile.
 
+    Args:
+        trainer: Its trainer.
+        module: The module that it has trained.
+        run: Its directory.
+        settings: Its settings.
+        board: Whether to draw for TensorBoard too.
 
-def write_page_of_fit(
-    trainer: Any, module: Any, run: Path, settings: dict[str, Any], file: Path
-) -> str:
-    """Write the page of a fit that has ended; a line that says where it is, or why it is not."""
+    Returns:
+        A line that says where the page is, or why there is none.
+    """
+    page, said = None, f"page: {run / PAGE}"
+    trained = of_fit(trainer, module, run, settings)
     try:
-        write_page(file, [run_data_of_fit(trainer, module, run, settings)])
+        page = run / PAGE, run_data(trained, run / "config.yaml")
+        write_page(page[0], [page[1]])
     except Exception as failure:  # the user's own classes may raise anything, and the fit is done
-        return f"no page: {str(failure).partition(chr(10))[0] or type(failure).__name__}"
-    return f"page: {file}"
+        page, said = (
+            None,
+            f"no page: {str(failure).partition(chr(10))[0] or type(failure).__name__}",
+        )
+    draw_beside(survey(trained), run, board, page)
+    return said
 
 
 def flattened(settings: Any, name: str = "") -> dict[str, Any]:
@@ -118,78 +85,44 @@ def flattened(settings: Any, name: str = "") -> dict[str, Any]:
     return found
 
 
-def curves(history: History) -> dict[str, list[list[float]]]:
-    names = dict.fromkeys(name for each in history.metrics for name in each)
-    reports = [*zip(history.reports, history.metrics, strict=True)]
-    return {name: [[at, each[name]] for at, each in reports if name in each] for name in names}
-
-
-def playable(module: Any, net: Any, data: Any, history: History, update: int) -> Run:
+def playable(run: Trained) -> Run:
     """Network, frames and rows.
 
     Raises:
         ValueError: If the page has no room for such a network or such data; it says why.
     """
+    module, net, data, history = run.module, run.net, run.data, run.history
     if not isinstance(net, nn.Module):
         raise ValueError(f"{type(module).__name__} has no net")
     if not isinstance(data, TableData):
         raise ValueError(f"{type(data).__name__} has no table of rows")
-    widths, activations, bias = described(net)
+    layers = layers_of(net)
+    biases = {linear.bias is not None for linear, _ in layers}
+    if len(biases) > 1:
+        raise ValueError("some layers have biases, and some have none")
+    widths = [layers[0][0].in_features, *(linear.out_features for linear, _ in layers)]
     encode = encoded(data)
-    now = flat(net)
-    if not len(now):
+    if not small(run):
         raise ValueError(f"{type(net).__name__} has too many weights for snapshots")
-    metrics = dict(zip(history.reports, history.metrics, strict=True))
-    pairs = [*zip(history.updates, history.weights, strict=True)]
-    earlier = [each for each in pairs if each[0] < update and len(each[1]) == len(now)]
+    now = flat(net)
+    pairs = zip(history.updates, history.weights, strict=True)
+    earlier = [each for each in pairs if each[0] < run.update and len(each[1]) == len(now)]
+    names = [*map(str, data.point_names)]
     return {
         "widths": widths,
-        "activations": activations,
-        "bias": bias,
-        "loss": loss_of(module, widths[-1]),
-        "inputs": [*map(str, data.point_names)],
-        "features": features(data, widths[0]),
+        "activations": [SLOPES[type(each)][0] for _, each in layers[:-1]],
+        "bias": biases == {True},
+        "loss": rule_of(module, widths[-1]).name,
+        "inputs": names,
+        "features": (names + ["1"] * widths[0])[: widths[0]],
         "encode": encode,
         "class_names": [*map(str, data.class_names)],
         "rows": rows_of(module, data, encode),
         "frames": [
-            {"update": at, "weights": weights.tolist(), "metrics": metrics.get(at, {})}
-            for at, weights in (*earlier, (update, now))
+            {"update": at, "weights": weights.numpy()}
+            for at, weights in (*earlier, (run.update, now))
         ],
     }
-
-
-def described(net: nn.Module) -> tuple[list[int], list[str], bool]:
-    """Widths, activations, and whether there are biases."""
-    layers = dense_layers(net)
-    if layers is None:
-        raise ValueError(f"{type(net).__name__} is not an nn.Sequential of linear layers")
-    linears, activations = [each for each, _ in layers], [each for _, each in layers]
-    biases = {linear.bias is not None for linear in linears}
-    names = [ACTIVATIONS.get(type(each or nn.Identity())) for each in activations]
-    if activations[-1] is not None or len(biases) > 1 or None in names:
-        raise ValueError(f"the page has no such activations or biases as {type(net).__name__}")
-    if any(isinstance(each, nn.LeakyReLU) and each.negative_slope != 0.01 for each in activations):
-        raise ValueError("the page has leaky_relu with slope 0.01 alone")
-    widths = [linears[0].in_features, *(linear.out_features for linear in linears)]
-    return widths, [name for name in names[:-1] if name], biases == {True}
-
-
-def loss_of(module: Any, outputs: int) -> str:
-    """Which of the page's losses the module's is, found out by what it says."""
-    loss = getattr(module, "loss", None)
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(8, outputs, generator=generator)
-    y = F.one_hot(torch.arange(8) % outputs, outputs).float() if outputs > 1 else logits.roll(1) > 0
-    for name, known in LOSSES.items():
-        if name == "cross_entropy" and outputs == 1:
-            continue
-        try:
-            if loss and torch.allclose(loss(logits, y.float()), known(logits, y.float())):
-                return name
-        except Exception as failure:  # a loss of the user's own may raise anything
-            raise ValueError(f"the loss takes other targets: {failure}") from failure
-    raise ValueError("the page does not have the run's loss")
 
 
 def encoded(data: TableData) -> dict[str, Any] | None:
@@ -201,9 +134,8 @@ def encoded(data: TableData) -> dict[str, Any] | None:
     width = data.point_width
     if not 1 <= width <= MOST_INPUTS:
         raise ValueError(f"{width} inputs have no plane")
-    origin = torch.zeros(1, width)
     try:
-        offset = data.from_points(origin)[0]
+        offset = data.from_points(torch.zeros(1, width))[0]
         matrix = (data.from_points(torch.eye(width)) - offset).mT
         points = torch.randn(16, width, generator=torch.Generator().manual_seed(0))
         given = data.from_points(points)
@@ -213,15 +145,13 @@ def encoded(data: TableData) -> dict[str, Any] | None:
         raise ValueError("its inputs do not follow from a point by a sum")
     if torch.linalg.matrix_rank(matrix) < width:
         raise ValueError("a point does not follow from its inputs")
-    if matrix.shape == (width, width) and torch.equal(matrix, torch.eye(width)):
-        return None if not offset.any() else {"matrix": matrix.tolist(), "offset": offset.tolist()}
+    if (
+        matrix.shape == (width, width)
+        and torch.equal(matrix, torch.eye(width))
+        and not offset.any()
+    ):
+        return None
     return {"matrix": matrix.tolist(), "offset": offset.tolist()}
-
-
-def features(data: TableData, inputs: int) -> list[str]:
-    """Names of the network's inputs: those of a point, and 1 for a constant."""
-    names = [*map(str, data.point_names)]
-    return names + ["1"] * (inputs - len(names)) if inputs >= len(names) else names[:inputs]
 
 
 def rows_of(module: Any, data: TableData, encode: dict[str, Any] | None) -> dict[str, Any]:
@@ -239,14 +169,13 @@ def rows_of(module: Any, data: TableData, encode: dict[str, Any] | None) -> dict
     return found
 
 
-def trained(module: Any, net: nn.Module, checkpoint: dict[str, Any], data: TableData) -> Run:
+def training(run: Trained) -> Run:
     """How the run was trained, and how the page goes on with it."""
-    if getattr(module, "optimizer", None) is None:
-        raise ValueError(f"{type(module).__name__} says nothing of its optimizer")
-    optimizer = module.optimizer([nn.Parameter(torch.zeros(1))])
+    if getattr(run.module, "optimizer", None) is None:
+        raise ValueError(f"{type(run.module).__name__} says nothing of its optimizer")
+    optimizer, data = run.module.optimizer([nn.Parameter(torch.zeros(1))]), run.data
     name = type(optimizer).__name__
-    states = checkpoint.get("optimizer_states") or [{"state": {}, "param_groups": []}]
-    groups = states[0]["param_groups"] or [optimizer.param_groups[0]]
+    groups = run.state["param_groups"] or [optimizer.param_groups[0]]
     settings = {
         key: value
         for key, value in groups[0].items()
@@ -254,20 +183,25 @@ def trained(module: Any, net: nn.Module, checkpoint: dict[str, Any], data: Table
     }
     rates = [group["lr"] for group in groups]
     factor = rates[-1] / rates[0] if len(groups) == 2 and rates[0] else 1.0
+    trainer = run.settings.get("trainer", {})
+    clip = trainer.get("gradient_clip_val"), trainer.get("gradient_clip_algorithm") or "norm"
     notes = []
     if name not in OPTIMIZERS:
         notes.append(f"The page trains by SGD in place of {name}.")
         settings = {"lr": settings["lr"]}
-    if getattr(module, "scheduler", None) is not None:
+    if run.study:
+        notes.append("The optimizer begins anew.")
+    if getattr(run.module, "scheduler", None) is not None:
         notes.append("The learning rate stays as it was at the end of the run.")
     if data.shuffle and data.batch_size:
         notes.append("The page shuffles the rows in an order of its own.")
     if len(data.split["train"][0]) > MOST_ROWS:
         notes.append(f"The page has the first {MOST_ROWS:,} rows.")
-    state = state_of(net, states[0]["state"], groups) if name in OPTIMIZERS else {}
-    shown = name if name in OPTIMIZERS else "SGD"
+    known = name in OPTIMIZERS
+    state = state_of(run.net, run.state["state"], groups) if known else {}
+    said = {"name": name if known else "SGD", **settings, "bias_lr_factor": factor, "state": state}
     return {
-        "optimizer": {"name": shown, **settings, "bias_lr_factor": factor, "state": state},
+        "optimizer": {**said, "clip": clip if clip[0] else None},
         "batch_size": data.batch_size,
         "shuffle": data.shuffle,
         "training_note": " ".join(notes),
@@ -288,22 +222,3 @@ def state_of(net: nn.Module, states: dict[int, Any], groups: list[Any]) -> dict[
         if all(isinstance(each.get(key), Tensor) for each in ordered):
             state[name] = torch.cat([each[key].flatten() for each in ordered]).tolist()
     return state
-
-
-def drawn(scene: Scene) -> dict[str, str]:
-    """The last picture of each figure, as addresses that hold it."""
-    from matplotlib import rc_context
-    from PIL import Image
-
-    from ..drawing import FILES, figures, png
-
-    found = {}
-    with rc_context(FILES):
-        for name, frames in figures(scene).items():
-            if name == "loss":  # the page has curves of its own
-                continue
-            file = io.BytesIO()
-            picture = Image.open(io.BytesIO(png(frames[-1][1], DPI))).convert("RGB")
-            picture.quantize(COLOURS).save(file, "png", optimize=True)
-            found[name] = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return found

@@ -36,7 +36,7 @@ export const numberColour = (value) => scales.numbers[step((value + 1) / 2)];
 
 /** Colour of the likeliest of several classes, paler the less sure. */
 export function winnerColour(winner, share, count) {
-  const sure = (share - 1 / count) / (1 - 1 / count);
+  const sure = Math.max(0, (share - 1 / count) / (1 - 1 / count));
   return mix(scales.middle, scales.classes[winner % scales.classes.length], 0.8 * sure);
 }
 

@@ -109,7 +109,7 @@ export class Chart {
       guess.push(
         shape(
           "text",
-          { class: "tick end", x: WIDTH - RIGHT, y: this.y(this.guess) - 4 },
+          { class: "tick end", x: WIDTH - RIGHT - 6, y: this.y(this.guess) - 4 },
           "a guess",
         ),
       );

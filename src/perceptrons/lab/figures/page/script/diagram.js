@@ -66,7 +66,7 @@ export class Diagram {
     const shown = Math.min(MOST, Math.max(...widths));
     this.width = Math.max(280, this.box.clientWidth);
     const columns = this.width / widths.length;
-    this.height = Math.max(this.width < 480 ? 330 : 430, Math.min(500, shown * 60));
+    this.height = Math.max(this.width < 480 ? 330 : 430, Math.min(740, shown * 46));
     const room = (this.height - 20) / shown;
     this.crowded = room < 76;
     this.node = Math.max(

@@ -28,6 +28,18 @@ import { answersOf, statusOf } from "./status.js";
 const [SIDE, FEWER, MANY] = [64, 40, 1000];
 const runs = JSON.parse(byId("runs").textContent).map(unpackRun);
 
+/** What is drawn beside the loss: accuracy, or something else that was measured. */
+function secondOf(all) {
+  const names = all.flatMap(({ curves }) => Object.keys(curves)).map((name) => name.split("/")[1]);
+  return ["accuracy", "r2", ...names].find((name) => name !== "loss" && names.includes(name));
+}
+
+/** Parts of the rows that have a curve of their own. */
+function partsOf({ curves }, name) {
+  const [train, val] = ["train", "val"].map((part) => JSON.stringify(curves[`${part}/${name}`]));
+  return ["train", ...(val && val !== train ? ["val"] : [])];
+}
+
 class Page {
   constructor() {
     this.pointing = new Pointing(this);
@@ -41,7 +53,9 @@ class Page {
       choose: (layer, neuron) => this.choose(layer, neuron),
     });
     const jump = (update) => this.player.goTo(frameAt(this.run, update));
-    this.charts = ["loss", "accuracy"].map((name) => new Chart(byId("curves"), name, jump));
+    this.charts = ["loss", secondOf(runs)]
+      .filter(Boolean)
+      .map((name) => new Chart(byId("curves"), name, jump));
     this.player = new Player(() => this.play);
     this.draw = onceAFrame(() => this.drawNow());
     this.beside = runs.length > 1 ? new Beside(runs, (number) => this.open(number)) : null;
@@ -84,14 +98,11 @@ class Page {
     this.player.stop();
     byId("title").textContent = this.run.title;
     byId("note").textContent = this.run.note ?? "";
-    const pictures = Object.entries(this.run.pictures ?? {});
-    byId("picture").replaceChildren(
-      ...pictures.map(([name, src]) =>
-        element("img", { src, alt: `${name} of ${this.run.title}` }),
-      ),
-    );
     const seen = this.run.frames.length > 0;
     for (const panel of document.querySelectorAll(".seen")) panel.hidden = !seen;
+    for (const picture of document.querySelectorAll("[data-picture]")) {
+      picture.hidden = seen || picture.dataset.picture !== String(number);
+    }
     this.play = null;
     this.placeCharts();
     for (const row of document.querySelectorAll("#table [data-run]")) {
@@ -184,7 +195,7 @@ class Page {
     this.plane.drawWrong(answers.wrong);
     this.diagram.draw(look);
     this.diagram.drawChosen(this.target);
-    const status = statusOf(play, this.run, answers, this.target);
+    const status = statusOf(play, answers, this.target);
     byId("status").textContent = status.line;
     byId("map-title").textContent = status.map;
     this.plane.setTitle(
@@ -200,7 +211,7 @@ class Page {
     const guess = LOSSES[this.run.loss]?.guess(this.run.widths?.at(-1) ?? 2);
     for (const chart of this.charts) {
       const series = (several ? runs : [this.run]).flatMap((run) =>
-        ["train", "val"].map((part) => ({
+        partsOf(run, chart.title).map((part) => ({
           label: several ? `${run.title} ${part}` : { train: "training", val: "validation" }[part],
           points: run.curves[`${part}/${chart.title}`] ?? [],
           colour: several ? runColour(runs.indexOf(run)) : "var(--ink)",
@@ -235,7 +246,7 @@ class Page {
       update,
       tail(({ loss }) => loss),
     );
-    this.charts[1].drawNow(
+    this.charts[1]?.drawNow(
       update,
       tail(({ right, total }) => right / total),
     );

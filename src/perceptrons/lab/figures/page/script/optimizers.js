@@ -3,7 +3,8 @@
 /**
  * An optimizer: update(weights, gradient) changes the weights.
  *
- * settings: {name, lr, momentum, dampening, nesterov, weight_decay, betas, eps, amsgrad, maximize}
+ * settings: {name, lr, momentum, dampening, nesterov, weight_decay, betas, eps, amsgrad, maximize,
+ *   clip: [value, "norm" or "value"]}
  * state: {step, momentum} or {step, mean, square, largest}, arrays as long as the weights, or null
  * factors: what the learning rate of each weight is multiplied by
  */
@@ -18,10 +19,19 @@ export function makeOptimizer(settings, state, factors) {
     state: now,
     update(weights, gradient) {
       now.step++;
-      const signed = settings.maximize ? gradient.map((each) => -each) : gradient;
+      const clipped = settings.clip ? clip(gradient, ...settings.clip) : gradient;
+      const signed = settings.maximize ? clipped.map((each) => -each) : clipped;
       rule(settings, now, factors, weights, signed);
     },
   };
+}
+
+/** A gradient as Lightning clips it: each of its numbers, or its length. */
+function clip(gradient, most, how) {
+  if (how === "value") return gradient.map((each) => Math.max(-most, Math.min(most, each)));
+  const length = Math.hypot(...gradient);
+  const scale = Math.min(1, most / (length + 1e-6));
+  return gradient.map((each) => each * scale);
 }
 
 function updateBySgd(settings, state, factors, weights, gradient) {

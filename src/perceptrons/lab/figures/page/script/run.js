@@ -9,13 +9,12 @@ function unpack(text, width) {
   );
 }
 
-/** A run with its frames [{update, weights, metrics}] and its optimizer's state as arrays. */
+/** A run with its frames [{update, weights}] and its optimizer's state as arrays. */
 export function unpackRun(packed) {
   const weights = unpack(packed.frames.weights, packed.frames.width);
   const frames = weights.map((each, at) => ({
     update: packed.frames.updates[at],
     weights: each,
-    metrics: packed.frames.metrics[at] ?? {},
   }));
   const state = { ...packed.optimizer.state };
   for (const name of ["momentum", "mean", "square", "largest"]) {

@@ -29,9 +29,7 @@ export function answersOf(play) {
 }
 
 /** {line, map}: how the network does, and what the large map shows. */
-export function statusOf(play, run, { unsure }, target) {
-  const untouched = !play.weightsChanged && !play.rowsChanged && !play.shapeChanged;
-  const metrics = untouched ? run.frames[play.frame].metrics : {};
+export function statusOf(play, { unsure }, target) {
   const said = [`update ${readable(play.updates)}`];
   for (const [part, name] of [
     ["train", "training"],
@@ -40,10 +38,9 @@ export function statusOf(play, run, { unsure }, target) {
     const measured = play.measure(part);
     if (!measured) continue;
     const only = part === "train" && !play.val.count;
-    const loss = metrics[`${part}/loss`] ?? measured.loss;
     const what = play.softmaxed || play.outputs === 1 ? "rows" : "answers";
     const right = unsure ? "" : `, ${measured.right} of ${measured.total} ${what} right`;
-    said.push(`${only ? "" : `${name} `}loss ${readable(loss)}${right}`);
+    said.push(`${only ? "" : `${name} `}loss ${readable(measured.loss)}${right}`);
   }
   return { line: said.join(" · "), map: mapTitle(play, unsure, target) };
 }

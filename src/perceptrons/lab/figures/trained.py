@@ -1,0 +1,177 @@
+"""A run to look at: its network, and how that came about, after a fit or from a checkpoint."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..studies.record import Study as Record
+from ..studies.record import best_of
+from ..studies.study import StudyModule
+from ..studies.summary import summaries, varied
+from .scene import Study
+from .snapshots import KEY, History, Snapshots, history_of, load, of_member
+
+MOST_ROWS = 1_000  # up to which the loss is measured at snapshots too
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run to look at.
+
+    Attributes:
+        title: What it is called in its figures, as in TensorBoard.
+        module: The user's module.
+        net: The network, of a study its best member's; ``None`` where there is none.
+        data: Its data.
+        history: Its snapshots, and what was measured.
+        update: How many updates it has had.
+        settings: The run's settings.
+        state: The optimizer's, as its ``state_dict`` has it.
+        study: Of a study, its members.
+        note: What else is to be said of it.
+    """
+
+    title: str
+    module: Any
+    net: Any
+    data: Any
+    history: History
+    update: int
+    settings: dict[str, Any]
+    state: dict[str, Any]
+    study: Study | None = None
+    note: str = ""
+
+
+def of_fit(trainer: Any, module: Any, run: Path, settings: dict[str, Any]) -> Trained:
+    """A fit that has ended."""
+    kept = [each.history for each in trainer.callbacks if isinstance(each, Snapshots)]
+    records = [each for each in trainer.callbacks if isinstance(each, Record)]
+    checkpoint = {
+        "global_step": trainer.global_step,
+        "settings": settings,
+        "optimizer_states": [each.state_dict() for each in trainer.optimizers],
+        "callbacks": {each.state_key: each.state_dict() for each in records},
+        KEY: (kept[0] if kept else History()).state(),
+    }
+    return of_checkpoint(checkpoint, module, trainer.datamodule, run)
+
+
+def of_checkpoint(checkpoint: dict[str, Any], module: Any, data: Any, run: Path) -> Trained:
+    """A run as one of its checkpoints has it, whose weights the module has.
+
+    Raises:
+        ValueError: If the checkpoint's snapshots cannot be read.
+    """
+    history, update = whole_history(checkpoint, run)
+    states = checkpoint.get("optimizer_states") or [{"state": {}, "param_groups": []}]
+    found = Trained(
+        title="/".join(run.parts[-2:]),
+        module=module,
+        net=getattr(module, "net", None),
+        data=data,
+        history=history,
+        update=update,
+        settings=checkpoint.get("settings", {}),
+        state=states[0],
+    )
+    if isinstance(module, StudyModule):
+        (record := Record()).load_state_dict(checkpoint["callbacks"][record.state_key])
+        found = best_member(found, module, record)
+    return replace(found, history=finer(found))
+
+
+def best_member(found: Trained, module: StudyModule, record: Record) -> Trained:
+    """The best member of a study in place of all."""
+    best, rows = best_of(record.last, record.since), record.rows([*module.each])
+    groups = summaries(rows)
+    settings = varied(rows) if len(groups) > 1 and "share" in groups[0] else []
+    losses = torch.stack(record.curves).numpy()
+    return replace(
+        found,
+        title=f"{found.title}, member {best}",
+        module=module.user_module,
+        net=module.members[best],
+        history=of_member(found.history, module, best),
+        state={"state": {}, "param_groups": found.state["param_groups"]},
+        study=Study(np.array(record.updates), losses, settings, groups),
+        note=f"A study of {len(module.each):,} members: this is member {best}, the best.",
+    )
+
+
+def whole_history(checkpoint: dict[str, Any], run: Path) -> tuple[History, int]:
+    """The snapshots of a run's checkpoint with all reports up to it, and its number of updates."""
+    history, update = history_of(checkpoint), int(checkpoint["global_step"])
+    if not history.reports:
+        history.reports, history.metrics = reports_of(run)
+    if update not in history.reports:
+        history.add_report(update, dict(checkpoint.get("metrics", {})))
+    return history, update
+
+
+def reports_of(run: Path) -> tuple[list[int], list[dict[str, float]]]:
+    """The reports of a run that has no snapshots, as TensorBoard has them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run), {"scalars": 0, "images": 1, "histograms": 1}).Reload()
+    found: dict[int, dict[str, float]] = {}
+    for name in events.Tags()["scalars"]:
+        if name.startswith(("train/", "val/")):
+            for point in events.Scalars(name):
+                found.setdefault(point.step, {})[name] = point.value
+    return sorted(found), [found[update] for update in sorted(found)]
+
+
+def finer(run: Trained) -> History:
+    """The history with loss and accuracy at the snapshots too, between reports.
+
+    Nothing is added where the network does not say again what the last report says.
+    """
+    own, found = run.history, dict(zip(run.history.reports, run.history.metrics, strict=True))
+    with one_thread(), suppress(Exception):  # the user's own network and loss may raise anything
+        net = copy.deepcopy(run.net).cpu().float().eval()
+        last = measured(run, net)
+        names = last.keys() if run.study else last.keys() & found.get(run.update, {})
+        if run.study or all(np.isclose(last[n], found[run.update][n], 1e-3, 1e-6) for n in names):
+            found.setdefault(run.update, last)
+            for update, weights in zip(own.updates, own.weights, strict=True):
+                if update not in found:
+                    load(net, weights)
+                    values = measured(run, net)
+                    found[update] = {name: values[name] for name in names}
+    updates = sorted(found)
+    return replace(own, reports=updates, metrics=[found[each] for each in updates])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch compute with one thread: small pieces of work are slower with more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@torch.no_grad()
+def measured(run: Trained, net: nn.Module) -> dict[str, float]:
+    """Loss and accuracy on few rows, by the module's own measures."""
+    found: dict[str, float] = {}
+    loss = getattr(run.module, "measured_loss", None) or run.module.loss
+    targets, correct = (getattr(run.module, name, None) for name in ("targets", "correct"))
+    for part in ("train", "val"):
+        x, y = run.data.split[part][:2]
+        if len(x) <= MOST_ROWS:
+            logits, y = net(x.float()), targets(y) if targets else y
+            found[f"{part}/loss"] = float(loss(logits, y))
+            if correct:
+                found[f"{part}/accuracy"] = float(correct(logits, y).float().mean())
+    return found
