@@ -1,7 +1,8 @@
-"""Train what the README and the docs show, and draw their pictures, for light and dark pages."""
+"""Train what the README and the docs show; draw pictures, light and dark, and write pages."""
 
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,18 @@ from perceptrons.lab.cli.parser import found_model, import_files
 from perceptrons.lab.cli.settings import quiet
 from perceptrons.lab.figures import diagrams, plots
 from perceptrons.lab.figures.drawing import FILES, png
+from perceptrons.lab.figures.page.page import add_pictures, write_page
+from perceptrons.lab.figures.page.recording import run_data
 from perceptrons.lab.figures.panels import DARK, draw_key, draw_space, ink
-from perceptrons.lab.figures.scene import Array, Scene
+from perceptrons.lab.figures.scene import Scene
 from perceptrons.lab.figures.snapshots import Snapshots
 from perceptrons.lab.figures.survey import survey
+from perceptrons.lab.figures.trained import Trained, of_fit
 from perceptrons.lab.training.spans import use_spans
 
 ROOT = Path(__file__).parent.parent
-IMAGES = ROOT / "docs" / "images"
+DOCS = ROOT / "docs"
+IMAGES = DOCS / "images"
 STORY = {
     "and": "AND by a perceptron",
     "xor_perceptron": "XOR by a perceptron",
@@ -48,6 +53,7 @@ GATES = {
     "1110": "NAND",
     "1111": "TRUE",
 }
+PAGES = {"xor": "XOR by an MLP, 2-2-1", "moons": "two moons", "spiral": "two arms of a spiral"}
 BLOBS = {"blobs": "two blobs", "blobs3": "three blobs"}
 LAST_UPDATE = 4_500  # of the moving picture: all is learned then
 # sharp where two of the screen's pixels are one of the page's
@@ -55,8 +61,8 @@ DPI, MOVING_DPI = 200, 85
 FRAMES, SHOWN_FOR, LAST_SHOWN_FOR = 48, 110, 2500
 
 
-def trained(config: str, title: str, *flags: str, frames: int = 2) -> Scene:
-    """What there is to see of a config, trained."""
+def trained(config: str, title: str, *flags: str) -> Trained:
+    """A config, trained."""
     words = [f"--config={ROOT / 'configs' / config}.yaml", "--trainer.logger=false"]
     off = ("enable_checkpointing", "enable_progress_bar", "enable_model_summary")
     words += [f"--trainer.{name}=false" for name in off]
@@ -68,15 +74,7 @@ def trained(config: str, title: str, *flags: str, frames: int = 2) -> Scene:
         trainer.callbacks.append(kept)
         use_spans(run.trainer, run.model, run.datamodule)
         run.trainer.fit(run.model, datamodule=run.datamodule)
-    update = run.trainer.global_step
-    return survey(run.model, run.datamodule, kept.history, update, title, frames=frames)
-
-
-def loss(scene: Scene) -> Array:
-    """Binary cross entropy of the rows in each frame: between two reports too."""
-    signs = np.where(scene.right == 1, -1.0, 1.0)
-    values: Array = np.logaddexp(0, signs * scene.at_rows[..., 0]).mean(1)
-    return values
+    return replace(of_fit(trainer, run.model, Path(config), {}), title=title)
 
 
 def moment(scene: Scene, frame: int) -> Figure:
@@ -86,13 +84,15 @@ def moment(scene: Scene, frame: int) -> Figure:
     plane, curve = figure.subplots(1, 2)
     draw_space(plane, scene, frame)
     draw_key(figure, scene)
-    losses = loss(scene)[scene.updates <= LAST_UPDATE]
-    curve.plot(scene.updates[: len(losses)], losses, color=ink(), alpha=0.35)
-    curve.plot(scene.updates[: frame + 1], losses[: frame + 1], color=ink(), linewidth=2)
-    curve.plot(scene.updates[frame], losses[frame], "o", color=ink())
+    updates, losses = scene.reports, scene.metrics["train/loss"]
+    now = int(np.searchsorted(updates, scene.updates[frame]))
+    curve.plot(updates, losses, color=ink(), alpha=0.35)
+    curve.plot(updates[: now + 1], losses[: now + 1], color=ink(), linewidth=2)
+    curve.plot(updates[now], losses[now], "o", color=ink())
     curve.axhline(np.log(2), color=ink(), linestyle=":", alpha=0.7)
     curve.text(LAST_UPDATE, np.log(2) + 0.01, "p = \u00bd for every row", ha="right")
-    curve.set(xlabel="updates", ylabel="loss", ylim=(0, 0.85))
+    right = 1.03 * LAST_UPDATE
+    curve.set(xlabel="updates", ylabel="loss", xlim=(0.0 - LAST_UPDATE / 40, right), ylim=(0, 0.85))
     figure.suptitle(f"XOR, two hidden neurons: update {int(scene.updates[frame]):,}")
     return figure
 
@@ -102,7 +102,6 @@ def pictures(scenes: dict[str, Scene]) -> Iterator[tuple[str, Figure]]:
     yield "story", plots.gallery([scenes[name] for name in STORY], 3)
     yield "gates", plots.gallery([scenes[name] for name in GATES], 4)
     yield "blobs", plots.gallery([scenes[name] for name in BLOBS], 2)
-    yield "neurons", diagrams.neurons(scenes["xor"])
     yield "network", diagrams.network(scenes["xor"])
     yield "loss", plots.curves([scenes["xor"]])
 
@@ -128,11 +127,15 @@ def draw(scenes: dict[str, Scene], suffix: str) -> None:
 def main() -> None:
     quiet()
     import_files()
-    scenes = {name: trained(name, title) for name, title in (STORY | BLOBS).items()}
-    scenes["xor"] = scenes["film"] = trained("xor", STORY["xor"], frames=FRAMES)
+    runs = {name: trained(name, title) for name, title in (STORY | BLOBS | PAGES).items()}
+    for name in PAGES:
+        page = run_data(runs[name], Path("configs", f"{name}.yaml"))
+        write_page(DOCS / "pages" / f"{name}.html", [add_pictures(page, survey(runs[name]))])
     for table, name in GATES.items():
         flags = f"--data.gate={table}", "--data.passes=200"
-        scenes[table] = trained("and", f"{table}: {name}", *flags)
+        runs[table] = trained("and", f"{table}: {name}", *flags)
+    scenes = {name: survey(run, 2) for name, run in runs.items()}
+    scenes["film"] = survey(runs["xor"], FRAMES)
     colors: dict[str, dict[Any, Any]] = {"": FILES, "_dark": FILES | DARK}
     for suffix, chosen in colors.items():
         with rc_context(chosen):

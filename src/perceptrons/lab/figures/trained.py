@@ -16,7 +16,7 @@ from ..studies.record import best_of
 from ..studies.study import StudyModule
 from ..studies.summary import summaries, varied
 from .scene import Study
-from .snapshots import KEY, History, Snapshots, history_of, load, of_member
+from .snapshots import KEY, History, Snapshots, flat, history_of, load, of_member
 
 MOST_ROWS = 1_000  # up to which the loss is measured at snapshots too
 
@@ -140,12 +140,13 @@ def finer(run: Trained) -> History:
         last = measured(run, net)
         names = last.keys() if run.study else last.keys() & found.get(run.update, {})
         if run.study or all(np.isclose(last[n], found[run.update][n], 1e-3, 1e-6) for n in names):
-            found.setdefault(run.update, last)
-            for update, weights in zip(own.updates, own.weights, strict=True):
-                if update not in found:
+            every = [*zip(own.updates, own.weights, strict=True), (run.update, flat(run.net))]
+            for update, weights in every:
+                known = {name: each for name, each in found.get(update, {}).items() if each == each}
+                if not names <= known.keys():
                     load(net, weights)
                     values = measured(run, net)
-                    found[update] = {name: values[name] for name in names}
+                    found[update] = {name: values[name] for name in names} | known
     updates = sorted(found)
     return replace(own, reports=updates, metrics=[found[each] for each in updates])
 

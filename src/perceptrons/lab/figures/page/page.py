@@ -111,7 +111,7 @@ def still(run: Run, number: int) -> str:
     """The pictures of a run, which a page shows without JavaScript or where that has no more."""
     title = html.escape(run["title"])
     shown = (
-        f'<img src="{address}" alt="{html.escape(name)} of {title}" data-picture="{number}">'
+        f'<img src="{address}" alt="{name} of {title}" data-name="{name}" data-picture="{number}">'
         for name, address in run.get("pictures", {}).items()
     )
     return "\n".join(shown)
