@@ -118,7 +118,7 @@ def draw(scenes: dict[str, Scene], suffix: str) -> None:
         picture(figure, DPI).save(IMAGES / f"{name}{suffix}.png", optimize=True)
     film = scenes["film"]
     shown = range(int((film.updates <= LAST_UPDATE).sum()))
-    frames = [picture(moment(film, frame), MOVING_DPI, 128) for frame in shown]
+    frames = [picture(moment(film, frame), MOVING_DPI, 96) for frame in shown]
     times = [SHOWN_FOR] * (len(frames) - 1) + [LAST_SHOWN_FOR]
     moving: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "duration": times}
     frames[0].save(IMAGES / f"xor{suffix}.gif", loop=0, optimize=True, **moving)
