@@ -5,8 +5,9 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.samplers import TPESampler
 
-from perceptrons.lab.sweeps.space import draw, ends, flags, listed, read_space
+from perceptrons.lab.sweeps.space import Space, draw, ends, flags, read_space, sampler, size
 
 LR = "model.optimizer.lr"
 WAYS = "expected {low: , high: } with step: or log: true, or {choices: [ , ]}, and names in full"
@@ -66,14 +67,32 @@ def test_the_ends_hold_each_end_of_a_range_and_each_choice(space_file: Path) -> 
     assert [flags(each)[1] for each in every] == ["--b=x", "--b=[2]", '--b={"c": 3}']
 
 
-def test_a_small_space_is_listed_with_each_set_once(space_file: Path) -> None:
+def drawn(space: Space, times: int) -> list[str]:
+    """Values that are drawn one after another, each trial by a sampler of its own."""
+    study, sets = optuna.create_study(), []
+
+    def objective(trial: optuna.Trial) -> float:
+        sets.append(json.dumps(draw(space, trial)))
+        return 1.0
+
+    for seed in range(times):
+        study.sampler = sampler(space, seed)
+        study.optimize(objective, n_trials=1)
+    return sets
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_of_a_small_space_each_set_is_drawn_once(space_file: Path) -> None:
     space_file.write_text("a: {low: 0.1, high: 0.5, step: 0.1}\nb: {choices: [[2], [3, 3]]}")
-    sets = listed(read_space(str(space_file))) or []
-    assert len({json.dumps(each) for each in sets}) == len(sets) == 10
-    assert {each["a"] for each in sets} == {0.1, 0.2, 0.3, 0.4, 0.5}
+    space = read_space(str(space_file))
+    sets = drawn(space, 10)
+    assert size(space) == len(set(sets)) == 10
+    assert {json.loads(each)["a"] for each in sets} == {0.1, 0.2, 0.3, 0.4, 0.5}
 
 
 @pytest.mark.parametrize("line", ["a: {low: 0.0, high: 1.0}", "a: {low: 1, high: 1001}"])
-def test_a_space_without_end_or_too_large_is_not_listed(line: str, space_file: Path) -> None:
+def test_a_space_without_end_or_too_large_is_sampled(line: str, space_file: Path) -> None:
     space_file.write_text(line)
-    assert listed(read_space(str(space_file))) is None
+    space = read_space(str(space_file))
+    assert size(space) > 1000
+    assert isinstance(sampler(space, 0), TPESampler)

@@ -170,7 +170,7 @@ def test_a_schedule_that_is_too_short_is_found_before_the_first_update() -> None
         scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=59)
         return {"scheduler": scheduler, "interval": "step"}
 
-    with pytest.raises(ValueError, match="^total_steps=59: the schedule is to last for 60"):
+    with pytest.raises(ValueError, match=r"^total_steps=59: the schedule is to last for 60"):
         fit(True, {"scheduler": short}, {"passes": 20}, callbacks=[FiniteLoss()])
 
 

@@ -2,16 +2,14 @@
 
 import json
 import math
-import random
 import warnings
-from decimal import Decimal
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import optuna
 import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, BruteForceSampler, TPESampler
 
 Distribution = CategoricalDistribution | IntDistribution | FloatDistribution
 Space = dict[str, Distribution]
@@ -22,7 +20,7 @@ EXAMPLE = "such as 'model.optimizer.lr: {low: 0.01, high: 1.0, log: true}'"
 NUMBERS = ("low", "high", "step")
 # what a sweep gives each trial itself
 NOT_SWEPT = ("config", "name", "resume", "ckpt_path", "trust")
-LISTED = 1000  # sets of values that a space may have for each to be run once
+FEW = 1000  # sets of values that a space may have for each to be run once
 
 
 def read_space(path: str) -> Space:
@@ -119,28 +117,22 @@ def ends(space: Space) -> list[Values]:
     return [{name: at[i % len(at)] for name, at in edges.items()} for i in range(longest)]
 
 
-def listed(space: Space) -> list[Values] | None:
-    """All sets of values in an order by chance; ``None`` where there are more than ``LISTED``."""
-    grids = [values(each) for each in space.values()]
-    if not all(grids) or math.prod(map(len, grids)) > LISTED:
-        return None
-    sets = [dict(zip(space, each, strict=True)) for each in product(*grids)]
-    random.Random(0).shuffle(sets)
-    return sets
+def size(space: Space) -> float:
+    """How many sets of values there are; infinite, where a range has no steps."""
+    return math.prod(size_of(each) for each in space.values())
 
 
-def values(each: Distribution) -> list[Any]:
-    """All values that a setting may have; none, where they have no end or are too many."""
+def size_of(each: Distribution) -> float:
     if isinstance(each, CategoricalDistribution):
-        return [*each.choices]
-    if each.low == each.high:
-        return [each.low]
-    if each.step is None or (each.high - each.low) / each.step >= LISTED:
-        return []
-    if isinstance(each, IntDistribution):
-        return [*range(each.low, each.high + 1, each.step)]
-    low, step = Decimal(str(each.low)), Decimal(str(each.step))
-    return [float(low + step * at) for at in range(round((each.high - each.low) / each.step) + 1)]
+        return len(each.choices)
+    if each.single():
+        return 1
+    return math.inf if each.step is None else round((each.high - each.low) / each.step) + 1
+
+
+def sampler(space: Space, seed: int) -> BaseSampler:
+    """What draws from a space: each set of values once where they are few, else by what is good."""
+    return BruteForceSampler(seed) if size(space) <= FEW else TPESampler(seed=seed)
 
 
 def draw(space: Space, trial: optuna.Trial) -> Values:

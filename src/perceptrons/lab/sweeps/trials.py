@@ -18,7 +18,7 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import URL
 
-from .space import Space, listed
+from .space import Space, size
 from .storage import UNREACHABLE, Storage, locked, reason, shown
 
 PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
@@ -60,8 +60,7 @@ class Trials:
     ) -> None:
         silence_optuna()
         self.url, self.name, self.settings = url, name, settings
-        self.space, self.retries, self.listed = space, retries, listed(space)
-        self.total = min(total, len(self.listed)) if self.listed else total
+        self.space, self.retries, self.total = space, retries, int(min(total, size(space)))
         try:
             with self.locked():  # workers that start at once would make the tables twice
                 self.storage = Storage(url, grace)
@@ -106,7 +105,7 @@ class Trials:
             return True
         made = sum(not history(trial) for trial in trials)
         if made < self.total:
-            self.study.enqueue_trial(self.listed[made] if self.listed else {})
+            self.study.enqueue_trial({})
         return made < self.total
 
     def to_retry(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:

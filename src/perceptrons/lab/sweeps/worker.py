@@ -14,13 +14,12 @@ from functools import partial
 from pathlib import Path
 
 import optuna
-from optuna.samplers import TPESampler
 
 from ..cli.errors import PACKAGE
 from ..runs.directories import locked
 from ..runs.files import read_json, write_json
 from .runner import FailedError, Watch
-from .space import draw, flags
+from .space import draw, flags, sampler
 from .standings import Standings
 from .storage import UNREACHABLE, reason
 from .trials import Trials
@@ -86,7 +85,7 @@ class Worker:
         """Run a trial; ``claim`` holds the lock until the trial is this worker's."""
         self.number = trial.number
         # seeded by the number: a sweep made again draws the same, and no two workers do
-        self.trials.study.sampler = TPESampler(seed=trial.number)
+        self.trials.study.sampler = sampler(self.trials.space, trial.number)
         values = draw(self.trials.space, trial)
         claim.close()
         watch = Watch(self.trials.settings["metric"], trial, partial(self.begin, trial))
