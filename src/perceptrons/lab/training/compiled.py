@@ -10,13 +10,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 from torch.func import functional_call, grad_and_value
 
 from ..data.loader import Rows
@@ -29,18 +29,21 @@ from .functional import (
     states_of,
     updates_made,
 )
-from .protocol import Trainable
+from .protocol import Trainable, dense_layers
 
 # seconds of a call that make its own cost a tenth, and of a number that an update makes
 CALL, NUMBER = 8e-4, 5e-10
 MOST, LARGE = 16, 64  # updates in a call, and weights from which on it is a quarter of them
 ROW = 8  # calls for a block in a row, with its weights still in the cache
+FUSED = 4096  # products of rows and weights up to which a compiled loop is faster than a call
 SHAPES = 4  # of batches in a call, each of which is compiled for itself
 
 Weights = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 # losses and gradients, given weights, buffers, inputs and targets
 Gradient = Callable[[Weights, Weights, Tensor, Tensor], tuple[Tensor, list[Tensor]]]
+Function = Callable[..., Tensor]
+Call = tuple[Function, tuple[Tensor, ...]]  # and what it takes
 
 
 class Block(NamedTuple):
@@ -58,7 +61,7 @@ class Block(NamedTuple):
 
 
 class Compiled:
-    """Makes several updates at once, by one compiled function that serves all blocks.
+    """Makes several updates at once, by compiled functions that all blocks of a shape share.
 
     Args:
         optimizer: The optimizer, whose state is kept up to date.
@@ -69,7 +72,7 @@ class Compiled:
         members: How many networks there are.
         numbers: How many numbers an update of one makes.
         ndim: Dimensions of a batch of inputs that members share.
-        call: A function that another has compiled, and that serves here too.
+        call: What another has compiled, and that serves here too.
 
     Raises:
         ValueError: If the optimizer has no functional form.
@@ -85,7 +88,7 @@ class Compiled:
         members: int = 1,
         numbers: int = 1,
         ndim: int = 2,
-        call: Any = None,
+        call: dict[Any, Function] | None = None,
     ) -> None:
         check_compiles(optimizer)
         self.optimizer, self.parameters, self.gradient = optimizer, parameters, gradient
@@ -100,14 +103,13 @@ class Compiled:
         weights = sum(each.numel() for each in parameters.values()) // members
         most = MOST if weights <= LARGE else MOST // 4
         self.at_once = max(2, min(most, round(CALL / (NUMBER * numbers * members))))
-        self.call = call or torch.compile(self.updates, fullgraph=True, dynamic=False)
-        self.shapes: set[Any] = set()
+        self.call: dict[Any, Function] = {} if call is None else call
         self.failed = False
         self.loss = torch.zeros(())  # the last
-        self.states: list[list[State]] | None = None
+        self.states: list[list[State]] = []
 
     def updates(
-        self, block: Block, states: list[State], batches: list[Rows], coming: tuple[Tensor, Tensor]
+        self, block: Block, states: list[State], batches: list[Rows], coming: Rows
     ) -> Tensor:
         """Updates of one block, one for each batch, which change its weights and states.
 
@@ -130,32 +132,32 @@ class Compiled:
     ) -> tuple[int, list[Rows]]:
         """Make at most ``count`` updates; how many it were, and batches taken and not used."""
         made = 0
-        calls: list[Any] = []
+        calls: list[Call] = []
         last: list[Rows] = []
         if not is_ready(self.optimizer):
             return made, [*islice(batches, 1)]
         while made + self.at_once <= count and not self.failed:
-            coming: list[list[Any]] = []
+            coming: list[list[Call]] = []
             for _ in range(min(ROW, (count - made) // self.at_once)):
                 some = [*islice(batches, self.at_once)]
-                if not self.compiles(some):
-                    return made + self.make(coming), some
-                # the same tensors again take half as long to check as new ones
                 if step_schedulers or updates_made(self.optimizer) or not same(some, last):
-                    calls, last = self.calls(some, *self.coming(step_schedulers)), some
+                    found = self.calls(some, step_schedulers)
+                    if not found:
+                        return made + self.make(coming), some
+                    calls, last = found, some
                 coming.append(calls)
                 count_updates(self.optimizer, self.at_once)
             made += self.make(coming)
         return made, []
 
-    def make(self, coming: list[Any]) -> int:
+    def make(self, coming: list[list[Call]]) -> int:
         """Make calls, block by block; how many updates that is."""
         for of_block in zip(*coming, strict=True):
-            for call in of_block:
-                self.loss = self.call(*call)
+            for function, tensors in of_block:
+                self.loss = function(*tensors)
         return self.at_once * len(coming)
 
-    def coming(self, step_schedulers: Callable[[], None] | None) -> tuple[Tensor, Tensor]:
+    def coming(self, step_schedulers: Callable[[], None] | None) -> Rows:
         """Learning rates of the next updates, and how many there will have been with each."""
         done, rates = updates_made(self.optimizer), []
         numbers = torch.arange(done + 1, done + 1 + self.at_once, dtype=torch.float64)
@@ -165,52 +167,80 @@ class Compiled:
                 step_schedulers()
         return torch.tensor(rates, dtype=torch.float64), numbers
 
-    def calls(self, batches: list[Rows], rates: Tensor, numbers: Tensor) -> list[Any]:
-        """What the compiled function takes for each block."""
-        if self.states is None:  # views, made once
+    def calls(
+        self, batches: list[Rows], step_schedulers: Callable[[], None] | None
+    ) -> list[Call]:
+        """What makes the updates of each block; nothing where these batches are not compiled."""
+        if not self.states:  # views, made once
             kept = [states_of(self.optimizer, each) for each in self.parameters.values()]
             self.states = [
                 [{key: self.cut(v, block.part) for key, v in state.items()} for state in kept]
                 for block in self.blocks
             ]
-        coming = tuple(each.to(batches[0][0].device) for each in (rates, numbers))
-        return [
-            (block, states, [self.rows(batch, block.part) for batch in batches], coming)
-            for block, states in zip(self.blocks, self.states, strict=True)
-        ]
+        found = [self.found(*each, batches) for each in zip(self.blocks, self.states, strict=True)]
+        if None in found:
+            return []
+        coming = [each.to(batches[0][0].device) for each in self.coming(step_schedulers)]
+        return [(function, (*tensors, *coming)) for function, tensors in found if function]
+
+    def found(self, block: Block, states: list[State], batches: list[Rows]) -> Any:
+        """The function for a block and its batches, compiled the first time, and what it takes."""
+        rows = [self.rows(batch, block.part) for batch in batches]
+        # a batch that comes again is given once
+        given = {id(column): column for batch in rows for column in batch}
+        places = {each: at for at, each in enumerate(given)}
+        plan = [[places[id(column)] for column in batch] for batch in rows]
+        tensors = [*block.weights.values(), *block.buffers.values()]
+        tensors += [value for state in states for value in state.values()]
+        tensors += given.values()
+        key = (str(plan), *((each.shape, each.stride()) for each in tensors))
+        if key not in self.call and not self.failed:
+            if sum(1 for other in self.call) == SHAPES * len(self.blocks):
+                return None
+            coming = [each.to(rows[0][0].device) for each in self.coming(None)]
+            self.compile(key, self.flat(block, states, plan, len(given)), [*tensors, *coming])
+        return None if self.failed else (self.call[key], tensors)
+
+    def flat(self, block: Block, states: list[State], plan: Any, columns: int) -> Function:
+        """The updates of a block as a function of all of their tensors in a row."""
+
+        def function(*tensors: Tensor) -> Tensor:
+            given = iter(tensors)
+            weights = {name: next(given) for name in block.weights}
+            buffers = {name: next(given) for name in block.buffers}
+            own = [{key: next(given) for key in state} for state in states]
+            column = [next(given) for _ in range(columns)]
+            batches = [tuple(column[at] for at in each) for each in plan]
+            return self.updates(Block(block.part, weights, buffers), own, batches, tuple(given))
+
+        return function
+
+    def compile(self, key: Any, function: Function, tensors: list[Tensor]) -> None:
+        """Compile a function by a call whose changes go nowhere."""
+        print("compiling the updates ...", end=" ", flush=True)
+        start = time.monotonic()
+        try:
+            # its own code object: compiled once, and nothing to check at each call, as the key says
+            # all that torch would look at
+            code, closure = function.__code__.replace(), function.__closure__
+            options = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+            own = FunctionType(code, function.__globals__, code.co_name, None, closure)
+            made = torch.compile(own, fullgraph=True, dynamic=False, options=options)
+            with isolate_rng():
+                made(*(each.clone() for each in tensors))
+        except Exception as failure:  # a compiler, and what it calls, may raise anything
+            self.failed = True
+            said = " ".join(str(failure).partition("\n\n")[0].split())
+            print(f"not possible, going on without: {said[:200]}", flush=True)
+        else:
+            print(f"took {time.monotonic() - start:.1f} s", flush=True)
+            self.call[key] = made
 
     def rows(self, batch: Rows, part: slice | None) -> Rows:
         """A batch's rows for a block, whose members mostly have them in common."""
         if part is None or batch[0].ndim == self.ndim:
             return batch
         return tuple(column[..., part] for column in batch)
-
-    def compiles(self, batches: list[Rows]) -> bool:
-        """Whether such batches are compiled for; the first time, by a call that is taken back."""
-        shape = tuple(batch[0].shape for batch in batches)
-        if shape in self.shapes:
-            return True
-        if len(self.shapes) == SHAPES:
-            return False
-        print("compiling the updates ...", end=" ", flush=True)
-        start = time.monotonic()
-        call, *_ = self.calls(batches, *self.coming(None))
-        block, states, *_ = call
-        changed = [*block.weights.values(), *block.buffers.values()]
-        changed += [value for state in states for value in state.values()]
-        before = [each.clone() for each in changed]
-        try:
-            self.call(*call)
-        except (TorchDynamoException, RuntimeError) as failure:
-            self.failed = True
-            said = " ".join(str(failure).partition("\n\n")[0].split())
-            print(f"not possible, going on without: {said[:200]}", flush=True)
-        else:
-            print(f"took {time.monotonic() - start:.1f} s", flush=True)
-            self.shapes.add(shape)
-        for each, value in zip(changed, before, strict=True):
-            each.copy_(value)
-        return not self.failed
 
 
 def same(some: list[Rows], others: list[Rows]) -> bool:
@@ -234,19 +264,34 @@ def single(module: Any) -> Gradient:
     """Loss and gradients of a module's network."""
     if getattr(module, "hand_gradients", None):
         return single_by_hand(module)
-    loss = LEAN.get(module.loss, module.loss)
+    loss, net = LEAN.get(module.loss, module.loss), module.net
+    chain = dense_layers(net) is not None
 
     def gradient(
         weights: Weights, buffers: Weights, x: Tensor, y: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         def value(weights: Weights) -> Tensor:
-            made: Tensor = loss(functional_call(module.net, {**weights, **buffers}, (x,)), y)
+            if chain and len(x) * sum(each.numel() for each in weights.values()) <= FUSED:
+                made: Tensor = loss(fused(net, weights, x), y)
+            else:
+                made = loss(functional_call(net, {**weights, **buffers}, (x,)), y)
             return made
 
         gradients, found = grad_and_value(value)(weights)
         return found, [*gradients.values()]
 
     return gradient
+
+
+def fused(net: nn.Module, weights: Weights, x: Tensor) -> Tensor:
+    """Logits of a chain of small layers without a call of the matrix library, twice its work."""
+    for name, layer in net.named_children():
+        if isinstance(layer, nn.Linear):
+            x = (x[:, None] * weights[f"{name}.weight"]).sum(-1)
+            x = x if layer.bias is None else x + weights[f"{name}.bias"]
+        else:
+            x = layer(x)
+    return x
 
 
 class ByHand(nn.Module):
