@@ -265,10 +265,8 @@ class Command(LightningCLI):
 
     def use_spans(self) -> None:
         """Have many updates made in each step, compiled where that is asked for."""
-        spans = use_spans(self.trainer, self.model, self.datamodule)
-        if self.settings.compile and spans:
-            self.model.compile_updates = True
-        elif self.settings.compile and not isinstance(self.model, StudyModule):
+        spans = use_spans(self.trainer, self.model, self.datamodule, self.settings.compile)
+        if self.settings.compile and not spans and not isinstance(self.model, StudyModule):
             say("compile=True: not where something must see each update; going on without")
 
     def callbacks(self, run: Path) -> list[L.Callback]:

@@ -167,9 +167,7 @@ class Compiled:
                 step_schedulers()
         return torch.tensor(rates, dtype=torch.float64), numbers
 
-    def calls(
-        self, batches: list[Rows], step_schedulers: Callable[[], None] | None
-    ) -> list[Call]:
+    def calls(self, batches: list[Rows], step_schedulers: Callable[[], None] | None) -> list[Call]:
         """What makes the updates of each block; nothing where these batches are not compiled."""
         if not self.states:  # views, made once
             kept = [states_of(self.optimizer, each) for each in self.parameters.values()]
@@ -216,18 +214,18 @@ class Compiled:
         return function
 
     def compile(self, key: Any, function: Function, tensors: list[Tensor]) -> None:
-        """Compile a function by a call whose changes go nowhere."""
+        """Compile a function by a call that is taken back."""
         print("compiling the updates ...", end=" ", flush=True)
-        start = time.monotonic()
+        start, before = time.monotonic(), [each.clone() for each in tensors]
         try:
             # its own code object: compiled once, and nothing to check at each call, as the key says
             # all that torch would look at
             code, closure = function.__code__.replace(), function.__closure__
-            options = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+            options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
             own = FunctionType(code, function.__globals__, code.co_name, None, closure)
             made = torch.compile(own, fullgraph=True, dynamic=False, options=options)
             with isolate_rng():
-                made(*(each.clone() for each in tensors))
+                made(*tensors)  # themselves: clones may lie otherwise in memory
         except Exception as failure:  # a compiler, and what it calls, may raise anything
             self.failed = True
             said = " ".join(str(failure).partition("\n\n")[0].split())
@@ -235,6 +233,8 @@ class Compiled:
         else:
             print(f"took {time.monotonic() - start:.1f} s", flush=True)
             self.call[key] = made
+        for each, value in zip(tensors, before, strict=True):
+            each.copy_(value)
 
     def rows(self, batch: Rows, part: slice | None) -> Rows:
         """A batch's rows for a block, whose members mostly have them in common."""

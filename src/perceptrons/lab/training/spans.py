@@ -37,7 +37,7 @@ from .compiled import Compiled, compiled_alone
 
 # updates in a span, and bytes of its batches: a signal waits for the end of a span, and so do
 # snapshots; Lightning's own work is then some 2 % of an update of the smallest network
-MOST, BYTES = 128, 2**26
+MOST, MOST_COMPILED, BYTES = 128, 512, 2**26
 
 # what Lightning calls for each batch
 HOOKS = (
@@ -93,29 +93,19 @@ class SpanLoader:
     def __init__(self, loader: TableLoader, length: int, trainer: L.Trainer) -> None:
         self.loader, self.length, self.trainer = loader, length, trainer
         self.batch_sampler = loader.batch_sampler  # through which Lightning tells the epoch
-        self.spans, self.resumed = 0, 0
+        self.state_dict, self.load_state_dict = loader.state_dict, loader.load_state_dict
 
     def __len__(self) -> int:
         return ceil(len(self.loader) / self.length)
 
     def __iter__(self) -> Iterator[Span]:
         batches = iter(self.loader)
-        self.spans, self.resumed = self.resumed, 0
-        while self.spans < len(self):
-            self.spans += 1
-            due = self.spans * self.length - self.loader.handed_out
+        for first in batches:  # only now does the loader know how many came before a resumed run
+            before = self.loader.handed_out - 1
+            due = (ceil(before / self.length) + 1) * self.length - before
             if self.trainer.max_steps != -1:
                 due = min(due, self.trainer.max_steps - self.trainer.global_step)
-            yield Span(self.loader.handed_out, [*islice(batches, max(due, 1))])
-
-    def state_dict(self) -> dict[str, Any]:
-        # an epoch that has just begun still has the number of the last one's
-        spans = self.spans if self.loader.handed_out else 0
-        return {"spans": spans, **self.loader.state_dict()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.resumed = state_dict.pop("spans", 0)
-        self.loader.load_state_dict(state_dict)
+            yield Span(before, [first, *islice(batches, max(due, 1) - 1)])
 
 
 class Spans(L.LightningModule):
@@ -274,10 +264,11 @@ def count_updates(trainer: Any, made: int) -> None:
         counter.completed += made
 
 
-def use_spans(trainer: Any, module: Any, data: Any) -> bool:
+def use_spans(trainer: Any, module: Any, data: Any, compiled: bool = False) -> bool:
     """Let a trainer make many updates in each of its steps, if nothing asks to see each of them.
 
-    The module's class becomes one in front of its own, and its loader hands out spans.
+    The module's class becomes one in front of its own, which may compile the updates, and its
+    loader hands out spans.
     """
     if not (trains_alone(trainer) and takes_spans(module) and isinstance(data, TableData)):
         return False
@@ -286,11 +277,12 @@ def use_spans(trainer: Any, module: Any, data: Any) -> bool:
     if any(sees_each_batch(callback) for callback in trainer.callbacks):
         return False
     kind, trainer.__class__ = type(module), SpanTrainer
-    module.__class__ = type(kind.__name__, (Spans, kind), {"__module__": kind.__module__})
+    own = {"__module__": kind.__module__, "compile_updates": compiled}
+    module.__class__ = type(kind.__name__, (Spans, kind), own)
 
     def train_dataloader() -> SpanLoader:
         loader = TableData.train_dataloader(data)
-        length = span_length(loader)
+        length = span_length(loader, MOST_COMPILED if compiled else MOST)
         trainer.log_every_n_steps = ceil(trainer.log_every_n_steps / length)
         return SpanLoader(loader, length, trainer)
 
@@ -298,10 +290,10 @@ def use_spans(trainer: Any, module: Any, data: Any) -> bool:
     return True
 
 
-def span_length(loader: TableLoader) -> int:
+def span_length(loader: TableLoader, most: int) -> int:
     """Batches in a span, so that the spans of an epoch are about as long as each other."""
     batch = sum(column[: loader.batch_size].nbytes for column in loader.table)
-    most = max(1, min(MOST, BYTES // max(batch, 1)))
+    most = max(1, min(most, BYTES // max(batch, 1)))
     return ceil(len(loader) / ceil(len(loader) / most))
 
 
