@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perceptrons.lab.training import compiled
-from perceptrons.lab.training.compiled import Block, Compiled, clipped, single
+from perceptrons.lab.training.compiled import Block, Compiled
 from perceptrons.lab.training.functional import FUNCTIONS, Rule, check_compiles, states_of
+from perceptrons.lab.training.gradients import clipped, single
 
 SETTINGS: list[tuple[type[torch.optim.Optimizer], dict[str, Any]]] = [
     (torch.optim.SGD, {}),
@@ -129,3 +130,10 @@ def test_what_cannot_be_compiled_goes_on_one_by_one_in_one_line(
     said = capsys.readouterr().out
     assert said.count("\n") == 1
     assert "compiling the updates ... not possible, going on without: " in said
+
+
+@pytest.mark.slow
+def test_any_number_of_runs_in_a_process_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "MOST", 2)
+    recompiled: int = torch._dynamo.config.recompile_limit
+    assert all(trained(nn.Linear(2, 1), 3, True)[1] == 2 for _ in range(recompiled + 1))

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.func import grad_and_value
 
-from ..training.compiled import LEAN, Gradient, Loss, Weights, single_by_hand
+from ..training.gradients import LEAN, Gradient, Loss, Weights, single_by_hand
 from .members import FastMembers, Members, parts
 
 # bytes of weights and activations that a block has at most: about what a core's own cache holds; a

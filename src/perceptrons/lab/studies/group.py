@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ..data.loader import Rows, TableLoader
 from ..data.tables import TableData
-from ..training.compiled import Block, Compiled, Gradient, Loss, clipped
+from ..training.compiled import Block, Compiled
+from ..training.gradients import Gradient, Loss, clipped
 from . import gradients
 from .gradients import Blocks, of_each
 from .members import FastMembers, MakeNet, Members, stack
