@@ -121,24 +121,20 @@ class Blocks:
         gradient: Their losses and gradients.
         bytes_of_each: Bytes that a member's weights and activations take.
         ndim: Dimensions of a batch of inputs that all members share.
-        limit: Bytes that a block may have at most, where memory is short.
+
+    Attributes:
+        most: Members in a block, at most.
     """
 
     def __init__(
-        self,
-        members: Members,
-        gradient: Gradient,
-        bytes_of_each: int,
-        ndim: int = 2,
-        limit: int = OF_GPU,
+        self, members: Members, gradient: Gradient, bytes_of_each: int, ndim: int = 2
     ) -> None:
         self.members, self.gradient, self.ndim = members, gradient, ndim
         on_cpu = next(iter(members.weights.values())).device.type == "cpu"
         cache = (CACHE if isinstance(members, FastMembers) else MAPPED) if on_cpu else OF_GPU
-        size = min(cache, limit) // bytes_of_each
-        self.parts: list[slice | None] = [*parts(members.count, size)]
-        if len(self.parts) == 1:
-            self.parts = [None]
+        self.most = max(1, cache // bytes_of_each)
+        several = [*parts(members.count, self.most)]
+        self.parts: list[slice | None] = [*several] if len(several) > 1 else [None]
         self.pieces = [(part, *self.views(part)) for part in self.parts]
 
     def views(self, part: slice | None) -> tuple[Weights, Weights]:
@@ -153,34 +149,28 @@ class Blocks:
         """A batch's rows for a block, whose members mostly have them in common."""
         return table[..., part] if own and part is not None else table
 
-    def each(
-        self, x: Tensor, y: Tensor
-    ) -> Iterator[tuple[slice | None, Weights, Weights, Tensor, Tensor]]:
-        """What each block is, and has."""
-        own = x.ndim > self.ndim
-        for part, weights, buffers in self.pieces:
-            yield part, weights, buffers, self.rows(x, part, own), self.rows(y, part, own)
-
     @torch.no_grad()
     def gradients(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """The gradient of each of the weights."""
         if len(self.parts) == 1:
             return self.gradient(*self.pieces[0][1:], x, y)[1]
+        own = x.ndim > self.ndim
         whole = [torch.empty_like(weight) for weight in self.members.weights.values()]
-        for part, weights, buffers, some_x, some_y in self.each(x, y):
-            _, gradients = self.gradient(weights, buffers, some_x, some_y)
-            for each, piece in zip(whole, gradients, strict=True):
+        for part, weights, buffers in self.pieces:
+            rows = [self.rows(each, part, own) for each in (x, y)]
+            found = self.gradient(weights, buffers, rows[0], rows[1])[1]
+            for each, piece in zip(whole, found, strict=True):
                 self.members.cut(each, part).copy_(piece)
         return whole
 
     @torch.no_grad()
-    def logits(self, x: Tensor) -> Iterator[Tensor]:
-        """Logits ``(rows, outputs, members)`` of each block."""
+    def logits(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Each block, and its logits ``(rows, outputs, members)``."""
         own = x.ndim > self.ndim
         for part, weights, buffers in self.pieces:
             with mapped():
                 logits = self.members.logits({**weights, **buffers}, self.rows(x, part, own))
-            yield logits
+            yield part or slice(None), logits
 
 
 def bytes_of_one(members: Members, loss: Loss, x: Tensor, y: Tensor) -> int:

@@ -18,6 +18,9 @@ from .members import FastMembers, MakeNet, Members, stack
 
 # rows of a batch at least that are measured in one piece
 MEASURED = 256
+# products of a batch's inputs and a layer's weights that a member has at most for the fast layout,
+# which makes them all and sums them up: with more, products of matrices by vmap are faster
+PRODUCTS = 512
 Clip = tuple[float | None, str | None]  # Lightning's gradient_clip_val and its algorithm
 
 
@@ -67,7 +70,8 @@ class Group(nn.Module):
         x, y = self.table("train")
         batch = x[: data.batch_size], y[: data.batch_size]
         self.by_hand = getattr(module, "hand_gradients", None) is not None
-        self.members: Members = stack(make_net, seeds, not self.by_hand, x.ndim)
+        fast = not self.by_hand and len(batch[0]) * largest(module.net) <= PRODUCTS
+        self.members: Members = stack(make_net, seeds, fast, x.ndim)
         self.bytes_of_each = gradients.bytes_of_one(self.members, module.loss, *batch)
         self.blocks: Any = None
         self.net = self.members.net
@@ -91,6 +95,11 @@ class Group(nn.Module):
         x, y, *_ = self.data.split[part]
         targets = getattr(self.module, "targets", None)
         return x, targets(y) if targets else y
+
+    def leave_out(self, names: Sequence[str]) -> None:
+        """Do not train some of the weights."""
+        for name, weight in self.net.named_parameters():
+            weight.requires_grad_(weight.requires_grad and name not in names)
 
     def configure(
         self, calls: dict[Any, Any]
@@ -189,6 +198,11 @@ class Group(nn.Module):
         if self.how and self.how["interval"] == interval and number % self.how["frequency"] == 0:
             self.how["scheduler"].step()
 
+    @property
+    def measured_rows(self) -> int:
+        """Rows that are measured in one piece."""
+        return max(MEASURED, self.data.batch_size or 0)
+
     def predict(self, rows: slice) -> Tensor:
         """Logits ``(rows, outputs, members)`` of some of the rows to predict."""
         return self.logits_of(self.data.predicted[rows].to(next(self.net.parameters()).device))
@@ -197,8 +211,8 @@ class Group(nn.Module):
     def logits_of(self, x: Tensor) -> Tensor:
         """Logits ``(rows, outputs, members)``."""
         self.blocks = self.blocks or self.in_blocks()
-        pieces = torch.split(x, max(MEASURED, self.data.batch_size or 0))
-        return torch.cat([torch.cat([*self.blocks.logits(each)], -1) for each in pieces])
+        pieces = torch.split(x, self.measured_rows)
+        return torch.cat([torch.cat([z for _, z in self.blocks.logits(p)], -1) for p in pieces])
 
     @torch.no_grad()
     def measure(self, part: str) -> dict[str, Tensor]:
@@ -207,29 +221,28 @@ class Group(nn.Module):
         x, y = self.on_device(part)
         loss: Loss = getattr(self.module, "measured_loss", None) or self.module.loss
         correct: Loss | None = getattr(self.module, "correct", None)
-        measured: dict[str, Tensor] = {}
-        size = max(MEASURED, self.data.batch_size or 0)
-        for some_x, some_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
+        # made once: thousands of small tensors would keep what lies between them from being freed
+        losses, accuracy = torch.zeros(2, self.members.count, device=x.device)
+        solved = torch.ones_like(losses, dtype=torch.bool)
+        pieces = (torch.split(column, self.measured_rows) for column in (x, y))
+        for some_x, some_y in zip(*pieces, strict=True):
             share = len(some_x) / len(x)
-            taken: dict[str, list[Tensor]] = {"loss": [], "accuracy": [], "solved": []}
-            for logits in self.blocks.logits(some_x):
+            for at, logits in self.blocks.logits(some_x):
                 # half as many bits would be too few for a report's digits
                 logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
                 targets = some_y.to(logits.dtype) if some_y.is_floating_point() else some_y
-                taken["loss"].append(of_each(loss, logits, targets) * share)
+                losses[at] += of_each(loss, logits, targets) * share
                 if correct:
                     right = of_each(correct, logits, targets).flatten(0, -2)
-                    taken["accuracy"].append(right.float().mean(0) * share)
-                    taken["solved"].append(right.all(0))
-            for name, pieces in taken.items():
-                if pieces:
-                    found = torch.cat(pieces)
-                    before = measured.get(name)
-                    both = found if before is None else before + found
-                    measured[name] = (
-                        before & found if found.dtype == torch.bool and before is not None else both
-                    )
-        return measured
+                    accuracy[at] += right.float().mean(0) * share
+                    solved[at] &= right.all(0)
+        measured = {"loss": losses}
+        return measured | {"accuracy": accuracy, "solved": solved} if correct else measured
+
+
+def largest(net: nn.Module) -> int:
+    """Numbers in the largest of a network's weights."""
+    return max(weight.numel() for weight in net.parameters())
 
 
 def optimizer_of(

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -171,7 +171,7 @@ class MappedMembers(Members):
         return net
 
     def logits(self, weights: Weights, x: Tensor) -> Tensor:
-        def alone(weights: Weights, x: Tensor) -> tuple[Tensor, Weights]:
+        def alone(weights: Weights, x: Tensor) -> Any:  # torch.compile takes no generic type here
             prefixed = {f"net.{name}": tensor for name, tensor in weights.items()}
             logits, buffers = functional_call(self.reading, prefixed, (x,))
             # what a network writes into a buffer is there; what it puts in its place is not

@@ -1,13 +1,10 @@
 """What a study trains: its seeds, the settings of its grid, its folds; and what is made of it."""
 
 import math
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -18,14 +15,9 @@ from ..data.split import SplitData
 from ..data.tables import TableData
 from .group import Clip, Group, optimizer_of
 from .members import MakeNet, named_tensors, seed_all
+from .memory import check_memory
 from .rehearsal import check_trainable, rehearse
 from .study import StudyModule
-
-# where Linux tells the memory of a container: version 2 and 1 of control groups
-LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 
 Setting = dict[str, Any]
 Build = Callable[[Setting], Any]  # makes the user's module
@@ -120,24 +112,23 @@ def make_study(
     """
     folds, seeds = folds_of(data, plan.folds), range(plan.seed, plan.seed + plan.seeds)
     groups: list[Group] = []
-    random, shapes = False, None
+    random, shapes, count = False, None, len(plan.settings) * len(folds)
     for setting in plan.settings:
         make = partial(under_seed, make=build, given=setting)
         module = make(plan.seed)
         check_trainable(module)
-        make_net = net_maker(plan.seed, build, setting, net_of)
         shapes = shapes or shapes_of(module)
         check_shapes(module, shapes, setting)
         optimizer_of(make(plan.seed))  # which may refuse it
+        make_net = net_maker(module, plan.seed, build, setting, net_of)
         two = Group(module, make_net, setting, (plan.seed, plan.seed ^ 1), folds[0])
         found = rehearse(two, make)
         if not groups:
-            check_memory(module.net, found.kept, plan)
+            check_memory(two, found, count, plan.seeds)
         random |= found.random
         for fold in folds:
             group = Group(make(plan.seed), make_net, setting, seeds, fold, clip, compile)
-            for name, weight in group.net.named_parameters():
-                weight.requires_grad_(weight.requires_grad and name not in found.untrained)
+            group.leave_out(found.untrained)
             groups.append(group)
     return StudyModule(groups, plan.members, random)
 
@@ -173,13 +164,13 @@ def folds_of(data: TableData, folds: int | None) -> list[TableData]:
 
 
 def net_maker(
+    module: Any,
     seed: int,
     build: Build,
     setting: Setting,
     net_of: Callable[[Setting], MakeNet | None] | None,
 ) -> MakeNet:
     """What makes a network as the user's module has it, under whatever seed there is."""
-    module = under_seed(seed, build, setting)
     if make_net := net_of(setting) if net_of else None:
         mine = dict(named_tensors(under_seed(seed, lambda _: make_net(), setting)))
         if all(torch.equal(mine[name], its) for name, its in named_tensors(module.net)):
@@ -190,40 +181,3 @@ def net_maker(
         return net
 
     return by_module
-
-
-def free_memory() -> int:
-    """Bytes of memory that can be had, or where that is not told, that there are."""
-    found = re.search(r"MemAvailable: +(\d+) kB", told(Path("/proc/meminfo")))
-    all_ = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limits = [int(said) for file in LIMITS if (said := told(file)).isdecimal()]
-    return min([1024 * int(found[1]) if found else all_, *limits])
-
-
-def told(file: Path) -> str:
-    return file.read_text().strip() if file.exists() else ""
-
-
-def check_memory(net: nn.Module, kept: float, plan: Plan) -> None:
-    """Find out that there is no memory for a study before any of it is made.
-
-    Args:
-        net: One of its networks.
-        kept: Bytes that the optimizer keeps for each byte of weights.
-        plan: Its members.
-
-    Raises:
-        ValueError: If there is not enough.
-    """
-    if torch.cuda.is_available():
-        return
-    weights = sum(weight.nbytes for weight in net.parameters())
-    buffers = sum(buffer.nbytes for buffer in net.buffers())
-    # weights and their gradients, and what the optimizer keeps
-    each = max(1, int(weights * (2 + kept) + buffers))
-    settings = math.prod(len(values) for values in plan.grid.values())
-    count, free = settings * (plan.folds or 1) * plan.seeds, free_memory()
-    if count * each > free:
-        need = f"{count} members need {count * each / 2**30:.3g} GiB"
-        there = f"{free / 2**30:.3g} are free; {free // each} would fit"
-        raise ValueError(f"seeds={plan.seeds}: {need}, and {there}")
