@@ -106,7 +106,7 @@ def test_a_notebook_is_left_as_it_was(command: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        pytest.param("", 0.01, marks=pytest.mark.xfail(reason="jsonargparse keeps SGD's default")),
+        ("", 0.01),
         ("--model.optimizer.weight_decay 0.5", 0.5),
     ],
 )

@@ -76,6 +76,8 @@ class Labels(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         return DataLoader(TensorDataset(torch.eye(2), torch.tensor([0, 1])))
 
+    val_dataloader = test_dataloader = predict_dataloader = train_dataloader
+
 
 def test_a_module_without_any_of_the_protocol_is_fitted_tested_and_predicts(
     command: Command,
@@ -139,3 +141,15 @@ def test_a_wrong_module_is_one_line(command: Command, words: str, needed: str) -
     assert (finished.status, finished.err.count("\n")) == (2, 1)
     assert needed in finished.err
     assert not RUN.exists()
+
+
+def test_what_a_flag_says_in_place_of_the_data_is_in_the_config_of_the_run(
+    command: Command,
+) -> None:
+    words = "--data Labels --model.net Perceptron --model.net.inputs 2 --model.classes 2 --name r"
+    assert command(f"fit {words} --trainer.max_epochs 1").status == 0
+    settings = yaml.safe_load((RUN / "config.yaml").read_text())["model"]["init_args"]
+    assert (settings["classes"], settings["net"]["init_args"]["inputs"]) == (2, 2)
+    again = command(f"fit --config {RUN}/config.yaml --name s")
+    assert (again.status, again.err) == (0, "")
+    assert command(f"validate --ckpt_path {RUN} --trust {__name__}").status == 0

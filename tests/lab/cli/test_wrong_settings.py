@@ -223,10 +223,10 @@ COMMANDS = """
   ->  no command; choose one of fit, validate, test
 ft --config configs/xor.yaml  ->  ft: no such command; choose one of fit, valid .. mean fit?
 train  ->  train
-fit  ->  model: the following arguments are required:
-test  ->  model: the following arguments are required:
-fit --data Gates  ->  model: the following arguments are required:
-fit --model.net MLP  ->  the following arguments are required: fit.dat
+fit  ->  data, model: must be given
+test  ->  data, model: must be given
+fit --data Gates  ->  model: must be given
+fit --model.net MLP  ->  data: must be given
 fit --data.gate xor  ->  gate
 fit configs/xor.yaml  ->  configs/xor.yaml: no such argument; a file go
 --config configs/xor.yaml fit  ->  config
@@ -313,6 +313,7 @@ gate: xor|gate: 1001  ->  data.gate
 gate: xor|gate: null  ->  data.gate
 passes: 1|batch_size: 5  ->  batch_size=5
 passes: 1|points: [[1]]  ->  points
+class_path: MLP|class_path: MPL  ->  model.net: no such class; given 'MPL'; did you mean MLP?
 hidden: [2]|hidden: [0]  ->  model.net.hidden
 hidden: [2]|a: {b: 1}  ->  a
 hidden: [2]|inputs: 3  ->  model.net.inputs=3

@@ -23,7 +23,7 @@ from ..figures.board import Board
 from ..figures.page.recording import show_fit
 from ..figures.snapshots import Snapshots
 from ..runs import checkpoints, directories, record
-from ..runs.files import read_yaml, write_csv, write_json
+from ..runs.files import write_csv, write_json
 from ..runs.record import BestCheckpoint, Report, RunLogger, measured, predicted_columns
 from ..runs.resume import ExactResume, Stopped, check_end, check_state, make_resumable, stoppable
 from ..runs.text import aligned, say
@@ -40,6 +40,7 @@ from ..training.spans import use_spans
 from .errors import PACKAGE, fail, line_of, shown, suggested
 from .main import TRAINER
 from .parser import (
+    LINKED,
     ModuleMaker,
     Recipes,
     SettingsParser,
@@ -48,6 +49,7 @@ from .parser import (
     import_files,
     imported,
     link_to_data,
+    with_values,
 )
 from .settings import (
     ARGUMENTS,
@@ -128,6 +130,25 @@ class Command(LightningCLI):
             parser.set_defaults({"model": {"class_path": place}})
         link_to_data(parser, lambda: self.settings)
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse what is given by itself, and complete it by defaults then.
+
+        In one go a class that a flag chooses would get the defaults of the one it takes the place
+        of, where its own has settings of the same names.
+        """
+        printing = [word for word in args if word.startswith("--print_config")]
+        config = parser.parse_args([w for w in args if w not in printing], defaults=False)
+        verb = config.subcommand
+        self.chosen = dict(config[verb].items(branches=False))
+        files = config[verb].pop("config", None)
+        own = self._parser(verb)
+        named = {name: config[verb].get(name) for name in ("model", "data")}
+        own.set_defaults({name: each.as_dict() for name, each in named.items() if each})
+        # with null, and with what the data might say
+        given = own.dump(config[verb], "yaml", False, skip_validation=True, skip_link_targets=False)
+        super().parse_arguments(parser, [verb, *printing, "--config", given])
+        self.config[verb].config = files
+
     @property
     def settings(self) -> Any:
         """All settings of the command."""
@@ -148,16 +169,12 @@ class Command(LightningCLI):
         except ValueError as mistake:
             fail(str(mistake), mistake)
         trainer = self.settings.trainer
-        if (trainer.max_steps != -1 or trainer.max_time) and not self.gives_epochs():
+        if (
+            trainer.max_steps != -1 or trainer.max_time
+        ) and "trainer.max_epochs" not in self.chosen:
             trainer.max_epochs = -1
         if self.subcommand != "fit" and not self.settings.ckpt_path:
             say("no --ckpt_path: these are the initial weights, as the seed draws them")
-
-    def gives_epochs(self) -> bool:
-        """Whether a flag or a config says how many epochs there are."""
-        files = [Path(str(each)) for each in self.settings.config or [] if each is not None]
-        given = [read_yaml(file).get("trainer") or {} for file in files if file.is_file()]
-        return any("max_epochs" in each for each in (*given, *self.words))
 
     def instantiate_classes(self) -> None:
         try:
@@ -301,7 +318,9 @@ class Command(LightningCLI):
     @cached_property
     def dumped(self) -> str:
         """All settings as YAML, once the run has its name."""
-        return record.loadable(self._parser(self.subcommand).dump(self.settings))
+        # jsonargparse leaves out what the data might say, though the user has said it
+        text = record.loadable(self._parser(self.subcommand).dump(self.settings))
+        return with_values(text, {path: v for path, v in self.chosen.items() if path in LINKED})
 
     def after_fit(self) -> None:
         """Write the results, and show where they are."""

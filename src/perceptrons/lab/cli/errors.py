@@ -153,12 +153,11 @@ def reason(message: str) -> str:
     left = [line for line in left if not NO_REASON.match(line.strip(" -"))] or lines[:1]
     deepest = max(map(indent, left), default=0)
     found = dict.fromkeys(said(line) for line in left if indent(line) == deepest)
-    given = re.findall(
-        r"(?:Given value|Got value|path string): (?!Namespace|NestedArg)(.*)$", message, re.M
-    )
+    given = re.findall(r"path string: (.*)$", message, re.M)  # of a class that there is not
+    if not given:
+        given = re.findall(r"(?:Given|Got) value: (?!Namespace|NestedArg)(.*)$", message, re.M)
+        given += re.findall(r"'class_path': '([^']*)'", given[-1])[-1:] if given else []
     given = [each.partition(". Got value")[0] for each in given]
-    classes = re.findall(r"'class_path': '([^']*)'", given[-1]) if given else []
-    given += classes[-1:]
     line = "; or ".join(found)
     line = "no such class" if line == "Expected a dot import path string" else line
     return "; ".join([line, *(f"given {each!r}" for each in given[-1:])])

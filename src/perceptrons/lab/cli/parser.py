@@ -44,6 +44,11 @@ BASES: tuple[type, ...] = (
 NOT_IMPORTED = ("__main__", "lab")
 # what a network or a module is told by the data
 TOLD = ("inputs", "outputs", "classes", "target_mean", "target_std")
+LINKED = {
+    f"model.init_args.{path}{name}": name
+    for path in ("", "net.init_args.")
+    for name in TOLD[: 2 if path else None]
+}
 
 
 class SettingsParser(LightningArgumentParser):
@@ -109,6 +114,9 @@ class SettingsParser(LightningArgumentParser):
     def in_one_line(self, message: str) -> str:
         """What a message of jsonargparse's comes down to: the setting, and its innermost lines."""
         path = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
+        if missing := re.match(r"the following arguments are required: (.*)", message):
+            needed = [each.partition(".")[2] or each for each in missing[1].split(", ")]
+            return f"{', '.join(needed)}: must be given"
         if found := re.search(
             r"unrecognized arguments: ([^\s=]+)|Option '([^']+)' is not", message
         ):
@@ -203,12 +211,22 @@ class Recipes:
 
 def link_to_data(parser: LightningArgumentParser, settings: Callable[[], Any]) -> None:
     """Let a module and its network be told by the data what they need to know of it."""
-    for path in ("", "net.init_args."):
-        for name in TOLD[: 2 if path else None]:
-            target = f"model.init_args.{path}{name}"
-            say = partial(told, name=name, target=target, settings=settings)
-            say.__name__ = f"{name} of "  # type: ignore[attr-defined]  # for the help
-            parser.link_arguments("data", target, say, apply_on="instantiate")
+    for target, name in LINKED.items():
+        say = partial(told, name=name, target=target, settings=settings)
+        say.__name__ = f"{name} of "  # type: ignore[attr-defined]  # for the help
+        parser.link_arguments("data", target, say, apply_on="instantiate")
+
+
+def with_values(text: str, values: dict[str, int | float]) -> str:
+    """Settings, as YAML, with some more numbers, which are given by their paths."""
+    settings = yaml.safe_load(text)
+    for path, value in values.items():
+        *above, name = path.split(".")
+        holder = settings
+        for key in above:
+            holder = holder.setdefault(key, {})
+        holder[name] = value.real  # of a subclass, such as PositiveInt, a plain number
+    return yaml.safe_dump(settings, sort_keys=False) if values else text
 
 
 def told(data: Any, name: str, target: str, settings: Callable[[], Any]) -> Any:
