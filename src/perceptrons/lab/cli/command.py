@@ -42,7 +42,6 @@ from .main import TRAINER
 from .parser import (
     LINKED,
     ModuleMaker,
-    Recipes,
     SettingsParser,
     check_nulls,
     found_model,
@@ -62,7 +61,7 @@ from .settings import (
     sections,
     start,
 )
-from .study import plan_of, study_of, with_setting, write_members
+from .study import Recipes, plan_of, study_of, with_setting, write_members
 
 SHOWN_ROWS = 16
 
@@ -131,23 +130,7 @@ class Command(LightningCLI):
         link_to_data(parser, lambda: self.settings)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse what is given by itself, and complete it by defaults then.
-
-        In one go a class that a flag chooses would get the defaults of the one it takes the place
-        of, where its own has settings of the same names.
-        """
-        printing = [word for word in args if word.startswith("--print_config")]
-        config = parser.parse_args([w for w in args if w not in printing], defaults=False)
-        verb = config.subcommand
-        self.chosen = dict(config[verb].items(branches=False))
-        files = config[verb].pop("config", None)
-        own = self._parser(verb)
-        named = {name: config[verb].get(name) for name in ("model", "data")}
-        own.set_defaults({name: each.as_dict() for name, each in named.items() if each})
-        # with null, and with what the data might say
-        given = own.dump(config[verb], "yaml", False, skip_validation=True, skip_link_targets=False)
-        super().parse_arguments(parser, [verb, *printing, "--config", given])
-        self.config[verb].config = files
+        self.config, self.chosen = cast(SettingsParser, parser).parse_twice(args)
 
     @property
     def settings(self) -> Any:
@@ -291,7 +274,7 @@ class Command(LightningCLI):
         every: list[L.Callback] = [FullPrecisionMetrics()]
         if self.subcommand != "fit":
             return every
-        flags, settings = flags_of(self.given), self.plain_settings()
+        flags, settings = flags_of(self.given), yaml.safe_load(self.dumped)
         given = any(each.startswith("model.optimizer") for each in flags)
         self.exact = ExactResume(run, sections(settings), given and not self.resumed)
         every += [self.exact, FiniteLoss(), LastReport(), PlateauStep(), Report()]
@@ -299,10 +282,6 @@ class Command(LightningCLI):
             every += [Snapshots(self.resumed)]
         every += [Board(run, settings)]
         return every
-
-    def plain_settings(self) -> dict[str, Any]:
-        """All settings as plain values."""
-        return cast(dict[str, Any], yaml.safe_load(self.dumped))
 
     def new_run(self) -> Path:
         """Make a directory for the run, and write down there what it is."""

@@ -26,7 +26,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .errors import PACKAGE, fail, line_of, nearest, reason, shown, suggested
-from .settings import SHOWN
+from .settings import SHOWN, TOLD, parameters
+from .study import Recipes, without_untold
 
 # Lightning has it read settings from any address that stands where a class could
 set_parsing_settings(config_read_mode_fsspec_enabled=False)
@@ -42,8 +43,6 @@ BASES: tuple[type, ...] = (
 )
 # files at the top of the package that run the program
 NOT_IMPORTED = ("__main__", "lab")
-# what a network or a module is told by the data
-TOLD = ("inputs", "outputs", "classes", "target_mean", "target_std")
 LINKED = {
     f"model.init_args.{path}{name}": name
     for path in ("", "net.init_args.")
@@ -58,6 +57,28 @@ class SettingsParser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def parse_twice(self, words: list[str]) -> tuple[Namespace, dict[str, Any]]:
+        """Parse a command as it is given, and complete it by defaults then.
+
+        In one go a class that a flag chooses would get the defaults of the one it takes the place
+        of, where its own has settings of the same names.
+
+        Returns:
+            All settings, and by their paths those that are given.
+        """
+        printing = [word for word in words if word.startswith("--print_config")]
+        config = self.parse_args([each for each in words if each not in printing], defaults=False)
+        verb, given = config.subcommand, config[config.subcommand]
+        chosen, files = dict(given.items(branches=False)), given.pop("config", None)
+        parser = cast(Any, self)._subcommands_action._name_parser_map[verb]
+        named = {name: given.get(name) for name in ("model", "data")}
+        parser.set_defaults({name: each.as_dict() for name, each in named.items() if each})
+        # with null, and with what the data might say
+        text = parser.dump(given, "yaml", False, skip_validation=True, skip_link_targets=False)
+        config = self.parse_args([verb, *printing, "--config", text])
+        config[verb].config = files
+        return config, chosen
 
     def print_help(self, file: Any = None) -> None:
         if self.verb:
@@ -171,44 +192,6 @@ def below(base: Any) -> list[type]:
     return direct + [each for class_ in direct for each in below(class_)]
 
 
-class Recipes:
-    """How objects of the settings were made, so that they can be made again.
-
-    A study makes the network of a run again under another seed, or with another setting.
-    """
-
-    def __init__(self) -> None:
-        self.made: dict[int, tuple[Any, Callable[..., Any], dict[str, Any]]] = {}
-        self.failed: tuple[type, Exception] | None = None
-
-    def __call__(self, class_type: type, *args: Any, **kwargs: Any) -> Any:
-        """Make an object, and note how: jsonargparse calls this in place of the class."""
-        kwargs.pop("applied_instantiation_links", None)
-        kwargs = without_untold(class_type, kwargs)
-        try:
-            made = class_type(*args, **kwargs)
-        except Exception as failure:  # jsonargparse may lose it
-            self.failed = class_type, failure
-            raise
-        self.made[id(made)] = made, class_type, kwargs
-        return made
-
-    def again(self, thing: Any, **changes: Any) -> Any:
-        """An object made anew, from parts made anew, with some arguments changed.
-
-        Raises:
-            ValueError: If it was not made from the settings.
-        """
-        if id(thing) not in self.made:
-            raise ValueError(f"{type(thing).__name__}: was not made from the settings")
-        _, class_type, kwargs = self.made[id(thing)]
-        parts = {
-            name: self.again(each) if id(each) in self.made else each
-            for name, each in kwargs.items()
-        }
-        return class_type(**{**parts, **changes})
-
-
 def link_to_data(parser: LightningArgumentParser, settings: Callable[[], Any]) -> None:
     """Let a module and its network be told by the data what they need to know of it."""
     for target, name in LINKED.items():
@@ -239,33 +222,6 @@ def told(data: Any, name: str, target: str, settings: Callable[[], Any]) -> Any:
         setting = target.replace("init_args.", "")
         fail(f"{setting}={given}: the data has {said}; leave it out")
     return said
-
-
-def without_untold(class_type: type, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments but for those that the data was asked for, and does not say."""
-    untold = [name for name in TOLD if name in kwargs and kwargs[name] is None]
-    for name in untold:
-        if parameters(class_type)[name].default is inspect.Parameter.empty:
-            raise ValueError(
-                f"{class_type.__name__}: {name} is missing, and the data does not say it"
-            )
-    return {name: value for name, value in kwargs.items() if name not in untold}
-
-
-def parameters(class_type: Any) -> dict[str, inspect.Parameter]:
-    """Parameters of a class, and of the classes that it passes others on to."""
-    found: dict[str, inspect.Parameter] = {}
-    if not isinstance(class_type, type):
-        return found
-    for each in inspect.getmro(class_type):
-        if "__init__" not in vars(each):
-            continue
-        _, *own = inspect.signature(vars(each)["__init__"]).parameters.values()
-        passed_on = [p for p in own if p.kind is p.VAR_KEYWORD]
-        found = {p.name: p for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} | found
-        if not passed_on:
-            break
-    return found
 
 
 class ModuleMaker(_InstantiatorFn):

@@ -1,5 +1,6 @@
 """What the command line has beside Lightning's: settings, other defaults, and less noise."""
 
+import inspect
 import logging
 import warnings
 from pathlib import Path
@@ -106,6 +107,8 @@ LEAST = {
     "trainer.min_epochs": 0,
     "trainer.min_steps": 0,
 }
+# what a network or a module is told by the data
+TOLD = ("inputs", "outputs", "classes", "target_mean", "target_std")
 HELP = ("-h", "--help")
 # settings with which a run may be resumed otherwise than it began
 FREE = (
@@ -135,6 +138,22 @@ NO_NEWS_FROM = (
     "lightning.fabric.utilities.seed",
     "lightning.pytorch.trainer.connectors.signal_connector",
 )
+
+
+def parameters(class_type: Any) -> dict[str, inspect.Parameter]:
+    """Parameters of a class, and of the classes that it passes others on to."""
+    found: dict[str, inspect.Parameter] = {}
+    if not isinstance(class_type, type):
+        return found
+    for each in inspect.getmro(class_type):
+        if "__init__" not in vars(each):
+            continue
+        _, *own = inspect.signature(vars(each)["__init__"]).parameters.values()
+        passed_on = [p for p in own if p.kind is p.VAR_KEYWORD]
+        found = {p.name: p for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} | found
+        if not passed_on:
+            break
+    return found
 
 
 def check_ranges(settings: Any) -> None:

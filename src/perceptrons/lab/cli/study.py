@@ -1,6 +1,7 @@
 """--seeds, --grid and --folds: the study that they ask for, from the settings of one run."""
 
 import copy
+import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..studies.summary import Row, summaries
 from ..training.spans import trains_alone
 from .compare import shown
 from .errors import nearest
+from .settings import TOLD, parameters
 
 
 def plan_of(settings: Any) -> Plan | None:
@@ -103,6 +105,55 @@ def study_of(command: Any, plan: Plan, module: L.LightningModule, data: Any) -> 
             "dropout and the like draw random numbers of each member's own, not those of a lone run"
         )
     return study
+
+
+class Recipes:
+    """How objects of the settings were made, so that they can be made again.
+
+    A study makes the network of a run again under another seed, or with another setting.
+    """
+
+    def __init__(self) -> None:
+        self.made: dict[int, tuple[Any, Callable[..., Any], dict[str, Any]]] = {}
+        self.failed: tuple[type, Exception] | None = None
+
+    def __call__(self, class_type: type, *args: Any, **kwargs: Any) -> Any:
+        """Make an object, and note how: jsonargparse calls this in place of the class."""
+        kwargs.pop("applied_instantiation_links", None)
+        kwargs = without_untold(class_type, kwargs)
+        try:
+            made = class_type(*args, **kwargs)
+        except Exception as failure:  # jsonargparse may lose it
+            self.failed = class_type, failure
+            raise
+        self.made[id(made)] = made, class_type, kwargs
+        return made
+
+    def again(self, thing: Any, **changes: Any) -> Any:
+        """An object made anew, from parts made anew, with some arguments changed.
+
+        Raises:
+            ValueError: If it was not made from the settings.
+        """
+        if id(thing) not in self.made:
+            raise ValueError(f"{type(thing).__name__}: was not made from the settings")
+        _, class_type, kwargs = self.made[id(thing)]
+        parts = {
+            name: self.again(each) if id(each) in self.made else each
+            for name, each in kwargs.items()
+        }
+        return class_type(**{**parts, **changes})
+
+
+def without_untold(class_type: type, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments but for those that the data was asked for, and does not say."""
+    untold = [name for name in TOLD if name in kwargs and kwargs[name] is None]
+    for name in untold:
+        if parameters(class_type)[name].default is inspect.Parameter.empty:
+            raise ValueError(
+                f"{class_type.__name__}: {name} is missing, and the data does not say it"
+            )
+    return {name: value for name, value in kwargs.items() if name not in untold}
 
 
 class Builder:
