@@ -3,7 +3,9 @@
 import pytest
 
 try:
-    from perceptrons import MLP, Blobs, Classifier, Gates
+    from perceptrons.classifier import Classifier
+    from perceptrons.data import Blobs, Gates
+    from perceptrons.network import MLP
 except ImportError:
     pytest.skip("the subject has been rewritten", allow_module_level=True)
 

@@ -28,7 +28,7 @@ class Autoencoder(L.LightningModule):
         self.lr = lr
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        loss = (self.layers(batch[0]) - batch[0]).square().mean()
+        loss: Tensor = (self.layers(batch[0]) - batch[0]).square().mean()
         self.log("train/loss", loss, on_step=False, on_epoch=True)
         return loss
 

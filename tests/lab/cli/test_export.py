@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,10 +26,11 @@ def test_an_export_says_of_the_users_own_rows_what_the_run_says(
     assert command(FIT).status == 0
     exported = command(f"export r/version_0 --format {format_}")
     assert (exported.status, exported.err) == (0, "")
-    module, data = load_run(RUN, "best")
-    points = data.as_points()[:3].double()  # type: ignore[attr-defined]
+    run: Any = load_run(RUN, "best")
+    module, data = run
+    points = data.as_points()[:3].double()
     with torch.no_grad():
-        logits = module.net(points.float())  # type: ignore[operator]
+        logits = module.net(points.float())
     if format_ == "onnx":
         session = pytest.importorskip("onnxruntime").InferenceSession(RUN / "model.onnx")
         results = session.run(["logits", "probabilities"], {"x": points.numpy()})

@@ -35,7 +35,7 @@ LOSSES: dict[str, Any] = {
 }
 
 
-CLIPS = {"norm": nn.utils.clip_grad_norm_, "value": nn.utils.clip_grad_value_}
+CLIPS: dict[str, Any] = {"norm": nn.utils.clip_grad_norm_, "value": nn.utils.clip_grad_value_}
 
 
 def network(*widths: int, activation: type[nn.Module] = nn.Sigmoid) -> nn.Sequential:

@@ -401,7 +401,7 @@ def test_curves_bend_between_two_reports_where_the_loss_is_the_modules_own() -> 
         expected = float(module.loss(module.net(data.x), data.y))
     measured = run.history.metrics[run.history.reports.index(between[9])]
     assert measured["train/loss"] == pytest.approx(expected)
-    module.measured_loss = lambda logits, y: torch.tensor(3.0)  # type: ignore[attr-defined]
+    module.measured_loss = lambda logits, y: torch.tensor(3.0)  # type: ignore[assignment]
     other = of_fit(loop, module, Path("runs/xor/version_0"), {})
     assert other.history.reports == [500, 1000]
 

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def test_only_runs_that_trained_are_last(tmp_path: Path) -> None:
     assert len(newest(tmp_path, None)) == 4
 
 
-LINKED = {
+LINKED: dict[str, Callable[[Path, Path], None]] = {
     "metrics.json": lambda path, victim: path.symlink_to(victim),
     ".lock": lambda path, victim: path.symlink_to(victim),
     "checkpoints": lambda path, victim: path.symlink_to(victim.parent),

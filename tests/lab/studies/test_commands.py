@@ -109,7 +109,8 @@ def test_a_grid_trains_every_setting_with_every_seed(command: Command) -> None:
 
 def test_what_counts_as_solved_is_what_answers_every_row_right(command: Command) -> None:
     said = done(command(f"{STUDY} --data.passes 1000")).out
-    study, data = load_run(RUN)
+    loaded: Any = load_run(RUN)
+    study, data = loaded
     x, y = data.split["train"]
     solved = [bool(((net(x) > 0) == (y > 0)).all()) for net in study.members]
     assert [row["solved"] == "1" for row in rows()] == solved
@@ -163,7 +164,9 @@ def test_folds_validate_each_row_once_and_nothing_leaks(command: Command) -> Non
     study: Any = load_run(RUN)[0]
     held_out = [group.data.split["val"][0] for group in study.groups]
     every = torch.cat(held_out)
-    assert len(every.unique(dim=0)) == len(every) == len(study.groups[0].data.split["all"][0])
+    assert (
+        len(torch.unique(every, dim=0)) == len(every) == len(study.groups[0].data.split["all"][0])
+    )
     for group in study.groups:
         train, val = (group.data.split[part][0] for part in ("train", "val"))
         assert not (train[:, None] == val[None]).all(-1).any()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from perceptrons.lab.studies import gradients
 from perceptrons.lab.studies.gradients import Blocks, by_autograd, by_hand, pooled
 from perceptrons.lab.studies.members import FastMembers, MappedMembers, Members, parts, stack
+from perceptrons.lab.training.gradients import Loss
 
 SEEDS = [7, 8, 4294967295, 3]
 
@@ -103,7 +104,7 @@ def skewed(logits: Tensor, y: Tensor) -> Tensor:
     return (logits - y).abs().amax(0).mean()
 
 
-LOSSES: dict[str, gradients.Loss] = {
+LOSSES: dict[str, Loss] = {
     "bce": F.binary_cross_entropy_with_logits,
     "cross entropy": F.cross_entropy,
     "squared": squared,
@@ -127,7 +128,7 @@ def rows(own: bool = False) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def blocks_of(members: Members, loss: gradients.Loss, size: int = 10**6) -> Blocks:
+def blocks_of(members: Members, loss: Loss, size: int = 10**6) -> Blocks:
     together = isinstance(members, FastMembers) and pooled(loss, 2, rows()[1])
     return Blocks(members, by_autograd(members, loss, together), size)
 
@@ -159,7 +160,7 @@ def test_a_member_has_the_gradient_that_it_has_alone(net: str, loss: str, own: b
     for number, seed in enumerate(SEEDS):
         alone = lone(NETS[net], seed)
         own_x, own_y = (t[..., number] if own else t for t in (x, y))
-        LOSSES[loss](alone(own_x), own_y).backward()
+        LOSSES[loss](alone(own_x), own_y).backward()  # type: ignore[no-untyped-call]
         its = dict(alone.named_parameters())
         assert its.keys() == names.keys()
         for name, mine in zip(names, found, strict=True):

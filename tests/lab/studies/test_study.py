@@ -104,7 +104,7 @@ def tied(net: Any) -> None:
 def frozen_norm() -> nn.Module:
     net = Normed()
     net.up.requires_grad_(False)
-    net.norm.running_mean.fill_(0.3)
+    nn.init.constant_(net.norm.running_mean, 0.3)  # type: ignore[arg-type]
     net.norm.eval()
     return net
 
@@ -320,7 +320,8 @@ class Own(Module):
     """Trains on something else than its loss."""
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return super().training_step(batch, batch_idx) + self.net(batch[0]).pow(2).mean()
+        penalty: Tensor = self.net(batch[0]).pow(2).mean()
+        return super().training_step(batch, batch_idx) + penalty
 
 
 class Recurrent(nn.Module):
@@ -335,7 +336,7 @@ class Recurrent(nn.Module):
 
 class Deciding(Net):
     def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = super().forward(x)
+        made: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
         return made * 2 if made.sum() > 0 else made
 
 
@@ -347,7 +348,7 @@ class NoNet(L.LightningModule):
     pass
 
 
-def doing(step: Callable[[Any, Any], None]) -> type[torch.optim.Optimizer]:
+def doing(step: Callable[[Any, Any], None]) -> type[torch.optim.SGD]:
     """An optimizer with a rule of its own."""
 
     class Doing(torch.optim.SGD):
@@ -520,8 +521,8 @@ def test_a_study_is_tested_and_predicts_as_an_ensemble() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         (tested,) = study.trainer.test(study, datamodule=data, verbose=False)
-        (predicted,) = study.trainer.predict(study, datamodule=data)
-    together = chances.mean(0)
+        predicted: Any = study.trainer.predict(study, datamodule=data)
+    (predicted,), together = predicted, chances.mean(0)
     assert tested["test/accuracy"] == pytest.approx(((chances > 0.5) == (y > 0)).float().mean())
     wanted = ((together > 0.5) == (y > 0)).float().mean()
     assert tested["test/ensemble_accuracy"] == pytest.approx(wanted)
@@ -535,8 +536,8 @@ def test_a_study_is_tested_and_predicts_as_an_ensemble() -> None:
     record, study.asked = Study(), "best"
     record.last = {"train/loss": torch.tensor([3.0, 2, 1, 0, 1, 2, 3])}
     study.trainer.callbacks.append(record)  # type: ignore[attr-defined]
-    (predicted,) = study.trainer.predict(study, datamodule=data)
-    torch.testing.assert_close(predicted["probability"], chances[3])
+    again: Any = study.trainer.predict(study, datamodule=data)
+    torch.testing.assert_close(again[0]["probability"], chances[3])
     (tested,) = study.trainer.test(study, datamodule=data, verbose=False)
     assert tested["test/accuracy"] == ((chances[3] > 0.5) == (y > 0)).float().mean()
     record.since = torch.tensor([5, -1, -1, -1, -1, 5, -1])

@@ -33,13 +33,12 @@ def test_the_interval_of_a_mean_is_students_over_folds_where_there_are_some(fold
     assert found["loss_median"] in values
 
 
-def members(solved: list[int], shift: float = 0.0, seed: int = 0, **more: Any) -> dict[str, Any]:
+def members(solved: list[int], shift: float = 0.0, seed: int = 0) -> dict[str, Any]:
     count = len(solved)
     losses = np.random.default_rng(1).random(count) + shift
     return {
         "member": [*range(count)],
         "seed": [*range(seed, seed + count)],
-        **more,
         "solved": solved,
         "updates": [100 if each else None for each in solved],
         "loss": losses.tolist(),
@@ -61,7 +60,7 @@ def run(directory: Path, columns: dict[str, Any], **config: Any) -> Path:
 
 def test_settings_are_summed_up_apart_and_fit_a_terminal() -> None:
     rates = [0.1] * 3 + [1.0] * 3
-    found = summaries(members([0, 0, 1, 1, 1, 1], **{"model.optimizer.lr": rates}))
+    found = summaries(members([0, 0, 1, 1, 1, 1]) | {"model.optimizer.lr": rates})
     assert [row["share"] for row in found] == [1 / 3, 1.0]
     assert [row["model.optimizer.lr"] for row in found] == [0.1, 1.0]
     assert "val_loss_mean" not in found[0]  # validated on the training rows
@@ -87,8 +86,8 @@ def test_differences_are_those_of_the_same_seeds(tmp_path: Path) -> None:
 
 
 def test_a_grid_of_one_run_is_compared_with_its_first_setting(tmp_path: Path) -> None:
-    columns = members([0, 1, 0, 1, 1, 1], **{"model.optimizer.lr": [0.1] * 3 + [1] * 3})
-    columns["seed"] = [0, 1, 2] * 2
+    rates = {"model.optimizer.lr": [0.1] * 3 + [1] * 3, "seed": [0, 1, 2] * 2}
+    columns = members([0, 1, 0, 1, 1, 1]) | rates
     assert "first: lr=0.1\nother: lr=1" in compare([run(tmp_path / "a" / "version_0", columns)])
 
 
