@@ -269,3 +269,16 @@ def test_the_update_whose_loss_is_not_finite_is_named(spans: bool) -> None:
         assert use_spans(trainer, module, data)
     with pytest.raises(NonFiniteLossError, match=r"at update 137, learning rate 0\.5"):
         trainer.fit(module, datamodule=data)
+
+
+@pytest.mark.parametrize("when", ["pre", "post"])
+def test_hooks_of_an_optimizer_see_each_update(when: str) -> None:
+    seen: list[Any] = []
+
+    def hooked(weights: Any) -> torch.optim.Optimizer:
+        optimizer = torch.optim.SGD(weights, lr=0.5)
+        getattr(optimizer, f"register_step_{when}_hook")(lambda *given: seen.append(given))
+        return optimizer
+
+    fit(True, {"optimizer": hooked}, {"passes": 20})
+    assert len(seen) == 60

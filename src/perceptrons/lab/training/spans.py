@@ -10,7 +10,6 @@ asks to see each update, Lightning trains the module as it would without the lab
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from itertools import islice
 from math import ceil
 from typing import Any, cast
@@ -247,13 +246,20 @@ class SpanTrainer(L.Trainer):
 def step_of(optimizer: Any) -> Callable[[Any], Any]:
     """The step of an optimizer, without what torch notes for a profiler, a tenth of an update.
 
-    With hooks of the user's, or a scheduler, which asks whether there were steps, it is torch's.
+    With a scheduler, which asks whether there were steps, it is torch's.
     """
-    hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
-    whole = type(optimizer).step
-    if any(hooks) or "step" in vars(optimizer) or not hasattr(whole, "hooked"):
+    whole, after = type(optimizer).step, optimizer._optimizer_step_post_hooks
+    before = "step" in vars(optimizer) or optimizer._optimizer_step_pre_hooks
+    if before or not hasattr(whole, "hooked"):
         return cast(Callable[[Any], Any], optimizer.step)
-    return partial(whole.__wrapped__, optimizer)
+    bare = whole.__wrapped__
+
+    def step(closure: Any) -> None:
+        bare(optimizer, closure)
+        for hook in after.values():
+            hook(optimizer, (closure,), {})
+
+    return step
 
 
 def count_updates(trainer: Any, made: int) -> None:
