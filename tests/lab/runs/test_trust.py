@@ -17,7 +17,7 @@ from conftest import CONFIGS, Command, Finished
 from perceptrons import load_run
 from perceptrons.__main__ import main
 from perceptrons.lab.cli.settings import takes
-from perceptrons.lab.runs import trust
+from perceptrons.lab.runs import trust, trusted
 
 RUN = Path("lightning_logs", "r", "version_0")
 FILE = RUN / "checkpoints" / "last.ckpt"
@@ -186,6 +186,10 @@ IN_A_RUN: dict[str, tuple[str, Any]] = {
         made_of("lightning.pytorch.strategies.DDPStrategy", ddp_comm_hook="trap.touch"),
     ),
     "a plugin": ("trainer.plugins", ["trap.Net"]),
+    "a callback of the lab's": (
+        "trainer.callbacks",
+        [made_of("perceptrons.lab.figures.board.Board", run=MARKER, settings={})],
+    ),
     "a saver's place": ("best.dirpath", f"./{MARKER}"),
     "a saver's file outside": ("best.filename", f"../../../../{MARKER}"),
 }
@@ -309,6 +313,6 @@ def test_the_settings_of_every_config_are_trusted_as_they_are(config: Path) -> N
     settings = {key: settings[key] for key in ("seed_everything", "data", "trainer")}
     settings["model"] = {"class_path": place, "init_args": model}
     supplied = trust.supplied(settings, takes())
-    assert list(trust.chosen(supplied))
-    assert yaml.safe_load(trust.as_word(supplied)) == supplied
+    assert list(trusted.chosen(supplied))
+    assert yaml.safe_load(trusted.as_word(supplied)) == supplied
     assert supplied["model"]["class_path"]

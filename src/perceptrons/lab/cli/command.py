@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import shutil
 import sys
 from contextlib import ExitStack
 from functools import cached_property
@@ -214,15 +213,13 @@ class Command(LightningCLI):
             say(f"\nstopped after update {self.trainer.global_step}; to resume:")
             say(f"{PACKAGE} fit --resume {quote(shown(Path(str(self.directory))))}")
             raise
-        except BrokenPipeError:  # who reads what is printed has read enough
-            raise
         except NonFiniteLossError as failure:
             fail(str(failure), failure, status=1)
         except Exception as failure:
             # what fails before the first report is a mistake in what was asked for
             reported = self.trainer.fit_loop.epoch_progress.current.completed > 0
             if self.directory and not (there_before or reported):
-                shutil.rmtree(self.directory)
+                directories.remove_run(self.directory)
             named = {imported(each) for each in re.findall(r"class_path: (\S+)", self.dumped)}
             fail(line_of(failure, classes=named), failure, status=1 if reported else 2)
 
@@ -303,9 +300,9 @@ class Command(LightningCLI):
 
     def after_fit(self) -> None:
         """Write the results, and show where they are."""
-        if self.directory is None:
+        if self.directory is None or self.exact is None:
             return
-        updates, seconds = self.trainer.global_step, round(cast(ExactResume, self.exact).seconds, 3)
+        updates, seconds = self.trainer.global_step, round(self.exact.seconds, 3)
         # of a run that was over, what its checkpoint holds
         found = measured(self.trainer) or self.measured_before
         results: dict[str, Any] = {"updates": updates, "seconds": seconds, **found}
@@ -322,7 +319,7 @@ class Command(LightningCLI):
             if board:
                 logs = quote(shown(self.directory.parent))
                 say(f"look: tensorboard --logdir {logs} --host localhost")
-            settings, run = cast(ExactResume, self.exact).settings, Path(shown(self.directory))
+            settings, run = self.exact.settings, Path(shown(self.directory))
             say(show_fit(self.trainer, self.model, run, settings, board))
 
     def validate(self, verbose: bool = True, **options: Any) -> None:

@@ -209,8 +209,6 @@ def plot(words: list[str]) -> None:
             say(line)
     except ValueError as mistake:
         fail(f"--{mistake}", mistake)
-    except BrokenPipeError:
-        raise
     except OSError as failure:
         fail(f"{failure.strerror or failure}: {failure.filename}", failure, 1)
 

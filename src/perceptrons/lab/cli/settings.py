@@ -157,7 +157,7 @@ def parameters(class_type: Any) -> dict[str, inspect.Parameter]:
 
 
 def check_ranges(settings: Any) -> None:
-    """Find a number that is below the least it can be.
+    """Find a number that is below the least it can be, or a file's name that is a path.
 
     Raises:
         ValueError: If there is one.
@@ -166,6 +166,10 @@ def check_ranges(settings: Any) -> None:
         value = settings.get(path)
         if value is not None and not value >= least:  # nan is not either
             raise ValueError(f"{path}={value}: must be at least {least}")
+    for name in ("best", "last"):
+        file = Path(settings.get(f"{name}.filename") or name)
+        if file.is_absolute() or ".." in file.parts:
+            raise ValueError(f"{name}.filename={str(file)!r}: leads out of the run; use dirpath")
 
 
 def quiet() -> None:
@@ -196,7 +200,7 @@ def start(words: list[str]) -> Start:
     Raises:
         ValueError: If there is no such run or checkpoint.
     """
-    from ..runs import trust  # with torch, which takes seconds
+    from ..runs import trusted
 
     parser = Parser(words[0], "")
     parser.add_argument("-c", "--config", action="append", default=[])
@@ -211,7 +215,7 @@ def start(words: list[str]) -> Start:
         return resume(words, given, rest, root)
     if given.ckpt_path not in (None, "null"):
         return start_from(words, given, root)
-    return Start(trust.without_trust(words))
+    return Start(trusted.without_trust(words))
 
 
 def takes() -> dict[str, type]:
@@ -225,7 +229,7 @@ def takes() -> dict[str, type]:
 
 def resume(words: list[str], given: Any, rest: list[str], root: Path) -> Start:
     """Resume a run in its own directory, with its own settings."""
-    from ..runs import checkpoints, trust
+    from ..runs import checkpoints, trust, trusted
 
     if words[0] != "fit":
         raise ValueError("resume: only fit resumes a run; what it has learned so far: --ckpt_path")
@@ -245,8 +249,8 @@ def resume(words: list[str], given: Any, rest: list[str], root: Path) -> Start:
     run = found[0].resolve()
     directories.check_inside(run)
     settings = read_yaml(run / "config.yaml")
-    settings = trust.resumed(settings, takes(), run, trust.trusted(words))
-    completed = ["fit", "--config", trust.as_word(settings), *rest]
+    settings = trust.resumed(settings, takes(), run, trusted.names(words))
+    completed = ["fit", "--config", trusted.as_word(settings), *rest]
     if not checkpoints.saved(run, "last"):
         say(f"{shown(run)} has no checkpoint yet: it starts anew")
         return Start(completed, run, resumed=True)
@@ -256,7 +260,7 @@ def resume(words: list[str], given: Any, rest: list[str], root: Path) -> Start:
 
 def start_from(words: list[str], given: Any, root: Path) -> Start:
     """Put a checkpoint's settings before the config's; evaluate a run in its own directory."""
-    from ..runs import checkpoints, trust
+    from ..runs import checkpoints, trust, trusted
 
     asked = given.ckpt_path
     if (root / asked).is_dir() and not Path(asked).exists():
@@ -264,12 +268,12 @@ def start_from(words: list[str], given: Any, root: Path) -> Start:
     name = given.name or (Path(given.config[-1]).stem if given.config else None)
     file = announced(*checkpoints.find(asked, root, name), asked)
     configs = [read_yaml(Path(path)) for path in given.config if Path(path).is_file()]
-    trusted = trust.trusted(words, [*configs, flags_of(words)])
-    settings = trust.supplied(checkpoints.read(file)["settings"], takes(), trusted)
-    words = trust.without_trust(words)
+    said = trusted.names(words, [*configs, flags_of(words)])
+    settings = trust.supplied(checkpoints.read(file)["settings"], takes(), said)
+    words = trusted.without_trust(words)
     at = [number for number, word in enumerate(words) if word.startswith("--ckpt_path")][-1]
     kept = words[1:at] + words[at + (1 if "=" in words[at] else 2) :]
-    completed = [words[0], "--config", trust.as_word(settings), *kept, "--ckpt_path", str(file)]
+    completed = [words[0], "--config", trusted.as_word(settings), *kept, "--ckpt_path", str(file)]
     run = file.resolve().parent.parent
     evaluated = words[0] != "fit" and (run / "config.yaml").is_file()
     if evaluated:

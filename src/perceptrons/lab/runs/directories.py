@@ -2,9 +2,9 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,21 @@ def new_run(root: Path, name: str) -> Path:
         ValueError: If the name cannot be the name of a directory.
     """
     directory = root / checked_name(name)
-    directory.mkdir(parents=True, exist_ok=True)
-    first = max(map(number, runs_of(directory)), default=-1) + 1
-    for version in count(first):
-        run = directory / f"version_{version}"
-        try:
-            os.mkdir(run)
-        except FileExistsError:  # another process was faster
-            continue
-        return run
-    raise AssertionError("count() does not end")
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        version = max(map(number, runs_of(directory)), default=-1) + 1
+        # another process may be faster, or remove a directory that has become empty
+        with suppress(FileExistsError, FileNotFoundError):
+            os.mkdir(run := directory / f"version_{version}")
+            return run
+
+
+def remove_run(run: Path) -> None:
+    """Remove a run, and the directories above it that hold no other."""
+    shutil.rmtree(run)
+    with suppress(OSError):
+        run.parent.rmdir()
+        run.parent.parent.rmdir()
 
 
 def checked_name(name: str) -> str:

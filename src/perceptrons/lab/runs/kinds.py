@@ -112,8 +112,8 @@ def cut(given: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def inside(name: str, prefix: str) -> bool:
-    return f"{name}.".startswith(f"{prefix}.")
+def inside(name: str, *prefixes: str) -> bool:
+    return any(f"{name}.".startswith(f"{prefix}.") for prefix in prefixes)
 
 
 def below_by_name(base: type, name: str) -> list[type]:

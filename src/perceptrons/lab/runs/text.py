@@ -14,18 +14,12 @@ GAP = "  "
 
 
 def say(text: str = "") -> None:
-    """Print, whatever the terminal is: a full disk or an ASCII terminal raises nothing.
-
-    Raises:
-        BrokenPipeError: If whoever reads this has read enough.
-    """
+    """Print, whatever takes it: an ASCII terminal, a full disk, a closed pipe raise nothing."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     lines = "\n".join(map(escaped, text.split("\n")))
     try:
         print(lines.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-    except BrokenPipeError:
-        raise
-    except (OSError, ValueError, AttributeError):  # no space, closed, none
+    except (OSError, ValueError, AttributeError):  # no space, nobody reads it, closed, none
         silence()
 
 

@@ -11,11 +11,9 @@ import importlib
 import os
 import re
 import sys
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import date
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn, cast
@@ -38,16 +36,15 @@ from .kinds import (
 PACKAGE = __name__.partition(".")[0]
 # whose classes anyone's settings may name
 PREFIXES = (PACKAGE, "torch.nn", "torch.optim", "lightning.pytorch")
-# examples of Lightning's, which fetch data from elsewhere and write it down
-LEFT_OUT = "lightning.pytorch.demos"
+# examples of Lightning's, which fetch data from elsewhere and write it down; and what is the lab's
+LEFT_OUT = ("lightning.pytorch.demos", f"{PACKAGE}.lab")
+DATA = f"{PACKAGE}.lab.data"
 # what is a function by its very nature
 OF_FUNCTIONS = {
     "torch.optim.lr_scheduler.LambdaLR",
     "torch.optim.lr_scheduler.MultiplicativeLR",
     "lightning.pytorch.callbacks.lambda_function.LambdaCallback",
 }
-# keys of the classes that a user chooses
-CHOSEN = ("data", "model", "net", "loss", "optimizer", "scheduler", "callbacks", "logger")
 # what a checkpoint supplies
 SUPPLIED = ("seed_everything", "data", "model", "trainer", "seeds", "grid", "folds")
 # a setting by whose name something is written
@@ -106,59 +103,6 @@ def resumed(
     for section in ("trainer", *(name for name in takes if name not in ("data", "model"))):
         check_places(kept.get(section), section, within)
     return kept
-
-
-def trusted(words: list[str], settings: Iterable[Any] = ()) -> list[str]:
-    """What a person trusts: by ``--trust``, in the project's file, and by naming a class.
-
-    Args:
-        words: The words of a command.
-        settings: Settings that the person has given: config files, and flags by their paths.
-    """
-    typed = [after for word, after in pairwise(words) if word == "--trust"]
-    typed += [word.partition("=")[2] for word in words if word.startswith("--trust=")]
-    split = [name for each in typed for name in re.split(r"[\[\],\s\"']+", each)]
-    return [*filter(None, split), *of_project(), *(n for each in settings for n in chosen(each))]
-
-
-def without_trust(words: list[str]) -> list[str]:
-    """A command's words but for ``--trust``, which is no setting of a run."""
-    pairs = zip(["", *words], words, strict=False)
-    return [w for before, w in pairs if "--trust" not in (before, w.partition("=")[0])]
-
-
-def of_project() -> list[str]:
-    """What the project's own ``pyproject.toml`` trusts; a run's directory has no say in it."""
-    package = Path(str(sys.modules[PACKAGE].__file__)).resolve().parent
-    folders = {package.parents[1] if package.parent.name == "src" else package.parent}
-    here = Path.cwd()
-    if not any((each / "config.yaml").exists() for each in (here, *here.parents)):
-        folders.add(here)
-    found: list[str] = []
-    for folder in sorted(folders):
-        with suppress(OSError, ValueError):
-            content: Any = tomllib.loads((folder / "pyproject.toml").read_text())
-            names = content.get("tool", {}).get(PACKAGE, {}).get("trust", [])
-            found += [str(name) for name in names if name]
-    return found
-
-
-def chosen(settings: Any, key: str = "") -> Iterator[str]:
-    """The classes that settings name, by their full names."""
-    if isinstance(settings, Mapping):
-        for name, each in settings.items():
-            yield from chosen(each, key if name == "class_path" else str(name).rpartition(".")[2])
-    elif isinstance(settings, list):
-        for each in settings:
-            yield from chosen(each, key)
-    elif key in CHOSEN and isinstance(settings, str) and "." in settings:
-        yield settings
-
-
-def as_word(settings: Any) -> str:
-    """Settings as a word of a command, which no file can have for its name: it is too long."""
-    dumped = yaml.safe_dump(settings, sort_keys=False, default_flow_style=True, width=sys.maxsize)
-    return dumped.strip() + 256 * " "
 
 
 class Guard:
@@ -314,8 +258,8 @@ class Guard:
 
     def trusts(self, name: str) -> bool:
         """Whether a full name is one that may be named."""
-        allowed = any(inside(name, each) for each in PREFIXES) and not inside(name, LEFT_OUT)
-        return allowed or any(inside(name, each) for each in self.trusted)
+        left_out = inside(name, *LEFT_OUT) and not inside(name, DATA)
+        return (inside(name, *PREFIXES) and not left_out) or inside(name, *self.trusted)
 
     def name_of(self, class_: type, given: str) -> str:
         """A class's full name, as it was given where it was given in full."""
