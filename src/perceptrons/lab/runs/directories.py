@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ def new_run(root: Path, name: str) -> Path:
         ValueError: If the name cannot be the name of a directory.
     """
     directory = root / checked_name(name)
-    while True:
+    for version in count(max(map(number, runs_of(directory)), default=-1) + 1):
+        run = directory / f"version_{version}"
         directory.mkdir(parents=True, exist_ok=True)
-        version = max(map(number, runs_of(directory)), default=-1) + 1
-        # another process may be faster, or remove a directory that has become empty
+        # another process was faster, or has removed a directory that was empty
         with suppress(FileExistsError, FileNotFoundError):
-            os.mkdir(run := directory / f"version_{version}")
+            os.mkdir(run)
             return run
+    raise AssertionError("count() does not end")
 
 
 def remove_run(run: Path) -> None:
