@@ -265,10 +265,12 @@ def runs(words: list[str]) -> None:
     else:
         rows = directories.listed(given.root)
     if given.sort and rows:
-        if (name := given.sort.removeprefix("-")) not in rows[0]:
+        short = {name: column for column, name in directories.RESULTS.items()}
+        order, name = given.sort[: given.sort.startswith("-")], given.sort.removeprefix("-")
+        if (name := short.get(name, name)) not in rows[0]:
             known = [*rows[0]]
             fail(f"--sort={name!r}: choose one of {', '.join(known)}{nearest(name, known)}")
-        rows = directories.in_order(rows, given.sort)
+        rows = directories.in_order(rows, order + name)
     show(rows, given)
 
 

@@ -165,12 +165,14 @@ def listed(root: Path) -> list[dict[str, Any]]:
     """A row for each run, the newest first: how it ended, and the settings in which they differ."""
     every = [(run, results_of(run), settings_of(run)) for run in newest(root)]
     every = [each for each in every if (each[0] / "config.yaml").exists()]
+    measured = dict.fromkeys(name for _, results, _ in every for name in results)
     names = dict.fromkeys(name for _, _, settings in every for name in settings)
     differing = [
         name for name in names if len({str(settings.get(name)) for _, _, settings in every}) > 1
     ]
     return [
-        {**results, **{name: settings.get(name) for name in differing}}
+        {name: results.get(name) for name in measured}
+        | {name: settings.get(name) for name in differing}
         for _, results, settings in every
     ]
 
@@ -183,13 +185,20 @@ def results_of(run: Path) -> dict[str, Any]:
     verb, end = origin.get("verb", "fit"), origin.get("end")
     status = "ended" if isinstance(end, str) and starts and end >= max(starts) else "not ended"
     status = "unreadable" if not settings_of(run) else status if verb == "fit" else str(verb)
+    own = sorted({*metrics} - {*RESULTS.values()}, key=lambda name: not name.startswith("val/"))
     numbers = {name: metrics.get(key) for name, key in RESULTS.items()}
+    others = {name: metrics[name] for name in own if is_metric(name, metrics[name])}
     return {
         "run": f"{run.parent.name}/{run.name}",
         "began": str(origin.get("start", ""))[:16].replace("T", " "),
         **{name: v if isinstance(v, int | float) else None for name, v in numbers.items()},
         "status": status,
+        **others,
     }
+
+
+def is_metric(name: str, value: Any) -> bool:
+    return "/" in name and isinstance(value, int | float)
 
 
 def settings_of(run: Path) -> dict[str, Any]:
