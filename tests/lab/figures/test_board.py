@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from perceptrons.lab.figures import board
 from perceptrons.lab.figures.board import LAYOUT, Board
+from perceptrons.lab.studies.plan import Plan, make_study
 
 HOSTILE = "<img src=http://127.0.0.1:9/x>|`````` [a](b)"
 CONFIG = {
@@ -97,6 +98,14 @@ def test_hparams_are_numbers_where_settings_are(tmp_path: Path) -> None:
         "lr": 0.5,
         "seed": 777.0,
     }
+
+
+def test_a_study_has_the_settings_of_its_members() -> None:
+    study = make_study(
+        Plan(0, 2, {}), xor(), lambda _: Plain(dense(2, 3, 1)), lambda _: None, (None, None)
+    )
+    assert board.shown_settings({}, study) == {"net": "Sequential", "hidden": "[3]"}
+    assert board.described(study).startswith("13 parameters")
 
 
 def test_every_run_says_the_same_of_what_the_columns_of_hparams_are(tmp_path: Path) -> None:

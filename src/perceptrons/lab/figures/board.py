@@ -158,7 +158,7 @@ def answers(module: Any, data: Any) -> dict[str, list[Any]]:
 
 def shown_settings(config: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:
     """The settings of a run that HPARAMS shows, those that it has."""
-    net = getattr(module, "net", module)
+    net = network_of(module)
     found: dict[str, Any] = {"net": type(net).__name__}
     data = config.get("data")
     if isinstance(data, Mapping) and data.get("class_path"):
@@ -184,9 +184,16 @@ def setting(settings: Any, name: str) -> Any:
     return next((each for each in inner if each is not None), None)
 
 
+def network_of(module: Any) -> nn.Module:
+    """A module's network, of a study that of a member, or else all that it has."""
+    own = module.user_module if isinstance(module, StudyModule) else module
+    net: nn.Module = getattr(own, "net", None) or module
+    return net
+
+
 def described(module: nn.Module) -> str:
     """A network's structure and how many parameters it has."""
-    net = getattr(module, "net", None) or module
+    net = network_of(module)
     count = sum(weight.numel() for weight in net.parameters())
     rows = [f"| {escape(name)} | {list(each.shape)} |" for name, each in net.named_parameters()]
     table = "\n".join(["| parameter | shape |", "| --- | --- |", *rows[:SHOWN_ROWS]])
