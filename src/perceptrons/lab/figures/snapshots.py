@@ -14,13 +14,14 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from ..studies.study import StudyModule
+from ..training.spans import Spans
 from .scene import evenly_changed
 
 # weights of a network, and of all members of a study, up to which there are snapshots, and numbers
 # that all of these may be
 SMALL, SMALL_STUDY, NUMBERS = 5_000, 25_000, 200_000
 # snapshots and reports that are kept at most
-SNAPSHOTS, REPORTS = 240, 500
+SNAPSHOTS, REPORTS = 160, 500
 KEY = "figures"  # in a checkpoint
 
 
@@ -116,30 +117,27 @@ class Snapshots(Callback):
         resumed: Whether the run is resumed, and its checkpoint holds the snapshots of before.
     """
 
-    takes_spans = True  # the optimizer tells of the updates within a span
+    takes_spans = True  # a span tells of the updates within it
 
     def __init__(self, resumed: bool = False) -> None:
         self.resumed, self.history = resumed, History()
         self.values: list[Tensor] = []
         self.update = 0
-        self.hook: Any = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.values = small(pl_module)
         self.take(trainer.global_step)
-        if len(trainer.optimizers) == 1:
-            self.hook = trainer.optimizers[0].register_step_post_hook(
-                lambda *_: self.take(self.update + 1)
-            )
+        if isinstance(pl_module, Spans):
+            pl_module.after_update = lambda: self.take(self.update + 1)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any
     ) -> None:
-        self.take(trainer.global_step)  # compiled updates are none of the optimizer's steps
+        self.take(trainer.global_step)  # of compiled updates nothing tells before
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.hook:
-            self.hook.remove()
+        if isinstance(pl_module, Spans):
+            pl_module.after_update = None
 
     def take(self, update: int) -> None:
         """Keep the weights after an update, where it is time."""
@@ -185,7 +183,7 @@ def floating(net: nn.Module) -> list[Tensor]:
 
 def joined(values: list[Tensor]) -> Tensor:
     with torch.inference_mode(False), torch.no_grad():
-        return torch.cat([value.flatten().float().cpu() for value in values])
+        return torch.cat([value.reshape(-1) for value in values]).float().cpu()
 
 
 def flat(net: nn.Module) -> Tensor:
