@@ -113,8 +113,8 @@ def test_a_checkpoint_does_not_grow_with_the_reports() -> None:
         history.add_report(128 * report, {"train/loss": 1.0, "val/loss": float(report)})
         if report in (500, 5000):
             sizes[report] = size_of(history)
-    assert sizes[5000] < 1.25 * sizes[500]
-    assert sizes[5000] < 40_000
+    # of the most snapshots and reports that are kept, whatever their numbers now are
+    assert max(sizes.values()) < 44 * SNAPSHOTS + 24 * REPORTS + 6_000
     assert len(history.reports) <= REPORTS
     steps = [after - before for before, after in zip(history.reports, history.reports[1:])]  # noqa: B905
     assert len(set(steps)) == 1
