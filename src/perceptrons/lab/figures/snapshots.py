@@ -14,7 +14,6 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from ..studies.study import StudyModule
-from ..training.spans import Spans
 from .scene import evenly_changed
 
 # weights of a network, and of all members of a study, up to which there are snapshots, and numbers
@@ -117,27 +116,30 @@ class Snapshots(Callback):
         resumed: Whether the run is resumed, and its checkpoint holds the snapshots of before.
     """
 
-    takes_spans = True  # a span tells of the updates within it
+    takes_spans = True  # the optimizer tells of the updates within a span
 
     def __init__(self, resumed: bool = False) -> None:
         self.resumed, self.history = resumed, History()
         self.values: list[Tensor] = []
         self.update = 0
+        self.hook: Any = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.values = small(pl_module)
         self.take(trainer.global_step)
-        if isinstance(pl_module, Spans):
-            pl_module.after_update = lambda: self.take(self.update + 1)
+        if len(trainer.optimizers) == 1:
+            self.hook = trainer.optimizers[0].register_step_post_hook(
+                lambda *_: self.take(self.update + 1)
+            )
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any
     ) -> None:
-        self.take(trainer.global_step)  # of compiled updates nothing tells before
+        self.take(trainer.global_step)  # compiled updates are none of the optimizer's steps
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if isinstance(pl_module, Spans):
-            pl_module.after_update = None
+        if self.hook:
+            self.hook.remove()
 
     def take(self, update: int) -> None:
         """Keep the weights after an update, where it is time."""

@@ -114,7 +114,6 @@ class Spans(L.LightningModule):
     hand_gradients: Any
     trainer: Any
     compile_updates = False
-    after_update: Callable[[], None] | None = None  # is told of each that is not compiled
     compiled: Compiled | None = None
 
     def on_fit_start(self) -> None:
@@ -146,8 +145,6 @@ class Spans(L.LightningModule):
             step(closure)
             for counter in counters:
                 counter.completed += 1
-            if self.after_update:
-                self.after_update()
             if each_step:
                 self.step_schedulers(each_step, trainer.global_step)
         if trainer.is_last_batch:
