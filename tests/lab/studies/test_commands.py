@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -172,6 +172,29 @@ def test_folds_validate_each_row_once_and_nothing_leaks(command: Command) -> Non
         assert not (train[:, None] == val[None]).all(-1).any()
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_study_is_exported_as_the_mean_of_its_members_or_as_one_of_them(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(trust, "PREFIXES", (*trust.PREFIXES, "test_commands"))
+    data = "--config configs/blobs.yaml --name r --data.passes 5 --trainer.max_epochs 1"
+    done(command(f"fit {data} --seeds 3 --folds 2 --model.net test_commands.Residual"))
+    study, table = cast(Any, load_run(RUN))
+    points = table.as_points().double()
+    with torch.no_grad():
+        each = [net(table.from_points(points).float()).sigmoid() for net in study.members]
+    chances = torch.stack(each).numpy()
+    done(command(f"export {RUN}"))
+    mean, deviation = ort.InferenceSession(RUN / "model.onnx").run(None, {"x": points.numpy()})
+    np.testing.assert_allclose(mean, chances.mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(deviation, chances.std(0, ddof=1), rtol=1e-4, atol=1e-5)
+    done(command(f"export {RUN} --member 4"))
+    _, chance = ort.InferenceSession(RUN / "model.onnx").run(None, {"x": points.numpy()})
+    np.testing.assert_allclose(chance, chances[4], rtol=1e-4, atol=1e-5)
+    assert "a number from 0 to 5" in command(f"export {RUN} --member 6").err
+
+
 MISTAKES = {
     "--seeds 0": "seeds=0: must be at least 1",
     "--seeds -3": "seeds=-3: must be at least 1",
@@ -190,6 +213,8 @@ MISTAKES = {
     '--grid {"model.net.hidden":[2,3]}': "not a number; perceptrons sweep",
     '--grid {"model.loss":["bce"]}': "only numbers; perceptrons sweep",
     '--grid {"data.passes":[1]}': "a setting of the model",
+    '--grid {"model.classes":[2,3]}': "grid={model.classes: ...}: is what the data says",
+    '--grid {"model.optimizer":[1]}': "model.optimizer is not a number",
     "--folds 1": "folds=1: must be at least 2",
     "--folds 2": "Gates has no rows to hold out",
     "--folds 70 --config configs/blobs.yaml": "folds=70: must be from 2 to",

@@ -123,6 +123,24 @@ def test_the_bootstrap_covers_a_mean_as_often_as_it_says() -> None:
     assert 88 <= hits <= 99
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_few_pairs_of_nothing_are_rarely_taken_for_a_difference(count: int) -> None:
+    random, found = np.random.default_rng(0), 0
+    for _ in range(200):
+        values = random.normal(0.0, 1.0, count)
+        found += bootstrap((values, np.arange(count), np.zeros(count, int)))[2] < 0.05
+    assert found <= 18  # 5 % of them, and two standard deviations
+    values = random.normal(0.0, 1.0, 2)
+    assert bootstrap((values[:1], np.zeros(1, int), np.zeros(1, int)))[2] == 1.0
+
+
+def test_a_study_in_folds_has_no_pairs_with_one_that_has_none(tmp_path: Path) -> None:
+    one = run(tmp_path / "a" / "version_0", members([0, 1, 1]))
+    two = run(tmp_path / "b" / "version_0", members([1, 1, 1], fold=[0, 0, 0]))
+    with pytest.raises(ValueError, match=r"have no seed and fold in common"):
+        compare([one, two])
+
+
 def test_the_bootstrap_of_folds_is_wider_where_folds_differ() -> None:
     random = np.random.default_rng(0)
     seeds, folds = map(np.ravel, np.meshgrid(np.arange(20), np.arange(5)))

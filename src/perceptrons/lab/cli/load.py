@@ -25,6 +25,9 @@ from ..data.tables import TableData
 from ..runs import checkpoints
 from ..runs.files import write_whole
 from ..runs.text import say
+from ..studies.members import FastMembers
+from ..studies.record import Study
+from ..studies.study import StudyModule, ensemble
 from .command import Command
 from .errors import PLAIN, fail
 from .parser import found_model, import_files
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
 
 OUTPUTS = ["logits", "probabilities"]
+OF_STUDY = ["probabilities", "standard_deviations"]
+APART = 500  # members that a file has at most, where each is a network of its own
 # what the same sums in another order may differ by
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
@@ -137,11 +142,13 @@ def page_run(run: "Trained", directory: Path) -> "Run":
 class Exported(nn.Module):
     """What a run makes of points: its data's encoding, its network, and probabilities."""
 
-    def __init__(self, module: Any, data: TableData) -> None:
+    outputs = OUTPUTS
+
+    def __init__(self, net: nn.Module, module: Any, data: TableData) -> None:
         super().__init__()
-        self.net, self.encode = module.net, data.from_points
+        self.net, self.encode = net, data.from_points
         self.predictions = getattr(module, "predictions", None)
-        self.kind = next(module.parameters()).dtype
+        self.kind = next(net.parameters()).dtype
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         logits = self.net(self.encode(x).to(self.kind))
@@ -149,24 +156,81 @@ class Exported(nn.Module):
         return (logits, said["probability"]) if "probability" in said else (logits,)
 
 
+class ExportedStudy(nn.Module):
+    """What the members of a study make of points: the mean, and its standard deviation.
+
+    Raises:
+        ValueError: If they are too many for a file that has each of them apart.
+    """
+
+    outputs = OF_STUDY
+
+    def __init__(self, study: StudyModule) -> None:
+        super().__init__()
+        self.net, self.groups = study.groups[0].net, study.groups
+        self.predictions = study.user_module.predictions
+        self.kind = next(self.net.parameters()).dtype
+        self.apart = nn.ModuleList()  # the members, where vmap computes them, which no file takes
+        if not isinstance(study.groups[0].members, FastMembers):
+            if len(study.members) > APART:
+                why = f"{len(study.members)} members are too many for a file; --member has one"
+                raise ValueError(why)
+            self.apart.extend(study.members)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        groups: Any = self.groups
+        inputs = [group.data.from_points(x).to(self.kind) for group in groups]
+        if self.apart:
+            each = len(self.apart) // len(inputs)
+            logits = [net(inputs[at // each])[..., None] for at, net in enumerate(self.apart)]
+        else:
+            logits = [group.net(each) for group, each in zip(groups, inputs, strict=True)]
+        mean, deviation, *_ = ensemble(self.predictions, torch.cat(logits, -1)).values()
+        return mean, deviation
+
+
+def exported_study(study: StudyModule, member: str | None, checkpoint: Any) -> nn.Module:
+    """All members of a study, or one of them.
+
+    Raises:
+        ValueError: If there is no such member.
+    """
+    if member is None:
+        return ExportedStudy(study)
+    record = Study()
+    record.load_state_dict(checkpoint["callbacks"][record.state_key])
+    number = record.number(member, len(study.members))
+    group = study.groups[number // study.groups[0].members.count]
+    return Exported(study.members[number], study.user_module, group.data)
+
+
 def write_export(given: Any) -> None:
     """Write a run's network in a format, once it is verified.
 
     Args:
-        given: What the command was given: ``run``, ``format``, ``kind``, ``out`` and ``single``.
+        given: What the command was given: ``run``, ``format``, ``kind``, ``member``, ``out`` and
+            ``single``.
     """
     run, out = given.run, given.out or given.run / f"model{SUFFIXES[given.format]}"
     if missing := [name for name in NEEDED[given.format] if find_spec(name) is None]:
         installed = f"needs {', '.join(missing)}; pip install -e '.[export]' installs it"
         fail(f"--format={given.format!r}: {installed}")
     try:
-        module, data = load_run(run, given.kind)
+        loaded: Any = load_run(run, given.kind)
+        module, data = loaded
+        if isinstance(module, StudyModule):
+            exported = exported_study(module, given.member, loaded.checkpoint)
+            module = module.user_module
+        elif given.member is not None:
+            raise ValueError(f"member={given.member!r}: it is no study")
+        elif isinstance(data, TableData) and hasattr(module, "net"):
+            exported = Exported(module.net, module, data)
+        else:
+            raise ValueError("only a network of a table is exported, which this run has not")
     except ValueError as mistake:
         fail(f"run={str(run)!r}: {mistake}", mistake)
-    if not isinstance(data, TableData) or not hasattr(module, "net"):
-        fail(f"run={str(run)!r}: only a network of a table is exported, which this run has not")
     points = data.as_points().to(torch.float32 if given.single else torch.float64)
-    exported = Exported(module, data).eval()
+    exported = exported.eval()
     content, results = written(given.format, exported, points, notes_of(module, data))
     with torch.inference_mode():
         own = exported(points)
@@ -194,14 +258,18 @@ def notes_of(module: Any, data: TableData) -> dict[str, str]:
 
 
 def written(
-    format_: str, module: Exported, points: Tensor, notes: dict[str, str]
+    format_: str, module: Any, points: Tensor, notes: dict[str, str]
 ) -> tuple[bytes, list[Tensor]]:
     """The content of a file, and what a program makes of points by that alone."""
     shapes = ({0: torch.export.Dim("rows")},)
     try:
         with torch.no_grad(), unsaid():
             program = torch.export.export(module, (points[:3],), dynamic_shapes=shapes)
-            return (to_onnx if format_ == "onnx" else to_torch)(program, points, notes)
+            return (
+                to_onnx(program, points, notes, module.outputs)
+                if format_ == "onnx"
+                else to_torch(program, points, notes)
+            )
     except Exception as mistake:  # torch raises nearly anything here
         lines = (line.strip() for line in str(mistake).splitlines())
         said = next(filter(None, lines), type(mistake).__name__)
@@ -209,10 +277,12 @@ def written(
         fail(f"{type(module.net).__name__}: cannot be exported: {name}{said}", mistake)
 
 
-def to_onnx(program: Any, points: Tensor, notes: dict[str, str]) -> tuple[bytes, list[Tensor]]:
+def to_onnx(
+    program: Any, points: Tensor, notes: dict[str, str], outputs: list[str]
+) -> tuple[bytes, list[Tensor]]:
     from onnxruntime import InferenceSession
 
-    names = OUTPUTS[: len(program.graph_signature.user_outputs)]
+    names = outputs[: len(program.graph_signature.user_outputs)]
     made = torch.onnx.export(program, input_names=["x"], output_names=names, verbose=False)
     assert made is not None
     made.model.metadata_props.update(notes)

@@ -167,6 +167,9 @@ def export(words: list[str]) -> None:
     parser.add_argument(
         "--kind", choices=("best", "last"), default="best", help="which of its checkpoints (best)"
     )
+    parser.add_argument(
+        "--member", help="of a study one member, best or its number; by default the mean of all"
+    )
     parser.add_argument("--out", type=Path, help="the file; by default model.onnx in the run")
     parser.add_argument("--single", action="store_true", help="take float32 in place of float64")
     given = parser.parse_args(words)

@@ -39,7 +39,8 @@ def plan_of(settings: Any) -> Plan | None:
     for name, values in plan.grid.items():
         holder, key = place_of(settings, name)
         if isinstance(holder[key], bool) or not isinstance(holder[key], (int, float)):
-            why = f"{name} is {holder[key]!r}, not a number; perceptrons sweep tries such"
+            given = f"is {holder[key]!r}," if not hasattr(holder[key], "keys") else "is"
+            why = f"{name} {given} not a number; perceptrons sweep tries such"
             raise ValueError(f"grid={{{name}: {values}}}: {why}")
     return plan
 
@@ -63,6 +64,8 @@ def place_of(settings: Any, name: str) -> tuple[Any, str]:
     if last not in holder:
         known = [str(key) for key in vars(holder)]
         raise ValueError(f"grid={{{name}: ...}}: no such setting{nearest(last, known)}")
+    if last in TOLD:
+        raise ValueError(f"grid={{{name}: ...}}: is what the data says")
     return holder, last
 
 

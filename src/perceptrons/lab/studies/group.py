@@ -18,9 +18,9 @@ from .members import FastMembers, MakeNet, Members, stack
 
 # rows of a batch at least that are measured in one piece
 MEASURED = 256
-# products of a batch's inputs and a layer's weights that a member has at most for the fast layout,
-# which makes them all and sums them up: with more, products of matrices by vmap are faster
-PRODUCTS = 512
+# numbers in the largest of a network's weights, at most, for the fast layout, which makes all
+# products and sums them up: with more, products of matrices by vmap are faster
+LARGEST = 128
 Clip = tuple[float | None, str | None]  # Lightning's gradient_clip_val and its algorithm
 
 
@@ -70,7 +70,7 @@ class Group(nn.Module):
         x, y = self.table("train")
         batch = x[: data.batch_size], y[: data.batch_size]
         self.by_hand = getattr(module, "hand_gradients", None) is not None
-        fast = not self.by_hand and len(batch[0]) * largest(module.net) <= PRODUCTS
+        fast = not self.by_hand and largest(module.net) <= LARGEST
         self.members: Members = stack(make_net, seeds, fast, x.ndim)
         self.bytes_of_each = gradients.bytes_of_one(self.members, module.loss, *batch)
         self.blocks: Any = None

@@ -199,10 +199,12 @@ class StudyModule(L.LightningModule):
 
 def ensemble(said: Any, logits: Tensor) -> dict[str, Tensor]:
     """Mean and standard deviation over members of what their logits ``(rows, n, members)`` say."""
-    each = torch.vmap(said, -1, -1)(logits)
+    count = logits.shape[-1]
+    rows = said(logits.movedim(-1, 1).flatten(0, 1))  # each row of each member
+    each = {name: v.unflatten(0, (-1, count)).movedim(1, -1) for name, v in rows.items()}
     name = "probability" if "probability" in each else next(iter(each))
     mean = each[name].mean(-1)
-    many = int(logits.shape[-1] > 1)
+    many = int(count > 1)
     found = {name: mean, "standard deviation": each[name].std(-1, correction=many)}
     if "class" in each:  # that of the mean probability
         several = mean.shape[1] > 1 and each["class"].shape[1] == 1
