@@ -136,7 +136,7 @@ def test_a_few_pairs_of_nothing_are_rarely_taken_for_a_difference(count: int) ->
 
 def test_a_study_in_folds_has_no_pairs_with_one_that_has_none(tmp_path: Path) -> None:
     one = run(tmp_path / "a" / "version_0", members([0, 1, 1]))
-    two = run(tmp_path / "b" / "version_0", members([1, 1, 1], fold=[0, 0, 0]))
+    two = run(tmp_path / "b" / "version_0", {**members([1, 1, 1]), "fold": [0, 0, 0]})
     with pytest.raises(ValueError, match=r"have no seed and fold in common"):
         compare([one, two])
 
