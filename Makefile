@@ -9,7 +9,7 @@ HOLD ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test check lint types format bench canary tensorboard clean
+.PHONY: help install train test check attack lint types format bench canary tensorboard clean
 .PHONY: canary-oldest canary-newest experiments gallery studies new audit
 
 help: ## list the verbs
@@ -30,8 +30,11 @@ train: install ## train CONFIG (configs/xor.yaml), with any further flags in ARG
 test: install ## run the tests, but for some slow ones
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: ARGS := -m 'slow or not slow' $(ARGS)
+check: ARGS := -m 'not attack' $(ARGS)
 check: lint types test ## all that must pass before a commit lands, slow tests too
+
+attack: install ## kill, race, mutate and fill disks, for some twenty minutes
+	$(BIN)/pytest -n auto -m attack $(ARGS) tests/lab/attack tests/lab/runs/test_trust.py
 
 lint: install ## look for mistakes and for formatting that is off
 	$(BIN)/ruff check

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import subject  # noqa: F401
 from conftest import CONFIGS, ROOT
-from outcome import differences, outcome
+from run_outcome import differences, outcome
 
 PATIENCE = 120.0
 ADAM = "--model.optimizer torch.optim.Adam --model.optimizer.lr 0.01"
