@@ -48,7 +48,7 @@ def test_a_functional_form_is_torchs_optimizer_in_one_graph(kind: Any, settings:
             torch.tensor(0.1, dtype=torch.float64),
             torch.tensor(float(number), dtype=torch.float64),
         )
-        step(mine, gradient, state, rate, count)
+        step([mine], [gradient], [state], rate, count)
         weight.grad = gradient
         optimizer.step()
         torch.testing.assert_close(mine, weight.detach(), rtol=1e-6, atol=1e-7)

@@ -87,12 +87,11 @@ class Compiled:
         check_compiles(optimizer)
         self.optimizer, self.parameters, self.gradient = optimizer, parameters, gradient
         self.blocks, self.cut, self.ndim = blocks, cut, ndim
-        groups = {id(each): group for group in optimizer.param_groups for each in group["params"]}
-        trained = [each.requires_grad and id(each) in groups for each in parameters.values()]
-        self.groups = [groups.get(id(each), optimizer.defaults) for each in parameters.values()]
+        at = {id(each): at for at, each in enumerate(parameters.values()) if each.requires_grad}
+        # of each group its rule, and the places of its weights
         self.rules = [
-            Rule(type(optimizer), group) if moves else None
-            for group, moves in zip(self.groups, trained, strict=True)
+            (Rule(type(optimizer), group), [at[id(w)] for w in group["params"] if id(w) in at])
+            for group in optimizer.param_groups
         ]
         weights = sum(each.numel() for each in parameters.values()) // members
         most = MOST if weights <= LARGE else MOST // 4
@@ -107,17 +106,22 @@ class Compiled:
     ) -> Tensor:
         """Updates of one block, one for each batch, which change its weights and states.
 
-        ``coming`` holds the learning rates ``(batches, weights)``, and how many updates there will
+        ``coming`` holds the learning rates ``(batches, groups)``, and how many updates there will
         have been ``(batches,)``. Returns the last loss.
         """
         loss = torch.empty(0)
         rates, numbers = coming
         for at, (x, y) in enumerate(batches):
             loss, gradients = self.gradient(block.weights, block.buffers, x, y)
-            for number, weight in enumerate(block.weights.values()):
-                if rule := self.rules[number]:
-                    given, state = gradients[number], states[number]
-                    rule.apply(weight, given, state, rates[at, number], numbers[at])
+            weights = [*block.weights.values()]
+            for group, (rule, places) in enumerate(self.rules):
+                rule.apply(
+                    [weights[place] for place in places],
+                    [gradients[place] for place in places],
+                    [states[place] for place in places],
+                    rates[at, group],
+                    numbers[at],
+                )
         return loss
 
     @torch.no_grad()
@@ -156,7 +160,7 @@ class Compiled:
         done, rates = updates_made(self.optimizer), []
         numbers = torch.arange(done + 1, done + 1 + self.at_once, dtype=torch.float64)
         for _ in range(self.at_once):
-            rates.append([group["lr"] for group in self.groups])
+            rates.append([group["lr"] for group in self.optimizer.param_groups])
             if step_schedulers:
                 step_schedulers()
         return torch.tensor(rates, dtype=torch.float64), numbers

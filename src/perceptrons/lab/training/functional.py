@@ -78,23 +78,29 @@ class Rule:
         self.settings = {name: given[name] for name in chosen}
 
     def apply(
-        self, weight: Tensor, gradient: Tensor, state: State, rate: Tensor, number: Tensor
+        self,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        states: list[State],
+        rate: Tensor,
+        number: Tensor,
     ) -> None:
-        """Update a weight and its state in place.
+        """Update weights and their states in place.
 
         Args:
-            weight: The weight.
-            gradient: Its gradient.
-            state: What the optimizer keeps for it.
+            weights: The weights.
+            gradients: Their gradients.
+            states: What the optimizer keeps for each.
             rate: Learning rate.
             number: How many updates there will have been, with this one.
         """
         lists: dict[str, Any] = {
-            name: [state[key]] if key in state else [] for name, key in self.states.items()
+            name: [state[key] for state in states if key in state]
+            for name, key in self.states.items()
         }
         if self.counts:
-            lists["state_steps"] = [number - 1]
-        self.function([weight], [gradient], **lists, **self.settings, lr=rate)
+            lists["state_steps"] = [number - 1 for _ in weights]
+        self.function(weights, gradients, **lists, **self.settings, lr=rate)
 
 
 def states_of(optimizer: optim.Optimizer, weight: Tensor) -> State:
