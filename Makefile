@@ -93,7 +93,7 @@ new: install ## make a project of your own: NAME=my_study DEST=../my-study, and 
 	$(BIN)/copier copy --defaults --vcs-ref HEAD $(if $(NAME),--data name=$(NAME)) \
 		$(if $(LAB),--data lab=$(LAB)) $(if $(EXAMPLES),--data examples=$(EXAMPLES)) . $(DEST)
 
-audit: install ## look for known vulnerabilities in the versions of constraints.txt
+audit: ## look for known vulnerabilities in the versions of constraints.txt
 	$(PYTHON) -m venv build/audit
 	build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
-	build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	build/audit/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip

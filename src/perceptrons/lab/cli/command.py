@@ -217,7 +217,8 @@ class Command(LightningCLI):
             fail(str(failure), failure, status=1)
         except Exception as failure:
             # what fails before the first report is a mistake in what was asked for
-            reported = self.trainer.fit_loop.epoch_progress.current.completed > 0
+            before = self.exact.epochs if self.exact else 0
+            reported = self.trainer.fit_loop.epoch_progress.current.completed > before
             if self.directory and not (there_before or reported):
                 directories.remove_run(self.directory)
             named = {imported(each) for each in re.findall(r"class_path: (\S+)", self.dumped)}

@@ -204,6 +204,7 @@ class ExactResume(Callback):
         self.earlier, self.start = 0.0, time.monotonic()
         self.ended = False  # whether training had been found to be enough
         self.metrics: dict[str, float] = {}  # those of the checkpoint
+        self.epochs = 0  # that the checkpoint has had
 
     @property
     def seconds(self) -> float:
@@ -228,6 +229,7 @@ class ExactResume(Callback):
         # the last of what Lightning does with random numbers before the first batch is over
         self.ended, self.earlier = checkpoint["ended"], checkpoint["seconds"]
         self.metrics = checkpoint["metrics"]
+        self.epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
         set_random_state(checkpoint["random"])
         states = checkpoint["callbacks"]
         for each in trainer.checkpoint_callbacks:
@@ -236,6 +238,10 @@ class ExactResume(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         trainer.should_stop = self.ended
+        for optimizer in trainer.optimizers:
+            if any(optimizer.defaults.keys() - group.keys() for group in optimizer.param_groups):
+                name = type(optimizer).__name__
+                raise ValueError(f"optimizer={name}: the checkpoint has the state of another")
         if self.rates_given:  # to load an optimizer's state brings its old settings back
             for optimizer in trainer.optimizers:
                 for group in optimizer.param_groups:
