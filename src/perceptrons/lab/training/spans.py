@@ -32,6 +32,7 @@ from torch import Tensor
 
 from ..data.loader import Rows, TableLoader
 from ..data.tables import TableData
+from .compiled import MOST as AT_ONCE
 from .compiled import Compiled, compiled_alone
 
 # updates in a span, and bytes of its batches: a signal waits for the end of a span, and so do
@@ -289,6 +290,8 @@ def use_spans(trainer: Any, module: Any, data: Any, compiled: bool = False) -> b
     def train_dataloader() -> SpanLoader:
         loader = TableData.train_dataloader(data)
         length = span_length(loader, MOST_COMPILED if compiled else MOST)
+        if compiled:  # whole calls: those left over would be made one by one
+            length = ceil(length / AT_ONCE) * AT_ONCE
         trainer.log_every_n_steps = ceil(trainer.log_every_n_steps / length)
         return SpanLoader(loader, length, trainer)
 
