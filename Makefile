@@ -51,7 +51,6 @@ format: install ## put formatting and imports right
 
 bench: install ## time it against loops by hand, scikit-learn, Lightning and JAX: ten minutes
 	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/replicas.py
 
 # HOLD='torch==2.13.0' holds a version; WHICH=oldest tries one of the two. Types are checked
 # with the versions of constraints.txt alone: libraries' own change with every release.

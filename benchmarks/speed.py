@@ -1,89 +1,217 @@
-"""Time of a ``perceptrons fit`` against the loop one writes by hand, on the same work.
+"""Time of ``perceptrons fit`` beside others' on the same work; status 1 if it is too slow.
 
-Both make the 10,000 updates of ``configs/xor.yaml`` in this process, one thread, in turns. The fit
-has everything on: reports, TensorBoard, checkpoints, and notes for the figures, which a process of
-its own draws afterwards. Ratios last; seconds differ by machine.
+All train in this process, on one thread, in turns; a time is the median over the rounds of what the
+processor spent, since other programs take some of its time. Ratios last; seconds differ by machine.
+``python benchmarks/speed.py 5`` makes five rounds. A peer that is not installed is left out.
 """
 
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+if hasattr(os, "sched_setaffinity"):  # before any library counts the processors
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+import json
+import platform
+import re
 import sys
 import time
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
-import torch
-from torch import nn
+import peers
 
 from perceptrons.__main__ import main as perceptrons
-from perceptrons.lab.figures import drawing
+from perceptrons.lab.runs.directories import ROOT, newest
 
 CONFIG = Path(__file__).parent.parent / "configs" / "xor.yaml"
-UPDATES, ROUNDS = 10_000, 5
+RESULTS = Path(__file__).parent / "results"
+UPDATES = 10_000
+DEEP = (10, 10, 10)
+
+Work = Callable[[], float]  # gives its seconds
+LOOP, DEEP_LOOP, TABLE = (
+    "PyTorch loop",
+    "PyTorch loop, 2-10-10-10-1",
+    "PyTorch loop, a million rows",
+)
+CLOCK = "--trainer.callbacks+=peers.Clock"
+MANY = "JAX, scan and vmap, 8,192 networks"
 
 
-def by_hand() -> None:
-    x = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    y = torch.tensor([[0.0], [1.0], [1.0], [0.0]])
-    torch.manual_seed(777)
-    network = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 1), nn.Sigmoid())
-    optimizer, loss = torch.optim.SGD(network.parameters(), lr=1.0), nn.BCELoss()
-    for _ in range(UPDATES):
-        optimizer.zero_grad()
-        loss(network(x), y).backward()
-        optimizer.step()
+class Row(NamedTuple):
+    """A line of the table.
+
+    Attributes:
+        name: What is timed.
+        seconds: Times it, for one update or one row.
+        other: What it is compared with.
+        wanted: Its time to the other's, at most.
+    """
+
+    name: str
+    seconds: Work
+    other: str = LOOP
+    wanted: float | None = None
 
 
-def fit(directory: str, *more: str) -> Callable[[], None]:
-    words = ["fit", f"--config={CONFIG}", f"--trainer.default_root_dir={directory}", *more]
-
-    def run() -> None:
-        with redirect_stdout(StringIO()):
-            perceptrons(words)
-
-    return run
-
-
-def drawn(work: Callable[[], None]) -> Callable[[], None]:
-    """Work, and the wait for the figures that it has another process draw."""
-
-    def run() -> None:
-        work()
-        drawing.BESIDE[-1].wait()
-
-    return run
-
-
-def seconds(work: Callable[[], None]) -> float:
-    start = time.perf_counter()
+def timed(work: Callable[[], object]) -> float:
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
-def main() -> None:
-    sys.argv[1:] = []
-    torch.set_num_threads(1)
+def each(work: Callable[[], object], updates: int) -> Work:
+    return lambda: timed(work) / updates
+
+
+def fit(directory: str, *more: str, passes: int = UPDATES // 10) -> float:
+    """Seconds of a whole fit of XOR, with ten reports."""
+    words = ["fit", f"--config={CONFIG}", f"--trainer.default_root_dir={directory}"]
+    words += ["--figures=false", f"--data.passes={passes}", *more]
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        return timed(lambda: perceptrons(words))
+
+
+def whole_update(directory: str, *more: str) -> float:
+    return fit(directory, *more) / UPDATES
+
+
+def further(directory: str, *more: str, passes: int = UPDATES) -> Work:
+    """Times one more update, with its part of a report, in the last of two epochs."""
+
+    def work() -> float:
+        fit(
+            directory,
+            CLOCK,
+            "--trainer.max_epochs=2",
+            *more,
+            passes=passes,
+        )
+        before, after = peers.Clock.moments[-2:]
+        return (after - before) / passes
+
+    return work
+
+
+def reports(directory: str, count: int = 5_000) -> tuple[float, float]:
+    """Time of a late report, and size of the last checkpoint, to those of an early one."""
+    sizes = []
+    for epochs in (count // 20, count):
+        fit(directory, CLOCK, f"--trainer.max_epochs={epochs}", passes=1)
+        last = newest(Path(directory, ROOT))[0] / "checkpoints" / "last.ckpt"
+        sizes.append(last.stat().st_size)
+    between = [after - before for before, after in pairwise(peers.Clock.moments[-count:])]
+    some = count // 20
+    return median(between[-some:]) / median(between[:some]), sizes[1] / sizes[0]
+
+
+def rows(directory: str) -> Iterator[Row]:
+    """What is timed, in order."""
+    hand, compiled, deep = "--model.gradients=by_hand", "--compile=true", "--model.net.hidden="
+    deep += str([*DEEP])
+    yield Row(LOOP, each(lambda: peers.loop((2,), UPDATES), UPDATES))
+    yield Row("scikit-learn", each(lambda: peers.scikit_learn((2,), UPDATES), UPDATES))
+    yield Row("Lightning, as in its tutorials", each(lambda: peers.lightning(300), 300))
+    yield Row("JAX, scan", lambda: peers.jax((2,), UPDATES))
+    for name, more, whole, one in (
+        ("fit", [], 1.05, None),
+        ("fit by hand", [hand], 0.55, 0.32),
+        ("fit compiled", [compiled], 0.3, 0.04),
+    ):
+        yield Row(name, partial(whole_update, directory, *more), LOOP, whole)
+        passes = 5 * UPDATES if more == [compiled] else UPDATES
+        yield Row(f"{name}, a further update", further(directory, *more, passes=passes), LOOP, one)
+    yield Row("start, ten reports and end", lambda: fit(directory, passes=1) / UPDATES, LOOP, 0.2)
+    yield Row(DEEP_LOOP, each(lambda: peers.loop(DEEP, 2_000), 2_000), DEEP_LOOP)
+    work = further(directory, compiled, deep, passes=3 * UPDATES)
+    yield Row("fit compiled, 2-10-10-10-1, a further update", work, DEEP_LOOP, 0.11)
+    yield Row(TABLE, peers.loop_over_table, TABLE)
+    yield Row("fit, a million rows", peers.fit_table, TABLE, 1.15)
+    yield Row("scikit-learn, a million rows", peers.scikit_learn_table, TABLE)
+    yield Row(MANY, lambda: peers.jax((2,), 2_000, 8_192), MANY)
+    work = further(directory, "--seeds=8192", compiled, passes=2_000)
+    yield Row("fit --seeds 8192 compiled, a further update", work, MANY, 0.5)
+
+
+def measure(table: list[Row], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each row, round by round."""
+    taken: dict[str, list[float]] = {row.name: [] for row in table}
+    missing: set[str] = set()
+    for number in range(rounds + 1):  # the first, with imports and compiling, is left out
+        for row in table:
+            try:
+                seconds = row.seconds() if row.name not in missing else 0
+            except ImportError as absent:
+                missing.add(row.name)
+                print(f"{row.name}: left out, {absent.name} is not installed")
+            if number and row.name not in missing:
+                taken[row.name].append(seconds)
+    return {name: times for name, times in taken.items() if times}
+
+
+def said(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f} us" if seconds >= 1e-6 else f"{seconds * 1e9:.0f} ns"
+
+
+def results(table: list[Row], taken: dict[str, list[float]]) -> Iterator[dict[str, object]]:
+    for row in table:
+        if {row.name, row.other} <= taken.keys():
+            pairs = zip(taken[row.name], taken[row.other], strict=True)
+            ratio = median(mine / its for mine, its in pairs)
+            yield line(row.name, said(median(taken[row.name])), ratio, row.wanted)
+
+
+def line(name: str, time_: str, ratio: float, wanted: float | None) -> dict[str, object]:
+    holds = wanted is None or ratio <= wanted
+    verdict = "" if wanted is None else "holds" if holds else "MISSED"
+    print(f"{name:<46}{time_:>11}{ratio:>9.3g}{wanted or '':>8}  {verdict}", flush=True)
+    return {"name": name, "time": time_, "ratio": ratio, "wanted": wanted, "holds": holds}
+
+
+def machine() -> dict[str, str | int | None]:
+    """What it was measured on and with."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
+    there: dict[str, str | int | None] = {
+        "cpu": found[1] if found else platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+    for name in ("torch", "lightning", "scikit-learn", "jax"):
+        try:
+            there[name] = version(name)
+        except PackageNotFoundError:
+            there[name] = None
+    return there
+
+
+def main(rounds: int = 3) -> None:
+    here = machine()
     with TemporaryDirectory() as directory:
-        contestants = {
-            "the loop by hand": by_hand,
-            "perceptrons fit": fit(directory),
-            "perceptrons fit, no figures": fit(directory, "--figures=false"),
-            "perceptrons fit, figures drawn": drawn(fit(directory)),
-            "perceptrons fit, by hand": fit(directory, "--model.gradients=by_hand"),
-        }
-        fit(directory, "--data.passes=1")()  # imports of the first run
-        taken: dict[str, list[float]] = {name: [] for name in contestants}
-        for _ in range(ROUNDS):
-            for name, work in contestants.items():
-                taken[name].append(seconds(work))
-    first = taken["the loop by hand"]
-    print(f"{'':36}{'us an update':>14}{'ratio':>8}")
-    for name, each in taken.items():
-        ratio = median(one / other for one, other in zip(each, first, strict=True))
-        print(f"{name:36}{median(each) / UPDATES * 1e6:>14.0f}{ratio:>8.2f}")
+        table = [*rows(directory)]
+        taken = measure(table, rounds)
+        print(f"{'':<46}{'time':>11}{'ratio':>9}{'wanted':>8}")
+        found = [*results(table, taken)]
+        times, sizes = reports(directory)
+        found.append(line("a late report to an early one", "", times, 1.1))
+        found.append(line("a late checkpoint's size to an early one's", "", sizes, 1.1))
+    RESULTS.mkdir(exist_ok=True)
+    name = re.sub("[^A-Za-z0-9]+", "_", str(here["cpu"])).strip("_")
+    text = json.dumps({"machine": here, "results": found}, indent=1)
+    (RESULTS / f"{name}.json").write_text(text + "\n")
+    sys.exit(not all(each["holds"] for each in found))
 
 
 if __name__ == "__main__":
-    main()
+    rounds = [int(each) for each in sys.argv[1:]]
+    sys.argv[1:] = []
+    main(*rounds)
