@@ -1,0 +1,90 @@
+"""``perceptrons runs``, and what every command says of itself."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import lightning
+import pytest
+import subject  # noqa: F401
+import torch
+from conftest import Command
+
+from perceptrons.lab.cli.errors import PACKAGE
+from perceptrons.lab.cli.main import VERBS
+
+SHORT = "--config configs/xor.yaml --data.passes 1 --trainer.max_epochs 1"
+LAZY = {"torch", "lightning", "matplotlib", "pandas", "optuna"}
+
+
+def statuses(command: Command) -> list[str]:
+    return [row["status"] for row in json.loads(command("runs --json").out)]
+
+
+def test_a_run_is_said_to_have_ended_when_it_has(command: Command) -> None:
+    command(f"fit {SHORT}")
+    assert statuses(command) == ["ended"]
+    record = Path("lightning_logs/xor/version_0/provenance.json")
+    ended = json.loads(record.read_text())
+    record.write_text(json.dumps({**ended, "end": None}))
+    assert statuses(command) == ["not ended"]
+
+
+def test_a_run_that_trains_nothing_has_its_command_as_status(command: Command) -> None:
+    command("predict --config configs/xor.yaml")
+    assert statuses(command) == ["predict"]
+
+
+def test_what_is_no_run_is_passed_over(command: Command) -> None:
+    command(f"fit {SHORT}")
+    runs = Path("lightning_logs", "odd")
+    for number, config in enumerate(("", "a", "{", "a: 1")):
+        (runs / f"version_{number}").mkdir(parents=True)
+        (runs / f"version_{number}" / "config.yaml").write_text(config)
+    (runs / "version_3" / "metrics.json").write_text("[1]")
+    (runs / "version_3" / "provenance.json").touch()
+    (runs / "version_4").symlink_to("nowhere")
+    (runs / "version_5").mkdir()
+    listed = command("runs --json")
+    names = {(row["name"], row["version"]) for row in json.loads(listed.out)}
+    assert names == {("xor", 0), ("odd", 3)}
+    assert listed.err.count("passed over") == 3
+    assert command("test --ckpt_path last").status == 0
+
+
+# argparse itself stops when nobody reads its help
+@pytest.mark.parametrize(("words", "status"), [("runs", 141), ("--version", 141), ("runs -h", 0)])
+def test_a_reader_who_has_read_enough_ends_the_command_silently(
+    in_tmp: Path, words: str, status: int
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    line = [sys.executable, "-m", PACKAGE, *words.split()]
+    ended = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (status, b"")
+
+
+def test_the_version_is_said_with_those_of_what_it_runs_on(command: Command) -> None:
+    said = command("--version").out
+    for version in (lightning.__version__, torch.__version__, platform.python_version()):
+        assert version in said
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "sweep"])
+def test_a_command_that_trains_nothing_has_a_help(command: Command, verb: str) -> None:
+    status, out, err = command(f"{verb} --help")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"usage: {PACKAGE} {verb} [-h]")
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "runs", "runs --help", "sweep --help"])
+def test_what_takes_seconds_to_import_is_left_out_where_it_is_not_needed(words: str) -> None:
+    start = f"import sys; from {PACKAGE}.__main__ import main"
+    show = f"print({LAZY} & set(sys.modules))"
+    program = f"{start}\ntry: main()\nexcept SystemExit: pass\n{show}"
+    line = [sys.executable, "-c", program, *words.split()]
+    assert subprocess.run(line, capture_output=True, text=True).stdout.endswith("set()\n")
