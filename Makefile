@@ -34,7 +34,8 @@ check: ARGS := -m 'not attack' $(ARGS)
 check: lint types test ## all that must pass before a commit lands, slow tests too
 
 attack: install ## kill, race, mutate and fill disks, for some twenty minutes
-	$(BIN)/pytest -n auto -m attack $(ARGS) tests/lab/attack tests/lab/runs/test_trust.py
+	$(BIN)/pytest -n auto -m attack $(ARGS) tests/attack
+	$(BIN)/pytest -n auto $(ARGS) tests/lab/runs/test_trust.py
 
 lint: install ## look for mistakes and for formatting that is off
 	$(BIN)/ruff check
