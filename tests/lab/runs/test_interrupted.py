@@ -287,7 +287,7 @@ perceptrons.__main__.main()
 """
 
 
-@pytest.mark.parametrize("module", ["torch", "lightning"])
+@pytest.mark.parametrize("module", ["torch", "numpy._core.multiarray", "lightning"])
 def test_ctrl_c_during_the_imports_ends_with_its_status(module: str) -> None:
     words = [sys.executable, "-c", INTERRUPTED, module, "fit"]
     ended = subprocess.run(words, capture_output=True, text=True, check=False)
