@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import numpy as np
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
-from perceptrons.classifier import Classifier, Gradients
+from perceptrons.classifier import Classifier
 from perceptrons.data import Blobs, Gates
 from perceptrons.lab.data.tables import TableData
 from perceptrons.lab.training.callbacks import FiniteLoss, NonFiniteLossError, PlateauStep
@@ -183,7 +183,7 @@ def test_a_run_is_the_plain_loop_bit_for_bit(
 
 def test_a_run_by_hand_is_near_the_one_by_autograd() -> None:
     ended = {}
-    how: Gradients
+    how: Literal["autograd", "by_hand"]
     for how in ("by_hand", "autograd"):
         model = Classifier(made(lambda: MLP(2, hidden=[3])), gradients=how)
         fit(model, Gates("xor", passes=200), max_epochs=2)
@@ -208,7 +208,7 @@ def test_a_loss_of_the_users_own_is_trained_on_and_measured() -> None:
 
 
 @pytest.mark.parametrize("gradients", ["autograd", "by_hand"])
-def test_biases_learn_at_their_own_rate(gradients: Gradients) -> None:
+def test_biases_learn_at_their_own_rate(gradients: Literal["autograd", "by_hand"]) -> None:
     model = Classifier(made(lambda: MLP(2, hidden=[3])), bias_lr_factor=0.25, gradients=gradients)
     data = Gates("xor", passes=40)
     fit(model, data, max_epochs=1)

@@ -99,7 +99,9 @@ def test_a_notebook_is_left_as_it_was(command: Command) -> None:
     drawn = torch.rand(3)
     torch.manual_seed(5)
     assert torch.equal(drawn, torch.rand(3))
-    with pytest.raises(ValueError, match="has no checkpoint"):
+    for name in ("last", "r/version_0", str(RUN)):
+        assert load_run(name)[0].classes == 2
+    with pytest.raises(ValueError, match="no such run"):
         load_run(RUN.parent)
 
 

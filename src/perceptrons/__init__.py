@@ -12,10 +12,11 @@ PLACES = {
     "Gates": "data",
     "Blobs": "data",
     "Classifier": "classifier",
+    "Regressor": "regressor",
     "load_run": "lab.cli.load",
     "main": "__main__",
 }
-__all__ = ["MLP", "Blobs", "Classifier", "Gates", "Perceptron", "load_run", "main"]
+__all__ = ["MLP", "Blobs", "Classifier", "Gates", "Perceptron", "Regressor", "load_run", "main"]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,6 @@ from .losses import LOSSES, MEASURED, Loss
 from .network import MLP
 
 Batch = tuple[Tensor, Tensor]
-Gradients = Literal["autograd", "by_hand"]
 
 
 class Classifier(L.LightningModule):
@@ -36,7 +35,7 @@ class Classifier(L.LightningModule):
             and targets ``(rows, outputs)``. Each is a mean over rows and outputs.
         optimizer: The optimizer and its settings.
         scheduler: A learning-rate scheduler, stepped at each update, or Lightning's
-            ``lightning.pytorch.cli.ReduceLROnPlateau``, at the end of each epoch.
+            ``ReduceLROnPlateau``, at the end of each epoch.
         bias_lr_factor: Learning rate of the biases, as a multiple of the weights'.
         gradients: ``autograd``, or ``by_hand`` for the chain rule as ``backprop.py`` has it.
     """
@@ -49,7 +48,7 @@ class Classifier(L.LightningModule):
         optimizer: OptimizerCallable = lambda params: torch.optim.SGD(params, lr=1.0),
         scheduler: LRSchedulerCallable | None = None,
         bias_lr_factor: PositiveFloat = 1.0,
-        gradients: Gradients = "autograd",
+        gradients: Literal["autograd", "by_hand"] = "autograd",
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["net", "loss", "optimizer", "scheduler"], logger=False)
@@ -101,13 +100,7 @@ class Classifier(L.LightningModule):
         if slow:
             rate = optimizer.defaults["lr"] * self.bias_lr_factor
             optimizer.add_param_group({"params": [named[name] for name in slow], "lr": rate})
-        if self.scheduler is None:
-            return optimizer
-        scheduler = self.scheduler(optimizer)
-        how: dict[str, Any] = {"scheduler": scheduler, "interval": "step"}
-        if isinstance(scheduler, ReduceLROnPlateau):
-            how = {"scheduler": scheduler, "monitor": scheduler.monitor}
-        return {"optimizer": optimizer, "lr_scheduler": how}
+        return scheduled(optimizer, self.scheduler)
 
     @property
     def validated(self) -> list[str]:
@@ -119,13 +112,15 @@ class Classifier(L.LightningModule):
         """Targets ``(rows, outputs)``, one-hot for more than two classes."""
         if y.ndim > 1:
             return y
-        check_targets(y)
+        check_targets(y, self.classes)
         numbers = y[:, None] if self.classes == 2 else F.one_hot(y.long(), self.classes)
         return numbers.to(self.dtype)
 
     def measure(self, stage: str, logits: Tensor, y: Tensor) -> None:
         """Take a batch into a stage's metrics."""
-        check_targets(y)
+        if logits.shape != y.shape:
+            raise ValueError(f"net: {logits.shape[1]} outputs, and the targets have {y.shape[1]}")
+        check_targets(y, self.classes)
         # half as many bits would be too few for a report's digits
         kind = torch.promote_types(logits.dtype, torch.float32)
         logits, y = logits.to(kind), y.to(kind)
@@ -156,9 +151,16 @@ class Classifier(L.LightningModule):
         """Right classes, as :meth:`predictions` has them."""
         return y.int() if self.classes == 2 else y.argmax(1, keepdim=True)
 
-    def correct(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Which of the classes are right."""
-        return self.predictions(logits)["class"] == self.right(y)
+
+def scheduled(optimizer: torch.optim.Optimizer, schedule: LRSchedulerCallable | None) -> Any:
+    """An optimizer and its scheduler, as Lightning takes them."""
+    if schedule is None:
+        return optimizer
+    scheduler = schedule(optimizer)
+    how: dict[str, Any] = {"scheduler": scheduler, "interval": "step"}
+    if isinstance(scheduler, ReduceLROnPlateau):
+        how = {"scheduler": scheduler, "monitor": scheduler.monitor}
+    return {"optimizer": optimizer, "lr_scheduler": how}
 
 
 class Solved(Metric):
@@ -187,10 +189,11 @@ def metrics(classes: int) -> dict[str, Metric]:
     return {"loss": MeanMetric(), "accuracy": accuracy, "solved": Solved()}
 
 
-def check_targets(y: Tensor) -> None:
+def check_targets(y: Tensor, classes: int) -> None:
     if y.is_floating_point() and (others := y[y != y.round()]).numel():
-        wrong = f"{others[0].item():g} is no class; a numeric target is a Regressor's"
-        raise ValueError(f"target: {wrong}")
+        raise ValueError(f"target: {others[0].item():g} is no class; a Regressor learns numbers")
+    if y.ndim == 1 and len(others := y[(y < 0) | (y >= classes)]):
+        raise ValueError(f"classes={classes}: numbered from 0, and a target is {int(others[0])}")
 
 
 def check_settings(net: nn.Module, classes: int, loss: str | nn.Module, gradients: str) -> None:

@@ -8,7 +8,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
 
-Batch = tuple[Tensor, Tensor]
+from .classifier import Batch, scheduled
 
 
 class Regressor(L.LightningModule):
@@ -59,11 +59,7 @@ class Regressor(L.LightningModule):
         return self.predictions(self.net(batch if isinstance(batch, Tensor) else batch[0]))
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.parameters())
-        if self.scheduler is None:
-            return optimizer
-        scheduler = {"scheduler": self.scheduler(optimizer), "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        return scheduled(self.optimizer(self.parameters()), self.scheduler)
 
     def targets(self, y: Tensor) -> Tensor:
         return y if y.ndim > 1 else y[:, None]

@@ -79,6 +79,30 @@ class Labels(L.LightningDataModule):
     val_dataloader = test_dataloader = predict_dataloader = train_dataloader
 
 
+class Words(L.LightningDataModule):
+    """Batches that say nothing of a network's size."""
+
+    def train_dataloader(self) -> list[list[str]]:
+        return [["a", "b"]]
+
+
+class Digits(L.LightningDataModule):
+    """Images (1, 4, 4) of three classes, with their numbers."""
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        images = torch.arange(6 * 16.0).reshape(6, 1, 4, 4) / 100
+        return DataLoader(TensorDataset(images, torch.arange(6) % 3), batch_size=3)
+
+    val_dataloader = predict_dataloader = train_dataloader
+
+
+class Flat(nn.Sequential):
+    """A linear layer on the pixels."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(inputs, outputs))
+
+
 def test_a_module_without_any_of_the_protocol_is_fitted_tested_and_predicts(
     command: Command,
 ) -> None:
@@ -111,19 +135,85 @@ def test_the_short_form_means_the_projects_own_module(command: Command) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "--model.net.inputs 2"])
-def test_sizes_that_the_data_does_not_say_come_from_the_settings(
+def test_sizes_that_the_data_does_not_say_come_from_the_settings_or_the_first_batch(
     command: Command, given: str
 ) -> None:
     words = f"fit --data Labels --model.net Perceptron --name r --trainer.max_epochs 1 {given}"
     finished = command(words)
-    if given:
-        assert (finished.status, finished.err) == (0, "")
-    else:
-        assert finished.status == 2
-        assert (
-            finished.err == "error: Perceptron: inputs is missing, and the data does not say it\n"
-        )
-        assert not RUN.exists()
+    assert (finished.status, finished.err) == (0, "")
+    settings = yaml.safe_load((RUN / "config.yaml").read_text())["model"]["init_args"]
+    assert settings["net"]["init_args"]["inputs"] == 2
+
+
+def test_sizes_that_nothing_says_are_one_line(command: Command) -> None:
+    finished = command("fit --data Words --model.net Perceptron --name r")
+    assert finished.status == 2
+    assert finished.err == "error: Perceptron: inputs is missing, and the data does not say it\n"
+    assert not RUN.exists()
+
+
+def test_images_with_class_numbers_make_a_network_of_their_size(command: Command) -> None:
+    words = "--data Digits --model.net Flat --model.loss cross_entropy --trainer.max_epochs 2"
+    finished = command(f"fit {words} --name r")
+    assert (finished.status, finished.err) == (0, "")
+    settings = yaml.safe_load((RUN / "config.yaml").read_text())["model"]["init_args"]
+    assert (settings["classes"], settings["net"]["init_args"]["outputs"]) == (3, 3)
+    finished = command(f"predict --ckpt_path {RUN} --trust {__name__}")
+    assert (finished.status, finished.err) == (0, "")
+    finished = command(f"fit --resume {RUN} --trainer.max_epochs 3 --trust {__name__}")
+    assert (finished.status, finished.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        ("--best.monitor val/f1", "BestCheckpoint.monitor='val/f1': is not logged; choose one of"),
+        ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/f1", "val/loss"),
+        ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitor train/f1", "train/loss"),
+        ("--model.scheduler ReduceLROnPlateau --model.scheduler.monitor val/f1", "val/accuracy"),
+    ],
+)
+def test_a_monitor_that_never_comes_is_one_line_at_the_first_report(
+    command: Command, words: str, needed: str
+) -> None:
+    finished = command(f"fit --model.net MLP {XOR} {words}")
+    assert (finished.status, finished.err.count("\n")) == (2, 1)
+    assert needed in finished.err
+    assert "update 6" not in finished.out
+    assert not Path("lightning_logs").exists()
+
+
+def test_a_plateau_by_its_short_name_lowers_the_rate(command: Command) -> None:
+    plateau = "--model.scheduler ReduceLROnPlateau --model.scheduler.monitor val/loss"
+    words = f"{plateau} --model.scheduler.patience 0 --model.scheduler.threshold 1"
+    assert command(f"fit --model.net MLP {XOR} {words}").status == 0
+    state = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["optimizer_states"][0]["param_groups"][0]["lr"] < 1
+
+
+@pytest.mark.parametrize("words", ["--model.net MLP", "--model Autoencoder --model.width 4"])
+def test_the_module_of_a_run_is_loaded_from_its_checkpoint_alone(
+    command: Command, words: str
+) -> None:
+    from perceptrons import Classifier
+
+    monitored = "" if "MLP" in words else "--best.monitor val/error"
+    assert command(f"fit {words} {XOR} {monitored}").status == 0
+    kind = Classifier if "MLP" in words else Autoencoder
+    loaded = kind.load_from_checkpoint(RUN / "checkpoints" / "last.ckpt")
+    saved = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert saved.keys() == loaded.state_dict().keys()
+    assert all(torch.equal(saved[name], value) for name, value in loaded.state_dict().items())
+
+
+def test_classes_and_numbers_are_not_taken_for_each_other(command: Command) -> None:
+    table = "--data Table --data.path configs/penguins.csv --data.missing drop --name r"
+    finished = command(f"fit {table} --data.target bill_depth_mm --model.net MLP")
+    assert (finished.status, finished.err.count("\n")) == (2, 1)
+    assert "Classifier: learns classes, and the target is numeric" in finished.err
+    finished = command(f"fit {table} --data.target species --model Regressor --model.net MLP")
+    assert (finished.status, finished.err.count("\n")) == (2, 1)
+    assert "Regressor: learns a numeric target, and this has 3 classes" in finished.err
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ WITH_XOR = """
 --model.net Sequential  ->  SGD: optimizer got an empty parameter list; a
 --model.net torch.nn.Module  ->  SGD: optimizer got an empty parameter list
 --model.net torch.nn.Linear --model.net.in_features 3 --model.net.out_features 1  ->  Linear: mat1 and mat2 shapes cannot be multip
---model.net torch.nn.Linear --model.net.in_features 2 --model.net.out_features 3  ->  Using a target size (torch.Size([4, 1])) that
+--model.net torch.nn.Linear --model.net.in_features 2 --model.net.out_features 3  ->  net: 3 outputs, and the targets have 1
 --model.net torch.nn.LSTM --model.net.input_size 2 --model.net.hidden_size 1  ->  AttributeError: 'tuple' object has no attribu
 --model.loss bec  ->  loss .. mean bec?
 --model.loss 3  ->  loss
@@ -110,7 +110,7 @@ WITH_XOR = """
 --model.optimizer.lr 0  ->  lr
 --model.optimizer.lr .nan  ->  lr
 --model.optimizer.lr .inf  ->  lr
---model.optimizer.lr fast  ->  lr .. mean float?
+--model.optimizer.lr fast  ->  model.optimizer.lr
 --model.optimizer.lr null  ->  lr
 --model.optimizer.lr -1  ->  SGD: Invalid learning rate: -1.0; at
 --model.optimizer.momentum -1  ->  momentum
@@ -144,8 +144,8 @@ WITH_XOR = """
 --trainer.val_check_interval 500  ->  val_check_interval
 --trainer.callbacks EarlyStoping  ->  callbacks .. mean EarlyStopping?
 --trainer.callbacks EarlyStopping  ->  callbacks
---trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping: Early stopping conditioned on
---trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping: Early stopping conditioned on
+--trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping.monitor='val/los': is not logged .. mean val/loss?
+--trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping.monitor='val/los': is not logged .. mean val/loss?
 --trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/loss --trainer.callbacks.mode up  ->  mode
 --trainer.logger Tensorboard  ->  logger .. mean TensorBoardLogger?
 --best.monitor val/los  ->  monitor

@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from perceptrons.lab.runs import checkpoints
 from perceptrons.lab.runs.checkpoints import CheckpointError, WholeCheckpointIO
-from perceptrons.lab.runs.record import RunLogger, measured, updates
+from perceptrons.lab.runs.loggers import RunLogger
+from perceptrons.lab.runs.record import measured, updates
 from perceptrons.lab.runs.resume import ExactResume, Stopped, check_state, make_resumable, stoppable
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory|The dirpath")
@@ -290,7 +291,7 @@ def test_events_of_a_resumed_run_come_last_though_the_clock_was_put_back(
         (tmp_path / f"events.out.tfevents.{stamp:010d}.host.{9**9}.0").write_text(str(stamp))
     (tmp_path / "events.out.tfevents.odd").touch()
     monkeypatch.setattr(time, "time", lambda: float(now))
-    RunLogger(tmp_path, purge=3)
+    RunLogger(str(tmp_path), purge=3)
     files = sorted(path for path in tmp_path.iterdir() if not path.name.endswith("odd"))
     assert [path.read_text() for path in files] == [str(stamp) for stamp in stamps]
     assert files[-1].name < f"events.out.tfevents.{now:010d}"

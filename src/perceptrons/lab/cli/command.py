@@ -15,6 +15,7 @@ import lightning as L
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
 
 from ..data import samples, table  # noqa: F401  their classes go by short names
 from ..data.tables import TableData
@@ -23,7 +24,8 @@ from ..figures.page.recording import show_fit
 from ..figures.snapshots import Snapshots
 from ..runs import checkpoints, directories, record
 from ..runs.files import write_csv, write_json
-from ..runs.record import BestCheckpoint, Report, RunLogger, measured, predicted_columns
+from ..runs.loggers import Later, lead_into, log_settings
+from ..runs.record import BestCheckpoint, Report, measured, predicted_columns
 from ..runs.resume import ExactResume, Stopped, check_end, check_state, make_resumable, stoppable
 from ..runs.text import aligned, say
 from ..studies.study import StudyModule
@@ -31,6 +33,7 @@ from ..training.callbacks import (
     FiniteLoss,
     FullPrecisionMetrics,
     LastReport,
+    LoggedMonitors,
     NonFiniteLossError,
     PlateauStep,
 )
@@ -126,7 +129,7 @@ class Command(LightningCLI):
         if self.default_model:
             place = f"{self.default_model.__module__}.{self.default_model.__qualname__}"
             parser.set_defaults({"model": {"class_path": place}})
-        link_to_data(parser, lambda: self.settings)
+        link_to_data(parser, lambda: (self.settings, self.chosen))
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.config, self.chosen = cast(SettingsParser, parser).parse_twice(args)
@@ -178,6 +181,7 @@ class Command(LightningCLI):
         makers = [
             (ModuleMaker(self, "model", self.recipes), L.LightningModule, True),
             (ModuleMaker(self, "data", self.recipes), L.LightningDataModule, True),
+            (Later, Logger, True),
             (self.recipes, object, True),
         ]
         return self.parser.instantiate(config, instantiators=makers)
@@ -247,9 +251,9 @@ class Command(LightningCLI):
             flags = flags_of(self.given)
             changed = {path: self.settings.get(path) for path in FREE if path in flags}
             record.extend(directory, self.given, changed)
-        if self.settings.trainer.logger in (None, True):
-            purge = self.done + bool(file) if self.resumed else None
-            trainer.loggers = [RunLogger(directory, purge)]
+        lead_into(directory, trainer, self.done + bool(file) if self.resumed else None)
+        if self.subcommand == "fit":
+            log_settings(trainer, yaml.safe_load(self.dumped))
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(directory / "checkpoints")
@@ -275,7 +279,7 @@ class Command(LightningCLI):
         flags, settings = flags_of(self.given), yaml.safe_load(self.dumped)
         given = any(each.startswith("model.optimizer") for each in flags)
         self.exact = ExactResume(run, sections(settings), given and not self.resumed)
-        every += [self.exact, FiniteLoss(), LastReport(), PlateauStep(), Report()]
+        every += [self.exact, FiniteLoss(), LoggedMonitors(), LastReport(), PlateauStep(), Report()]
         if self.settings.figures:
             every += [Snapshots(self.resumed)]
         every += [Board(run, settings)]

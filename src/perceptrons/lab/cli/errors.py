@@ -72,7 +72,7 @@ def suggested(line: str, more: Iterable[str] = ()) -> str:
     found = re.search(r"'([\w.+/-]+)'", line)
     if not found or "did you mean" in line:
         return line
-    own = re.findall(r"[A-Za-z_][\w./-]*\w", line.replace(found[1], " "))
+    own = re.findall(r"[A-Za-z_][\w./-]*\w", line.replace(f"'{found[1]}'", " "))
     return line + nearest(found[1], [*own, *more])
 
 

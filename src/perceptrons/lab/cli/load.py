@@ -22,7 +22,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
 from ..data.tables import TableData
-from ..runs import checkpoints
+from ..runs import checkpoints, directories
 from ..runs.files import write_whole
 from ..runs.text import say
 from ..studies.members import FastMembers
@@ -53,17 +53,20 @@ def load_run(
     """A run's trained module and its data, to work with in a notebook.
 
     Args:
-        directory: The run's directory, such as ``lightning_logs/xor/version_0``.
+        directory: The run: its directory, ``xor/version_0``, or ``last``.
         kind: Which of its checkpoints: ``last`` or ``best``.
         trust: Packages whose classes it may name, beside your own, torch's and Lightning's.
 
     Raises:
         ValueError: If the run has no such checkpoint that can be read.
     """
-    saved = checkpoints.saved(Path(directory), kind)
+    run = directories.named(str(directory), Path(directories.ROOT))
+    if run is None:
+        raise ValueError(f"{str(directory)!r}: no such run")
+    saved = checkpoints.saved(run, kind)
     if not saved:
         raise ValueError(f"{str(directory)!r}: has no checkpoint {kind}")
-    return LoadedRun(*load(saved[0], trust), Path(directory))
+    return LoadedRun(*load(saved[0], trust), run)
 
 
 class LoadedRun(tuple[L.LightningModule, L.LightningDataModule]):

@@ -4,6 +4,7 @@ Names that jsonargparse and Lightning spell with an underscore are in this file 
 """
 
 import argparse
+import copy
 import importlib
 import inspect
 import pkgutil
@@ -18,13 +19,14 @@ from typing import Any, NoReturn, cast
 
 import lightning as L
 import yaml
-from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser, _InstantiatorFn
 from lightning.pytorch.loggers import Logger
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..data.tables import first_batch, sizes_of
 from .errors import PACKAGE, fail, line_of, nearest, reason, shown, suggested
 from .settings import SHOWN, TOLD, parameters
 from .study import Recipes, without_untold
@@ -43,11 +45,33 @@ BASES: tuple[type, ...] = (
 )
 # files at the top of the package that run the program
 NOT_IMPORTED = ("__main__", "lab")
+# short names that torch and Lightning, or Lightning and the lab, both have: which class is meant
+MEANT = {
+    "ReduceLROnPlateau": "lightning.pytorch.cli.ReduceLROnPlateau",
+    "CSVLogger": f"{PACKAGE}.lab.runs.loggers.CSVLogger",
+    "TensorBoardLogger": f"{PACKAGE}.lab.runs.loggers.RunLogger",
+}
+INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"  # what Lightning loads its own with
 LINKED = {
     f"model.init_args.{path}{name}": name
     for path in ("", "net.init_args.")
     for name in TOLD[: 2 if path else None]
 }
+
+
+def with_meant(loaded: Any) -> Any:
+    """Settings with the classes that short names mean."""
+    if isinstance(loaded, list):
+        return [with_meant(each) for each in loaded]
+    if isinstance(loaded, dict):
+        name = loaded.get("class_path")
+        meant = {"class_path": MEANT[name]} if isinstance(name, str) and name in MEANT else {}
+        return {key: with_meant(each) for key, each in {**loaded, **meant}.items()}
+    return {"class_path": MEANT[loaded]} if isinstance(loaded, str) and loaded in MEANT else loaded
+
+
+load_yaml = get_loader("yaml")
+set_loader("yaml", lambda text: with_meant(load_yaml(text)), (yaml.YAMLError,))
 
 
 class SettingsParser(LightningArgumentParser):
@@ -213,15 +237,36 @@ def with_values(text: str, values: dict[str, int | float]) -> str:
 
 
 def told(data: Any, name: str, target: str, settings: Callable[[], Any]) -> Any:
-    """What the data says of itself, or else the settings; they may not say otherwise."""
-    given = settings().get(target)
-    said = getattr(data, name, given)
-    class_type = imported(settings().get(target.replace(f"init_args.{name}", "class_path")))
-    default = parameters(class_type).get(name)
-    if given not in (None, said) and default and given != default.default:
-        setting = target.replace("init_args.", "")
-        fail(f"{setting}={given}: the data has {said}; leave it out")
-    return said
+    """What the data says of itself, or the user, or the first batch to train on, in this order.
+
+    Only the data's word may not be contradicted. What the batch says is noted as if typed.
+    """
+    given, chosen = settings()
+    class_type = imported(given.get(target.replace(f"init_args.{name}", "class_path")))
+    typed, parameter = chosen.get(target), parameters(class_type).get(name)
+    if parameter is None:
+        return given.get(target)
+    check_task(data, name, parameter.default, class_type)
+    if hasattr(data, name):
+        said = getattr(data, name)
+        if typed not in (None, said):
+            setting = target.replace("init_args.", "")
+            fail(f"{setting}={typed}: the data has {said}; leave it out")
+        return said
+    if typed is None and name in TOLD[:3]:
+        typed = sizes_of(first_batch(data), chosen.get("model.init_args.classes")).get(name)
+        if typed is not None:
+            chosen[target] = typed
+    return given.get(target) if typed is None else typed
+
+
+def check_task(data: Any, name: str, default: Any, class_type: type) -> None:
+    """Find a module for classes where the target is numeric, or the other way round."""
+    learns, classes = class_type.__name__, getattr(data, "classes", 0)
+    if name == "classes" and classes is None and default is not None:
+        fail(f"{learns}: learns classes, and the target is numeric; --model Regressor learns it")
+    if name == "target_mean" and classes:
+        fail(f"{learns}: learns a numeric target, and this has {classes} classes")
 
 
 class ModuleMaker(_InstantiatorFn):
@@ -237,26 +282,30 @@ class ModuleMaker(_InstantiatorFn):
     def __call__(
         self, class_type: type, *args: Any, applied_instantiation_links: dict[str, Any], **kw: Any
     ) -> Any:
-        self.cli._dump_config()
-        there = {key: v for key, v in applied_instantiation_links.items() if self.has(key)}
         kw = without_untold(class_type, kw)
         try:
-            made: Any = super().__call__(class_type, *args, applied_instantiation_links=there, **kw)
+            made: Any = super().__call__(class_type, *args, applied_instantiation_links={}, **kw)
         except Exception as failure:
             if self.recipes.failed is None:
                 self.recipes.failed = class_type, failure
             raise
         self.recipes.made[id(made)] = made, class_type, kw
+        if self.key == "model":
+            made.save_hyperparameters({**made.hparams, **self.plain(kw)}, logger=False)
         return made
 
-    def has(self, key: str) -> bool:
-        """Whether the settings have a key."""
-        settings = self.cli.config_dump
-        for part in key.split("."):
-            if not isinstance(settings, dict) or part not in settings:
-                return False
-            settings = settings[part]
-        return True
+    def plain(self, given: dict[str, Any]) -> dict[str, Any]:
+        """All arguments in plain words, with those that the data has told."""
+        settings = copy.deepcopy(self.cli.config_dump.get(self.key, {}))
+        plain = {**settings.get("init_args", {}), **settings.get("dict_kwargs", {})}
+        _, _, of_net = self.recipes.made.get(id(given.get("net")), (None, None, {}))
+        if of_net:
+            plain["net"].setdefault("init_args", {}).update(
+                {name: of_net[name].real for name in TOLD if name in of_net}
+            )
+        plain |= {"_class_path": settings["class_path"], "_instantiator": INSTANTIATOR}
+        # of a subclass of numbers, such as PositiveInt, a plain one
+        return {**plain, **{name: given[name].real for name in TOLD if name in given}}
 
 
 def check_nulls(settings: Any, path: str = "") -> None:

@@ -123,6 +123,7 @@ NO_NEWS = (
     r"Checkpoint directory .* exists",  # a run is resumed, as asked
     r".*no `val_dataloader`|.*have no `validation_step`",  # the training loss is reported then
     r"`ModelCheckpoint\(monitor='val/loss'\)` could not find",  # and there is no best
+    r"Experiment logs directory .* exists",  # the run's, where a CSVLogger has nothing yet
     r"Be aware that when using `ckpt_path`",  # a checkpoint of a run with other callbacks
     r".*does not have many workers",  # a table in memory needs none
     r"LightningCLI's args parameter",  # a run is resumed by the settings of its own command
@@ -229,7 +230,7 @@ def takes() -> dict[str, type]:
 
 def resume(words: list[str], given: Any, rest: list[str], root: Path) -> Start:
     """Resume a run in its own directory, with its own settings."""
-    from ..runs import checkpoints, trust, trusted
+    from ..runs import checkpoints, loggers, trust, trusted
 
     if words[0] != "fit":
         raise ValueError("resume: only fit resumes a run; what it has learned so far: --ckpt_path")
@@ -239,16 +240,12 @@ def resume(words: list[str], given: Any, rest: list[str], root: Path) -> Start:
         raise ValueError(
             f"{other[0]}: a run is resumed with its own settings, but {', '.join(FREE)}"
         )
-    found = [Path(given.resume)]
-    if given.resume == "last":
-        found = directories.newest(root, given.name, trained=True)[:1]
-    elif not (found[0] / "config.yaml").is_file():
-        found = [root / given.resume]
-    if not found or not (found[0] / "config.yaml").is_file():
+    found = directories.named(given.resume, root, given.name)
+    if found is None:
         raise ValueError(f"resume={given.resume!r}: there is no run, such as {root}/xor/version_0")
-    run = found[0].resolve()
+    run = found.resolve()
     directories.check_inside(run)
-    settings = read_yaml(run / "config.yaml")
+    settings = loggers.without_defaults(read_yaml(run / "config.yaml"))
     settings = trust.resumed(settings, takes(), run, trusted.names(words))
     completed = ["fit", "--config", trusted.as_word(settings), *rest]
     if not checkpoints.saved(run, "last"):

@@ -14,6 +14,7 @@ import lightning as L
 import numpy as np
 import torch
 from jsonargparse.typing import PositiveInt
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from .loader import Rows, TableLoader
@@ -152,3 +153,27 @@ class TableData(L.LightningDataModule, ABC):
         # here, once, so that Lightning has nothing to move at each batch
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         return tuple(column.to(device) for column in self.split[name])
+
+
+def first_batch(data: Any) -> Any:
+    """The first batch to train on, with random numbers left as they were; none without such."""
+    if type(data).train_dataloader is L.LightningDataModule.train_dataloader:
+        return None
+    with isolate_rng():
+        data.prepare_data()
+        data.setup("fit")
+        return next(iter(data.train_dataloader()), None)
+
+
+def sizes_of(batch: Any, classes: int | None) -> dict[str, int]:
+    """What a batch says of a network's sizes; of class numbers it may not have the highest."""
+    if not (isinstance(batch, list | tuple) and isinstance(batch[0], Tensor) and len(batch[0])):
+        return {}
+    found = {"inputs": batch[0][0].numel()}
+    if len(batch) > 1 and isinstance(y := batch[1], Tensor):
+        if y.ndim == 1 and not y.is_floating_point():
+            classes = found["classes"] = classes or max(2, int(y.max()) + 1)
+            found["outputs"] = 1 if classes == 2 else classes
+        else:
+            found["outputs"] = y[0].numel()
+    return found

@@ -91,6 +91,19 @@ def newest(root: Path, name: str | None = None, trained: bool = False) -> list[P
     return [run for run in found if not trained or has_trained(run)]
 
 
+def named(name: str, root: Path, last_of: str | None = None) -> Path | None:
+    """A run by its directory, by ``<name>/version_<n>``, or the ``last`` that trained.
+
+    Args:
+        name: What it is called by.
+        root: Where the runs are.
+        last_of: Of which name the ``last`` is; ``None``: of all.
+    """
+    found = newest(root, last_of, trained=True)[:1] if name == "last" else []
+    found += [each for each in (Path(name), root / name) if (each / "config.yaml").is_file()]
+    return found[0] if found else None
+
+
 def start_time(run: Path) -> float:
     """When a run began or was resumed: its directory changes when it is evaluated too."""
     for path in (run / "config.yaml", run):
@@ -114,6 +127,9 @@ def check_inside(run: Path) -> None:
         ValueError: If it holds a link that leads out of it, or what is neither file nor directory.
     """
     for path in run.rglob("*"):
+        parts = path.relative_to(run).parts
+        if parts[0] == "wandb" and len(parts) > 2:
+            continue  # of an earlier wandb run, to which none is added: it links to its logs
         if not path.resolve().is_relative_to(run.resolve()):
             raise ValueError(f"{path}: leads out of the run")
         if not (path.is_file() or path.is_dir() or path.is_symlink()):

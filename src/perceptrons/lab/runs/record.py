@@ -4,7 +4,7 @@ import platform
 import re
 import shlex
 import subprocess
-import time
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -15,7 +15,6 @@ import lightning as L
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from ..data.tables import TableData
@@ -25,6 +24,7 @@ from .text import Columns, say
 # what the best checkpoint is chosen by, where nothing else is asked for
 MONITOR = "val/loss"
 PACKAGE = __package__.partition(".")[0]
+LONGEST_PATCH, MOST_NAMES = 5_000_000, 100
 UNWRITTEN = "Unable to serialize instance"  # what jsonargparse writes instead
 
 
@@ -42,7 +42,7 @@ def begin(run: Path, words: list[str], config: str, trainer: Any) -> None:
     record = {
         "verb": words[0],
         "command": shlex.join([PACKAGE, *words]),
-        "git": git_state(),
+        "git": git_state(run / "uncommitted.patch"),
         "python": platform.python_version(),
         "versions": versions(),
         "cpu": cpu(),
@@ -109,63 +109,41 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def git_state() -> dict[str, Any] | None:
-    """Commit that is checked out here and whether nothing is changed; ``None`` outside git."""
+def git_state(patch: Path) -> dict[str, Any] | None:
+    """Commit of the project that runs, and whether nothing is changed; ``None`` outside git.
 
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout
+    What is changed goes into a patch, for ``git apply``, if that is not too long to keep; files
+    that git does not know are named.
+    """
+    project = Path(str(sys.modules[PACKAGE].__file__)).parent
+
+    def git(*words: str) -> bytes:
+        # nothing of git's own settings is run
+        safe = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+        command = ["git", "-C", str(project), *safe, *words]
+        return subprocess.run(command, capture_output=True, check=True).stdout
 
     try:
-        return {
-            "commit": git("rev-parse", "HEAD").strip(),
-            "clean": not git("status", "--porcelain"),
-        }
+        commit = git("rev-parse", "HEAD").decode().strip()
+        status = git("status", "--porcelain", "-z").decode(errors="replace").split("\0")
+        changes = git("diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv")
     except (OSError, subprocess.CalledProcessError):
         return None
+    found: dict[str, Any] = {"commit": commit, "clean": not any(status)}
+    unknown = [each[3:] for each in status if each.startswith("??")]
+    if unknown:
+        found["untracked"] = unknown[:MOST_NAMES]
+    if changes and len(changes) <= LONGEST_PATCH:
+        write_whole(patch, changes)
+    elif changes:
+        found["changed"] = [each[3:] for each in status if each[:2].strip("? ")][:MOST_NAMES]
+    return found
 
 
 def cpu() -> str:
     info = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
     return found[1] if found else platform.processor() or platform.machine()
-
-
-class RunLogger(TensorBoardLogger):
-    """TensorBoard's events right inside a run's directory.
-
-    Args:
-        directory: The directory.
-        purge: Update from which on earlier events are void: those of a run that is resumed.
-    """
-
-    def __init__(self, directory: Path, purge: int | None = None) -> None:
-        super().__init__(directory, "", "", default_hp_metric=False, purge_step=purge)
-        if purge is not None:
-            put_first(directory)
-
-    def save(self) -> None:
-        # without Lightning's hparams.yaml: config.yaml has it all
-        self.experiment.flush()
-
-
-def put_first(directory: Path) -> None:
-    """Have the files of events that are there come before those of this process.
-
-    TensorBoard reads them by name, in which there is a time in seconds: it may be this second's,
-    or a later one, where the clock has been put back.
-    """
-    start, limit, renamed = "events.out.tfevents.", int(time.time()) - 1, []
-    for path in sorted(directory.glob(f"{start}*"), reverse=True):
-        stamp, _, rest = path.name.removeprefix(start).partition(".")
-        if not (stamp.isascii() and stamp.isdecimal()):
-            continue
-        if int(stamp) > limit:
-            renamed.append((path, f"{start}{limit:010d}.{rest}"))
-            limit -= 1
-        else:
-            limit = min(limit, int(stamp)) - bool(renamed)
-    for path, name in reversed(renamed):  # the oldest first, so that a kill keeps the order
-        path.rename(path.with_name(name))
 
 
 class Report(Callback):
@@ -243,8 +221,13 @@ def progress(trainer: Any) -> str:
 class BestCheckpoint(ModelCheckpoint):
     """Lightning's, where a module need not log what it monitors by default: then there is none."""
 
+    @property
+    def optional(self) -> bool:
+        """Whether what it monitors need not be there."""
+        return self.monitor == MONITOR
+
     def skips(self, trainer: L.Trainer) -> bool:
-        return self.monitor == MONITOR and MONITOR not in trainer.callback_metrics
+        return self.optional and MONITOR not in trainer.callback_metrics
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.skips(trainer):
@@ -256,17 +239,40 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def predicted_columns(batches: list[Any], data: Any) -> Columns:
-    """What a module predicted, a column for each number, beside the rows it was asked for."""
-    if not all(isinstance(each, Mapping) for each in batches):
-        batches = [{"prediction": each} for each in batches if isinstance(each, Tensor)]
+    """What a module predicted, a column for each number, beside the rows it was asked for.
+
+    A ``predict_step`` gives a tensor ``(rows, ...)``, several of them in a tuple, or by name.
+    """
     names, found = [*getattr(data, "class_names", ())], {}
-    for name in batches[0] if batches else ():
-        several = torch.cat([each[name] for each in batches]).flatten(1)
+    for name, parts in by_name(batches).items():
+        several = torch.cat([each.detach().reshape(len(each), -1) for each in parts])
         ends = [f" {each}" for each in names] if len(names) == several.shape[1] else None
         for number, values in enumerate(several.mT):
             end = "" if several.shape[1] == 1 else ends[number] if ends else str(number + 1)
             of_class = name == "class" and names
             found[name + end] = [names[int(v)] for v in values] if of_class else values.tolist()
     rows = data.named() if isinstance(data, TableData) else {}
+    if len({len(values) for values in (*rows.values(), *found.values())}) > 1:
+        rows = {}  # not a prediction for each row
     # a table of the user's may have a column called class
     return {f"{name} (input)" if name in found else name: rows[name] for name in rows} | found
+
+
+def by_name(batches: list[Any]) -> dict[str, list[Tensor]]:
+    """Tensors ``(rows, ...)`` of all batches by their names.
+
+    Raises:
+        TypeError: If a batch is something else.
+    """
+    found: dict[str, list[Tensor]] = {}
+    for batch in batches:
+        if isinstance(batch, tuple | list):
+            batch = {f"prediction_{number}": each for number, each in enumerate(batch, 1)}
+        elif not isinstance(batch, Mapping):
+            batch = {"prediction": batch}
+        for name, each in batch.items():
+            if not isinstance(each, Tensor):
+                given = f"predict_step: gives {type(each).__name__} as {name}"
+                raise TypeError(f"{given}, not a tensor (rows, ...), or several of them")
+            found.setdefault(str(name), []).append(each if each.ndim else each[None])
+    return found

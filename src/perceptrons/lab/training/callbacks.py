@@ -63,6 +63,49 @@ class FiniteLoss(Callback):
             raise NonFiniteLossError(trainer.global_step + 1, rate_of(trainer))
 
 
+class LoggedMonitors(Callback):
+    """Finds what is monitored and never logged, as soon as that is known.
+
+    After the first validation it is what begins with ``val``, after the first epoch all.
+    """
+
+    takes_spans = True
+
+    def __init__(self) -> None:
+        self.validated = self.checked = False
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn == "fit" and not self.validated:
+            self.validated = True
+            check_monitors(trainer, "val")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self.checked and (self.validated or not trainer.enable_validation):
+            self.checked = True
+            check_monitors(trainer)
+
+
+def check_monitors(trainer: Any, start: str = "") -> None:
+    """Find a monitor of such a name that is not logged.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    monitors = {
+        type(each).__name__: each.monitor
+        for each in trainer.callbacks
+        if getattr(each, "monitor", None) and not getattr(each, "optional", False)
+    }
+    for config in trainer.lr_scheduler_configs:
+        if config.reduce_on_plateau and config.monitor:
+            monitors[type(config.scheduler).__name__] = config.monitor
+    known = [name for name in trainer.callback_metrics if name != "step"]
+    for owner, name in monitors.items():
+        if name.startswith(start) and name not in (*known, "step"):
+            logged = f"choose one of {', '.join(known)}" if known else "nothing is"
+            raise ValueError(f"{owner}.monitor={name!r}: is not logged; {logged}")
+
+
 class LastReport(Callback):
     """Has the weights measured that ``max_steps`` ends with: Lightning may leave them out."""
 

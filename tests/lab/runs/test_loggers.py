@@ -1,0 +1,60 @@
+"""Loggers write into the run's directory without being told, and get what TensorBoard gets."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Command
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+RUN = Path("lightning_logs", "r", "version_0")
+XOR = "fit --data Gates --data.passes 5 --model.net MLP --trainer.max_epochs 3 --name r"
+
+
+def rows(name: str) -> list[tuple[int, float]]:
+    """Steps and values of a metric in the run's CSV file."""
+    with (RUN / "metrics.csv").open() as file:
+        return [(int(row["step"]), float(row[name])) for row in csv.DictReader(file) if row[name]]
+
+
+def scalars(name: str) -> list[tuple[int, float]]:
+    read = EventAccumulator(str(RUN))
+    read.Reload()
+    return [(each.step, each.value) for each in read.Scalars(name)]
+
+
+def test_a_csv_logger_and_tensorboard_get_the_same_metrics_and_hyperparameters(
+    command: Command,
+) -> None:
+    finished = command(f"{XOR} --trainer.logger [CSVLogger,TensorBoardLogger]")
+    assert (finished.status, finished.err) == (0, "")
+    for name in ("train/loss", "val/loss", "weight_norm/layer_1"):
+        assert [step for step, _ in rows(name)] == [0, 5, 10, 15]
+        assert rows(name) == [(step, pytest.approx(value)) for step, value in scalars(name)]
+    settings = yaml.safe_load((RUN / "hparams.yaml").read_text())
+    assert settings["data"]["init_args"]["passes"] == 5
+
+
+def test_a_resumed_run_keeps_the_rows_that_it_had(command: Command) -> None:
+    assert command(f"{XOR} --trainer.logger CSVLogger").status == 0
+    before = rows("val/loss")
+    finished = command(f"fit --resume {RUN} --trainer.max_epochs 4")
+    assert (finished.status, finished.err) == (0, "")
+    assert rows("val/loss")[:4] == before
+    assert [step for step, _ in rows("val/loss")] == [0, 5, 10, 15, 20]
+
+
+def test_a_logger_that_has_a_place_of_its_own_keeps_it(command: Command) -> None:
+    words = "--trainer.logger CSVLogger --trainer.logger.save_dir there --trainer.logger.name n"
+    assert command(f"{XOR} {words}").status == 0
+    assert Path("there", "n", "version_0", "metrics.csv").is_file()
+    assert not (RUN / "metrics.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["WandbLogger", "MLFlowLogger"])
+def test_a_logger_that_is_not_installed_is_one_line(command: Command, name: str) -> None:
+    finished = command(f"{XOR} --trainer.logger {name}")
+    assert (finished.status, finished.err.count("\n")) == (2, 1)
+    assert finished.err.startswith(f"error: {name}: ")
+    assert not Path("lightning_logs").exists()
