@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from perceptrons.lab.runs import checkpoints
 from perceptrons.lab.runs.checkpoints import CheckpointError, WholeCheckpointIO
-from perceptrons.lab.runs.loggers import RunLogger
 from perceptrons.lab.runs.record import measured, updates
 from perceptrons.lab.runs.resume import ExactResume, Stopped, check_state, make_resumable, stoppable
+from perceptrons.lab.training.loggers import RunLogger
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory|The dirpath")
 SETTINGS: dict[str, Any] = {"seed_everything": 1, "data": {}, "model": {}}

@@ -75,7 +75,7 @@ def project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "code.py").write_text("a = 2\n")
     (folder / "new.py").write_text("b = 1\n")
     package = SimpleNamespace(__file__=str(folder / "__init__.py"))
-    monkeypatch.setitem(sys.modules, record.PACKAGE, package)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, record.PACKAGE, package)
     return folder
 
 

@@ -24,7 +24,6 @@ from ..figures.page.recording import show_fit
 from ..figures.snapshots import Snapshots
 from ..runs import checkpoints, directories, record
 from ..runs.files import write_csv, write_json
-from ..runs.loggers import Later, lead_into, log_settings
 from ..runs.record import BestCheckpoint, Report, measured, predicted_columns
 from ..runs.resume import ExactResume, Stopped, check_end, check_state, make_resumable, stoppable
 from ..runs.text import aligned, say
@@ -38,6 +37,7 @@ from ..training.callbacks import (
     PlateauStep,
 )
 from ..training.compiled import check_single
+from ..training.loggers import Later, lead_into, log_settings
 from ..training.spans import use_spans
 from .errors import PACKAGE, fail, line_of, shown, suggested
 from .main import TRAINER

@@ -48,8 +48,8 @@ NOT_IMPORTED = ("__main__", "lab")
 # short names that torch and Lightning, or Lightning and the lab, both have: which class is meant
 MEANT = {
     "ReduceLROnPlateau": "lightning.pytorch.cli.ReduceLROnPlateau",
-    "CSVLogger": f"{PACKAGE}.lab.runs.loggers.CSVLogger",
-    "TensorBoardLogger": f"{PACKAGE}.lab.runs.loggers.RunLogger",
+    "CSVLogger": f"{PACKAGE}.lab.training.loggers.CSVLogger",
+    "TensorBoardLogger": f"{PACKAGE}.lab.training.loggers.RunLogger",
 }
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"  # what Lightning loads its own with
 LINKED = {

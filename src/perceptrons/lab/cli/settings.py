@@ -230,7 +230,8 @@ def takes() -> dict[str, type]:
 
 def resume(words: list[str], given: Any, rest: list[str], root: Path) -> Start:
     """Resume a run in its own directory, with its own settings."""
-    from ..runs import checkpoints, loggers, trust, trusted
+    from ..runs import checkpoints, trust, trusted
+    from ..training import loggers
 
     if words[0] != "fit":
         raise ValueError("resume: only fit resumes a run; what it has learned so far: --ckpt_path")

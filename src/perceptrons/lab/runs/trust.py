@@ -38,7 +38,7 @@ PACKAGE = __name__.partition(".")[0]
 PREFIXES = (PACKAGE, "torch.nn", "torch.optim", "lightning.pytorch")
 # examples of Lightning's, which fetch data from elsewhere and write it down; and what is the lab's
 LEFT_OUT = ("lightning.pytorch.demos", f"{PACKAGE}.lab")
-DATA = f"{PACKAGE}.lab.data"
+LET_IN = (f"{PACKAGE}.lab.data", f"{PACKAGE}.lab.training.loggers")
 # what is a function by its very nature
 OF_FUNCTIONS = {
     "torch.optim.lr_scheduler.LambdaLR",
@@ -258,7 +258,7 @@ class Guard:
 
     def trusts(self, name: str) -> bool:
         """Whether a full name is one that may be named."""
-        left_out = inside(name, *LEFT_OUT) and not inside(name, DATA)
+        left_out = inside(name, *LEFT_OUT) and not inside(name, *LET_IN)
         return (inside(name, *PREFIXES) and not left_out) or inside(name, *self.trusted)
 
     def name_of(self, class_: type, given: str) -> str:

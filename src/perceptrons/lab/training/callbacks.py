@@ -72,38 +72,39 @@ class LoggedMonitors(Callback):
     takes_spans = True
 
     def __init__(self) -> None:
+        self.logged: dict[str, Any] = {}
         self.validated = self.checked = False
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit" and not self.validated:
             self.validated = True
-            check_monitors(trainer, "val")
+            self.check(trainer, "val")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.checked and (self.validated or not trainer.enable_validation):
             self.checked = True
-            check_monitors(trainer)
+            self.check(trainer)
 
+    def check(self, trainer: Any, start: str = "") -> None:
+        """Find a monitor of such a name that is not logged.
 
-def check_monitors(trainer: Any, start: str = "") -> None:
-    """Find a monitor of such a name that is not logged.
-
-    Raises:
-        ValueError: If there is one.
-    """
-    monitors = {
-        type(each).__name__: each.monitor
-        for each in trainer.callbacks
-        if getattr(each, "monitor", None) and not getattr(each, "optional", False)
-    }
-    for config in trainer.lr_scheduler_configs:
-        if config.reduce_on_plateau and config.monitor:
-            monitors[type(config.scheduler).__name__] = config.monitor
-    known = [name for name in trainer.callback_metrics if name != "step"]
-    for owner, name in monitors.items():
-        if name.startswith(start) and name not in (*known, "step"):
-            logged = f"choose one of {', '.join(known)}" if known else "nothing is"
-            raise ValueError(f"{owner}.monitor={name!r}: is not logged; {logged}")
+        Raises:
+            ValueError: If there is one.
+        """
+        self.logged |= dict.fromkeys(trainer.callback_metrics)
+        monitors = {
+            type(each).__name__: each.monitor
+            for each in trainer.callbacks
+            if getattr(each, "monitor", None) and not getattr(each, "optional", False)
+        }
+        for config in trainer.lr_scheduler_configs:
+            if config.reduce_on_plateau and config.monitor:
+                monitors[type(config.scheduler).__name__] = config.monitor
+        known = [name for name in self.logged if name != "step"]
+        for owner, name in monitors.items():
+            if name.startswith(start) and name not in self.logged:
+                choices = f"choose one of {', '.join(known)}" if known else "nothing is"
+                raise ValueError(f"{owner}.monitor={name!r}: is not logged; {choices}")
 
 
 class LastReport(Callback):
