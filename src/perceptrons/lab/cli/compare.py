@@ -24,7 +24,8 @@ ANOTHER_MACHINES = ("seed_everything", "seeds", "name", "config", "trainer", "th
 class Alternative(NamedTuple):
     """Members of one run and one setting, by seed and fold."""
 
-    name: str
+    run: str
+    setting: str
     rows: dict[tuple[int, int], dict[str, Any]]
 
 
@@ -32,18 +33,21 @@ class Difference(NamedTuple):
     """How far one alternative is from another in one measure.
 
     Attributes:
+        first: What it is a difference from.
+        other: The other.
         pairs: How many seeds both have, or seeds and folds.
         folds: In how many folds.
         low: Lower end of its 95 % interval.
         p: How likely one at least as large is by chance.
     """
 
-    name: str
+    first: str
+    other: str
     measure: str
     pairs: int
     folds: int
-    first: float
-    second: float
+    one: float
+    two: float
     difference: float
     low: float
     high: float
@@ -76,17 +80,37 @@ def number(text: str) -> float | int | None:
 
 def alternatives(runs: Sequence[Path]) -> list[Alternative]:
     """Each setting of each run."""
-    found: dict[str, Alternative] = {}
+    found: dict[tuple[str, str], Alternative] = {}
     for run in runs:
         columns = read_members(run)
         names, title = varied(columns), f"{run.parent.name}/{run.name}"
         for at, seed in enumerate(columns["seed"]):
-            values = [f"{short(name)}={columns[name][at]:g}" for name in names]
-            name = ", ".join([title, *values] if len(runs) > 1 or not values else values)
-            rows = found.setdefault(name, Alternative(name, {})).rows
+            key = title, ", ".join(f"{short(name)}={columns[name][at]:g}" for name in names)
+            rows = found.setdefault(key, Alternative(*key, {})).rows
             fold = columns["fold"][at] if "fold" in columns else -1  # no other has these rows
             rows[seed, fold] = {each: column[at] for each, column in columns.items()}
     return [*found.values()]
+
+
+def compared(every: list[Alternative]) -> list[tuple[str, Alternative, str, Alternative]]:
+    """Which are compared, and their names: runs of the same grid at each setting, or all with one.
+
+    Raises:
+        ValueError: If there is one alone.
+    """
+    runs = [*dict.fromkeys(each.run for each in every)]
+    settings = [[each.setting for each in every if each.run == run] for run in runs]
+    if len(runs) > 1 and len(settings[0]) > 1 and all(each == settings[0] for each in settings):
+        first = {each.setting: each for each in every if each.run == runs[0]}
+        others = [each for each in every if each.run != runs[0]]
+        return [(e.setting, first[e.setting], f"{e.run}, {e.setting}", e) for e in others]
+    names = [", ".join(filter(None, (each.run, each.setting))) for each in every]
+    if len(runs) == 1:
+        names = [each.setting or each.run for each in every]
+    if len(every) == 1:
+        raise ValueError(f"{names[0]!r}: there is nothing to compare it with")
+    pairs = zip(names[1:], every[1:], strict=True)
+    return [(names[0], every[0], name, other) for name, other in pairs]
 
 
 def compare(runs: Sequence[Path]) -> str:
@@ -95,34 +119,36 @@ def compare(runs: Sequence[Path]) -> str:
     Raises:
         ValueError: If they have no seeds and folds in common.
     """
-    first, *others = alternatives(runs)
-    if not others:
-        raise ValueError(f"{str(runs[0])!r}: there is nothing to compare it with")
-    found = [each for other in others for each in differences(first, other)]
+    pairs = compared(alternatives(runs))
+    found = [each for pair in pairs for each in differences(*pair)]
+    firsts = [*dict.fromkeys(first for first, *_ in pairs)]
+    first = firsts[0] if len(firsts) == 1 else f"{pairs[0][1].run}, at each setting"
     if not found:
-        return f"{first.name}: no other differs from it in any measure"
+        return f"{first}: no other differs from it in any measure"
     corrected = holm([each.p for each in found])
     found = [each._replace(p=p) for each, p in zip(found, corrected, strict=True)]
     columns: Columns = {
-        "to": [each.name for each in found] if len(others) > 1 else [],
+        "to": [each.other for each in found] if len(pairs) > 1 else [],
         "measure": [each.measure for each in found],
-        "first": [digits(each.first) for each in found],
-        "other": [digits(each.second) for each in found],
+        "first": [digits(each.one) for each in found],
+        "other": [digits(each.two) for each in found],
         "difference": [digits(each.difference) for each in found],
         "95 % interval": [f"{digits(each.low)} to {digits(each.high)}" for each in found],
         "p": [digits(each.p) for each in found],
     }
-    head = f"first: {first.name}" + ("" if len(others) > 1 else f"\nother: {others[0].name}")
+    head = f"first: {first}" + ("" if len(pairs) > 1 else f"\nother: {pairs[0][2]}")
     table = aligned({name: values for name, values in columns.items() if values}, keep=("p",))
-    return "\n".join([head, "", table, "", *(said(first.name, each) for each in found)])
+    return "\n".join([head, "", table, "", *map(said, found)])
 
 
-def differences(first: Alternative, other: Alternative) -> list[Difference]:
+def differences(
+    name: str, first: Alternative, other_name: str, other: Alternative
+) -> list[Difference]:
     """The differences of two alternatives, in each measure that both have."""
     keys = sorted(first.rows.keys() & other.rows.keys())
     if not keys:
         why = "have no seed and fold in common; --pool reports them as one"
-        raise ValueError(f"{first.name} and {other.name}: {why}")
+        raise ValueError(f"{name} of {first.run} and {other_name}: {why}")
     pairs = [(first.rows[key], other.rows[key]) for key in keys]
     seeds, folds = (np.unique(each, return_inverse=True)[1] for each in zip(*keys, strict=True))
     found = []
@@ -142,8 +168,8 @@ def differences(first: Alternative, other: Alternative) -> list[Difference]:
         p = mcnemar(one, two) if measure == "solved" else p
         means = float(one.mean()), float(two.mean())
         apart = means[1] - means[0]
-        number = len(np.unique(folds))
-        found.append(Difference(other.name, measure, len(one), number, *means, apart, low, high, p))
+        counts, names = (len(one), len(np.unique(folds))), (name, other_name)
+        found.append(Difference(*names, measure, *counts, *means, apart, low, high, p))
     return found
 
 
@@ -211,23 +237,23 @@ def holm(values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def said(first: str, found: Difference) -> str:
+def said(found: Difference) -> str:
     """A difference in words."""
     measure = found.measure.replace("val_", "validation ")
     what = "pairs of seed and fold" if found.folds > 1 else "seeds"
     of_same = f"from the same {found.pairs:,} {what}" if found.pairs > 1 else "from the same seed"
     p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.2g}"
     if found.p >= SURE:
-        return f"{found.name}: no difference in {measure} can be told {of_same} ({p})"
+        return f"{found.other}: no difference in {measure} can be told {of_same} ({p})"
     more = "more" if found.difference > 0 else "less"
     scale = 1 if measure.endswith("loss") else 100
     ends = sorted(abs(each) * scale for each in (found.low, found.high))
     interval = " to ".join(f"{each:.3g}" for each in ends)
     apart = f"{abs(found.difference) * scale:.3g}"
     if measure == "solved":
-        return f"{found.name} solves {apart} points {more} {of_same}, {interval} ({p})"
+        return f"{found.other} solves {apart} points {more} {of_same}, {interval} ({p})"
     unit = "" if scale == 1 else " points"
-    return f"{found.name} has {apart}{unit} {more} {measure} {of_same}, {interval} ({p})"
+    return f"{found.other} has {apart}{unit} {more} {measure} {of_same}, {interval} ({p})"
 
 
 def pool(runs: Sequence[Path]) -> str:

@@ -18,9 +18,6 @@ from .members import FastMembers, MakeNet, Members, stack
 
 # rows of a batch at least that are measured in one piece
 MEASURED = 256
-# numbers in the largest of a network's weights, at most, for the fast layout, which makes all
-# products and sums them up: with more, products of matrices by vmap are faster
-LARGEST = 128
 Clip = tuple[float | None, str | None]  # Lightning's gradient_clip_val and its algorithm
 
 
@@ -70,8 +67,7 @@ class Group(nn.Module):
         x, y = self.table("train")
         batch = x[: data.batch_size], y[: data.batch_size]
         self.by_hand = getattr(module, "hand_gradients", None) is not None
-        fast = not self.by_hand and largest(module.net) <= LARGEST
-        self.members: Members = stack(make_net, seeds, fast, x.ndim)
+        self.members: Members = stack(make_net, seeds, not self.by_hand, x.ndim)
         self.bytes_of_each = gradients.bytes_of_one(self.members, module.loss, *batch)
         self.blocks: Any = None
         self.net = self.members.net
@@ -238,11 +234,6 @@ class Group(nn.Module):
                     solved[at] &= right.all(0)
         measured = {"loss": losses}
         return measured | {"accuracy": accuracy, "solved": solved} if correct else measured
-
-
-def largest(net: nn.Module) -> int:
-    """Numbers in the largest of a network's weights."""
-    return max(weight.numel() for weight in net.parameters())
 
 
 def optimizer_of(

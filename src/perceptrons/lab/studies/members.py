@@ -19,6 +19,10 @@ from torch.func import functional_call
 
 from ..training.protocol import dense_layers
 
+# numbers in the largest of a network's weights, at most, for the fast layout, which makes all
+# products and sums them up: with more, products of matrices by vmap are faster
+LARGEST = 128
+
 Weights = dict[str, Tensor]
 MakeNet = Callable[[], nn.Module]
 
@@ -136,6 +140,16 @@ class FastMembers(Members):
         return made
 
 
+class SmallLinear(nn.Linear):
+    """A linear layer that is compiled into sums, where calls for matrices cost more than these."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling():
+            return super().forward(x)
+        sums = (x[..., None] * self.weight.mT).sum(-2)
+        return sums if self.bias is None else sums + self.bias
+
+
 class WithBuffers(nn.Module):
     """A network that gives its buffers too, as they are after the call."""
 
@@ -160,6 +174,8 @@ class MappedMembers(Members):
     def network(self, net: nn.Module, tensors: Weights) -> nn.Module:
         made: dict[int, nn.Parameter] = {}  # weights that two layers share stay shared
         for prefix, layer in net.named_modules():
+            if type(layer) is nn.Linear and layer.weight.numel() <= LARGEST:
+                layer.__class__ = SmallLinear
             start = f"{prefix}." if prefix else ""
             for name, parameter in layer.named_parameters(recurse=False):
                 if id(parameter) not in made:
@@ -221,6 +237,8 @@ def stack(make: MakeNet, seeds: Sequence[int], fast: bool = True, ndim: int = 2)
 def is_plain(net: nn.Module, tensors: Weights) -> bool:
     """Whether a network is linear layers and elementwise activations, and each is there once."""
     if dense_layers(net) is None or len([*net.children()]) < len(cast(nn.Sequential, net)):
+        return False
+    if max(tensor[0].numel() for tensor in tensors.values()) > LARGEST:
         return False
     linear = {name: layer for name, layer in net.named_children() if type(layer) is nn.Linear}
     weights = {
