@@ -52,6 +52,7 @@ format: install ## put formatting and imports right
 
 bench: install ## time it against loops by hand, scikit-learn, Lightning and JAX: ten minutes
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/any_module.py
 
 # HOLD='torch==2.13.0' holds a version; WHICH=oldest tries one of the two. Types are checked
 # with the versions of constraints.txt alone: libraries' own change with every release.

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
@@ -24,8 +25,6 @@ if __name__ == "__main__" and len(sys.argv) > 1:  # before any library counts th
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
-from moments import Moment, now
-
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "any_module.json"
 HIDDEN, RATE, SPANS = 8, 0.5, 4
@@ -37,22 +36,22 @@ X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]]
 TO_JAX, TO_LOOP = 1.5, 100
 
 
-def loop(members: int, span: int) -> Iterator[Moment]:
+def loop(members: int, span: int) -> Iterator[float]:
     import torch
     from normed import Normed
 
     net, x, y = Normed(), torch.tensor(X).float(), torch.tensor(Y).float()
     loss, optimizer = torch.nn.BCEWithLogitsLoss(), torch.optim.SGD(net.parameters(), lr=RATE)
-    yield now()
+    yield time.process_time()
     for _ in range(SPANS):
         for _ in range(span):
             optimizer.zero_grad()
             loss(net(x), y).backward()
             optimizer.step()
-        yield now()
+        yield time.process_time()
 
 
-def jax(members: int, span: int) -> Iterator[Moment]:
+def jax(members: int, span: int) -> Iterator[float]:
     import jax as j
     import jax.numpy as jnp
 
@@ -74,13 +73,13 @@ def jax(members: int, span: int) -> Iterator[Moment]:
         return j.tree.map(lambda w, g: w - RATE * g, weights, gradients), None
 
     many = j.jit(lambda weights: j.lax.scan(update, weights, length=span)[0], donate_argnums=0)
-    yield now()
+    yield time.process_time()
     for _ in range(SPANS):
         weights = j.block_until_ready(many(weights))
-        yield now()
+        yield time.process_time()
 
 
-def study(members: int, span: int, *more: str) -> Iterator[Moment]:
+def study(members: int, span: int, *more: str) -> Iterator[float]:
     from perceptrons.__main__ import main
 
     sys.path.insert(0, str(Path(__file__).parent))
@@ -88,10 +87,10 @@ def study(members: int, span: int, *more: str) -> Iterator[Moment]:
         words = ["fit", f"--config={ROOT}/configs/xor.yaml", "--model.net=normed.Normed"]
         words += [f"--model.optimizer.lr={RATE}", f"--trainer.default_root_dir={directory}"]
         words += [f"--seeds={members}", f"--data.passes={span}", f"--trainer.max_epochs={SPANS}"]
-        sys.argv = ["perceptrons", *words, "--trainer.callbacks+=clock.Clock", *more]
+        sys.argv = ["perceptrons", *words, "--trainer.callbacks+=normed.Clock", *more]
         with redirect_stdout(StringIO()):
             main()
-    from clock import Clock
+    from normed import Clock
 
     yield from Clock.moments
 
@@ -101,7 +100,7 @@ def measure(way: str, members: int) -> dict[str, Any]:
     span = SPAN[way] * (8192 // members if members > 1 else 1)
     given = (members, span, "--compile=true") if way == "compiled" else (members, span)
     moments = [*ways.get(way, study)(*given)]
-    spans = [b.cpu - a.cpu for a, b in pairwise(moments)]
+    spans = [b - a for a, b in pairwise(moments)]
     ns = min(spans[1:]) / span / members * 1e9
     return {"way": way, "members": members, "ns": ns, "seconds_first": spans[0]}
 
