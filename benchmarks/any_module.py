@@ -87,10 +87,10 @@ def study(members: int, span: int, *more: str) -> Iterator[float]:
         words = ["fit", f"--config={ROOT}/configs/xor.yaml", "--model.net=normed.Normed"]
         words += [f"--model.optimizer.lr={RATE}", f"--trainer.default_root_dir={directory}"]
         words += [f"--seeds={members}", f"--data.passes={span}", f"--trainer.max_epochs={SPANS}"]
-        sys.argv = ["perceptrons", *words, "--trainer.callbacks+=normed.Clock", *more]
+        sys.argv = ["perceptrons", *words, "--trainer.callbacks+=peers.Clock", *more]
         with redirect_stdout(StringIO()):
             main()
-    from normed import Clock
+    from peers import Clock
 
     yield from Clock.moments
 

@@ -1,9 +1,5 @@
-"""A small network that is not only linear layers, and when the reports of its study were."""
+"""A small network that is not only linear layers."""
 
-import time
-from typing import Any, ClassVar
-
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 
@@ -18,12 +14,3 @@ class Normed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.last(self.norm(self.first(x)).tanh())
         return logits
-
-
-class Clock(Callback):
-    """Notes what the processor had spent at each report."""
-
-    moments: ClassVar[list[float]] = []
-
-    def on_validation_end(self, *_: Any) -> None:
-        self.moments.append(time.process_time())
