@@ -109,6 +109,20 @@ def frozen_norm() -> nn.Module:
     return net
 
 
+def repeated() -> nn.Module:
+    layer, act = nn.Linear(3, 3), nn.Tanh()
+    return nn.Sequential(layer, act, layer, act, nn.Linear(3, 1))
+
+
+class Scaled(nn.Linear):
+    def __init__(self) -> None:
+        super().__init__(3, 1)
+        self.scale = nn.Parameter(torch.rand(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.sin(x * self.scale))
+
+
 UNUSUAL: dict[str, Callable[[], nn.Module]] = {
     "averaging": Averaging,
     "tied": changed(tied),
@@ -118,6 +132,8 @@ UNUSUAL: dict[str, Callable[[], nn.Module]] = {
     "buffer": changed(lambda net: net.register_buffer("b", torch.rand(2))),
     "old weight norm": changed(lambda net: nn.utils.weight_norm(net[0])),
     "frozen norm": frozen_norm,
+    "a layer twice": repeated,
+    "a single number": Scaled,
 }
 
 

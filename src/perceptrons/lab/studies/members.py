@@ -173,6 +173,8 @@ class MappedMembers(Members):
 
     def network(self, net: nn.Module, tensors: Weights) -> nn.Module:
         made: dict[int, nn.Parameter] = {}  # weights that two layers share stay shared
+        first: dict[int, str] = {}
+        self.places: dict[str, str] = {}  # where in a network a tensor goes, and its name here
         for prefix, layer in net.named_modules():
             if type(layer) is nn.Linear and layer.weight.numel() <= LARGEST:
                 layer.__class__ = SmallLinear
@@ -181,15 +183,18 @@ class MappedMembers(Members):
                 if id(parameter) not in made:
                     trained = parameter.requires_grad
                     made[id(parameter)] = nn.Parameter(tensors[start + name], trained)
+                self.places[start + name] = first.setdefault(id(parameter), start + name)
                 layer.register_parameter(name, made[id(parameter)])
             for name, _ in layer.named_buffers(recurse=False):
+                self.places[start + name] = start + name
                 setattr(layer, name, tensors[start + name])
         return net
 
     def logits(self, weights: Weights, x: Tensor) -> Tensor:
         def alone(weights: Weights, x: Tensor) -> Any:  # torch.compile takes no generic type here
-            prefixed = {f"net.{name}": tensor for name, tensor in weights.items()}
-            logits, buffers = functional_call(self.reading, prefixed, (x,))
+            there = {f"net.{place}": weights[name] for place, name in self.places.items()}
+            # torch's own tying takes a layer that is there twice for two, and loses its weights
+            logits, buffers = functional_call(self.reading, there, (x,), tie_weights=False)
             # what a network writes into a buffer is there; what it puts in its place is not
             return logits, {name: b for name, b in buffers.items() if b is not weights[name]}
 

@@ -110,7 +110,11 @@ def clipped(
         last = [
             each[..., None] if dimension is None else each.movedim(dimension, -1) for each in found
         ]
-        norms = torch.stack([each.pow(2).flatten(0, -2).sum(0) for each in last]).sum(0).sqrt()
+        norms = (
+            torch.stack([each.pow(2).reshape(-1, each.shape[-1]).sum(0) for each in last])
+            .sum(0)
+            .sqrt()
+        )
         factors = (value / (norms + 1e-6)).clamp(max=1.0)
         if dimension is None:
             return losses, [each * factors for each in found]
