@@ -1,7 +1,6 @@
 """The LightningModule: a network, its loss, accuracy, optimizer and predictions.
 
-Shapes: ``x (rows, inputs)``, logits ``(rows, outputs)``; ``y (rows, outputs)`` as the data here has
-it, or class numbers ``(rows,)`` as others have them.
+Shapes: ``x (rows, inputs)``, logits and ``y`` ``(rows, outputs)``, or class numbers ``y (rows,)``.
 """
 
 from functools import partial
@@ -151,16 +150,17 @@ class Classifier(L.LightningModule):
         """Right classes, as :meth:`predictions` has them."""
         return y.int() if self.classes == 2 else y.argmax(1, keepdim=True)
 
+    def correct(self, logits: Tensor, y: Tensor) -> Tensor:
+        return self.predictions(logits)["class"] == self.right(y)
+
 
 def scheduled(optimizer: torch.optim.Optimizer, schedule: LRSchedulerCallable | None) -> Any:
     """An optimizer and its scheduler, as Lightning takes them."""
     if schedule is None:
         return optimizer
-    scheduler = schedule(optimizer)
-    how: dict[str, Any] = {"scheduler": scheduler, "interval": "step"}
-    if isinstance(scheduler, ReduceLROnPlateau):
-        how = {"scheduler": scheduler, "monitor": scheduler.monitor}
-    return {"optimizer": optimizer, "lr_scheduler": how}
+    made = schedule(optimizer)
+    how = {"monitor": made.monitor} if isinstance(made, ReduceLROnPlateau) else {"interval": "step"}
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": made, **how}}
 
 
 class Solved(Metric):

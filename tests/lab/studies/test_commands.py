@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -193,6 +194,31 @@ def test_a_study_is_exported_as_the_mean_of_its_members_or_as_one_of_them(
     _, chance = ort.InferenceSession(RUN / "model.onnx").run(None, {"x": points.numpy()})
     np.testing.assert_allclose(chance, chances[4], rtol=1e-4, atol=1e-5)
     assert "a number from 0 to 5" in command(f"export {RUN} --member 6").err
+
+
+@pytest.mark.slow
+def test_folds_of_breast_cancer_are_as_scikit_learn_has_them(command: Command) -> None:
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    data = "--config configs/breast_cancer.yaml --name r --data.passes 10 --trainer.max_epochs 5"
+    done(command(f"fit {data} --seeds 4 --folds 5"))
+    same = {"alpha": 0, "batch_size": 64, "max_iter": 50, "tol": 0, "n_iter_no_change": 99}
+    folds, scores = StratifiedKFold(5, shuffle=True, random_state=0), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for seed in range(4):
+            net = make_pipeline(StandardScaler(), MLPClassifier((100,), random_state=seed, **same))
+            scores.append(cross_val_score(net, *load_breast_cancer(return_X_y=True), cv=folds))
+    (row,) = metrics()["study"]
+    assert row["val_accuracy_low"] < np.mean(scores) < row["val_accuracy_high"]
+    mine = np.array([float(each["val_accuracy"]) for each in rows()]).reshape(5, 4).mean(1)
+    # each fold's own: another would be off by two points
+    np.testing.assert_allclose(mine, np.mean(scores, 0), atol=0.012)
 
 
 MISTAKES = {
