@@ -48,7 +48,7 @@ WITH_XOR = """
 --data Gate  ->  data .. mean Gates?
 --data nosuch.Gates  ->  data
 --data TableData  ->  data
---data torch.nn.Linear  ->  data .. mean Linear?
+--data torch.nn.Linear  ->  data: Import path does not correspond
 --data null  ->  data
 --data.help Gatez  ->  help .. mean Gates?
 --data LightningDataModule  ->  data
@@ -68,7 +68,7 @@ WITH_XOR = """
 --model.net Perceptron --model.net.hidden [2]  ->  hidden
 --model.net.inputs 3  ->  inputs
 --model.classes 3  ->  classes
---model.net.activation sigmoit  ->  activation .. mean sigmoit?
+--model.net.activation sigmoit  ->  activation .. mean sigmoid?
 --model.net.activation 3  ->  activation
 --model.net.bias maybe  ->  bias
 --model.net.bias null  ->  bias
@@ -83,7 +83,7 @@ WITH_XOR = """
 --model.net torch.nn.Linear --model.net.in_features 3 --model.net.out_features 1  ->  Linear: mat1 and mat2 shapes cannot be multip
 --model.net torch.nn.Linear --model.net.in_features 2 --model.net.out_features 3  ->  net: 3 outputs, and the targets have 1
 --model.net torch.nn.LSTM --model.net.input_size 2 --model.net.hidden_size 1  ->  AttributeError: 'tuple' object has no attribu
---model.loss bec  ->  loss .. mean bec?
+--model.loss bec  ->  loss .. mean bce?
 --model.loss 3  ->  loss
 --model.loss cross_entropy  ->  loss
 --model.loss torch.nn.Linear  ->  loss
@@ -307,6 +307,12 @@ max_epochs: 1|accelerator: gpuu  ->  accelerator
 Timer, init_args: {interval: epoch}|EarlyStopping  ->  monitor
 interval:|intervall:  ->  intervall
 Gates|Gatez  ->  did you mean Gates?
+gate: xor|constant_input: []  ->  data.constant_input: Expected a bool
+passes: 1|shuffle: x  ->  data.shuffle: Expected a bool; given 'x'
+loss: bce|loss: msee  ->  given 'msee'; did you mean mse?
+loss: bce|gradients: hand  ->  model.gradients: Expected a Literal['autograd', 'by_hand']; given 'hand'
+hidden: [2]|hidden: '1_000'  ->  model.net.hidden: Expected a Sequence; given '1_000'
+seed_everything: 1|seed_evrything: 1  ->  did you mean seed_everything?
 gate: xor|gate: xnot  ->  did you mean xnor?
 gate: xor|gat: xor  ->  did you mean gate?
 gate: xor|gate: 1001  ->  data.gate

@@ -45,10 +45,8 @@ from .parser import (
     LINKED,
     ModuleMaker,
     SettingsParser,
-    check_nulls,
     found_model,
     import_files,
-    imported,
     link_to_data,
     with_values,
 )
@@ -57,8 +55,10 @@ from .settings import (
     CHECKPOINT_DEFAULTS,
     FREE,
     TRAINER_DEFAULTS,
+    check_nulls,
     check_ranges,
     flags_of,
+    imported,
     quiet,
     sections,
     start,
@@ -149,6 +149,9 @@ class Command(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         check_nulls(self.settings)
+        named = {name: self.settings.get(name) for name in ("data", "model")}
+        if missing := [name for name, each in named.items() if "class_path" not in (each or ())]:
+            fail(f"{', '.join(missing)}: must be given")
         try:
             check_ranges(self.settings)
         except ValueError as mistake:

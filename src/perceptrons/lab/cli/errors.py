@@ -26,7 +26,12 @@ PLAIN = (ValueError, TypeError, RuntimeError, OSError)
 
 
 # lines of jsonargparse's message that say what was tried, not what is wrong
-TRIED = re.compile(r"Subtypes:|Errors:|Given value|Does not validate|Problem with|Unable to load")
+TRIED = re.compile(
+    r"Subtypes:|Errors:|Given value|Does not validate|Problem with|Unable to load"
+    r"|Subclass types expect|a class path|a dict with"
+)
+CHOICES = re.compile(r"one of|any of|choose|Literal|must be|available|known|network:", re.I)
+WHOLE = re.compile(r"[{\[(]|Namespace|NestedArg")
 NO_REASON = re.compile(r"Expected a <class '(NoneType|list)'>|Expected a path but")
 
 
@@ -68,11 +73,12 @@ def likenesses(one: str, other: str) -> tuple[float, float]:
 
 
 def suggested(line: str, more: Iterable[str] = ()) -> str:
-    """A line with the nearest name to what it quotes, among its own words and some more."""
-    found = re.search(r"'([\w.+/-]+)'", line)
+    """A line with the nearest name to what it quotes, among the choices it tells and some more."""
+    found = re.search(r"given '([\w.+/-]+)'$", line) or re.search(r"'([\w.+/-]+)'", line)
     if not found or "did you mean" in line:
         return line
-    own = re.findall(r"[A-Za-z_][\w./-]*\w", line.replace(f"'{found[1]}'", " "))
+    choices = CHOICES.split(line.replace(f"'{found[1]}'", " "), maxsplit=1)[1:]
+    own = re.findall(r"[A-Za-z_][\w./-]*\w", "".join(choices))
     return line + nearest(found[1], [*own, *more])
 
 
@@ -153,14 +159,12 @@ def reason(message: str) -> str:
     left = [line for line in left if not NO_REASON.match(line.strip(" -"))] or lines[:1]
     deepest = max(map(indent, left), default=0)
     found = dict.fromkeys(said(line) for line in left if indent(line) == deepest)
-    given = re.findall(r"path string: (.*)$", message, re.M)  # of a class that there is not
-    if not given:
-        given = re.findall(r"(?:Given|Got) value: (?!Namespace|NestedArg)(.*)$", message, re.M)
-        given += re.findall(r"'class_path': '([^']*)'", given[-1])[-1:] if given else []
-    given = [each.partition(". Got value")[0] for each in given]
-    line = "; or ".join(found)
+    # the deepest that is no dict of many settings: of those another could be blamed
+    every = re.findall(r"(?:Given value|Got value|path string): (.*)$", message, re.M)
+    given = [each.partition(". Got value")[0] for each in every if not WHOLE.match(each)]
+    line = "; or ".join([*found][:3])
     line = "no such class" if line == "Expected a dot import path string" else line
-    return "; ".join([line, *(f"given {each!r}" for each in given[-1:])])
+    return "; ".join([line, *(f"given {each!r}" for each in given[:1])])
 
 
 def indent(line: str) -> int:

@@ -9,9 +9,8 @@ import importlib
 import inspect
 import pkgutil
 import re
-import sys
 import textwrap
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..data.tables import first_batch, sizes_of
 from .errors import PACKAGE, fail, line_of, nearest, reason, shown, suggested
-from .settings import SHOWN, TOLD, parameters
+from .settings import SHOWN, TOLD, imported, parameters
 from .study import Recipes, without_untold
 
 # Lightning has it read settings from any address that stands where a class could
@@ -38,11 +37,15 @@ yaml.SafeDumper.add_multi_representer(
     Enum, lambda dumper, member: dumper.represent_data(member.value)
 )
 
-# whose subclasses go by their short names
-BASES: tuple[type, ...] = (
-    *(L.LightningModule, L.LightningDataModule, L.Callback, Logger),
-    *(nn.Module, Optimizer, LRScheduler),
-)
+# what is set by these keys: classes that go by their short names, as networks and losses do
+BASES: dict[str, type] = {
+    "model": L.LightningModule,
+    "data": L.LightningDataModule,
+    "callbacks": L.Callback,
+    "logger": Logger,
+    "optimizer": Optimizer,
+    "scheduler": LRScheduler,
+}
 # files at the top of the package that run the program
 NOT_IMPORTED = ("__main__", "lab")
 # short names that torch and Lightning, or Lightning and the lab, both have: which class is meant
@@ -163,11 +166,17 @@ class SettingsParser(LightningArgumentParser):
             needed = [each.partition(".")[2] or each for each in missing[1].split(", ")]
             return f"{', '.join(needed)}: must be given"
         if found := re.search(
-            r"unrecognized arguments: ([^\s=]+)|Option '([^']+)' is not", message
+            r"unrecognized arguments: ([^\s=]+)|[Oo]ption '([^']+)'(?: is not|$)", message
         ):
             return self.unknown(path, found[1] or found[2], message)
         line = reason(message)
-        names = class_names() if re.search("import path|class", line, re.I) else ()
+        base = next(
+            (b for key, b in BASES.items() if path.removesuffix(".help").endswith(key)), nn.Module
+        )
+        given = re.search(r"given '(\w+)'$", line)
+        if given and line.startswith("no such class") and given[1] in class_names(object):
+            line = f"{given[1]} is no {base.__name__}"
+        names = class_names(base) if re.search("import path|class", line, re.I) else ()
         return suggested(f"{path}: {line}" if path else line, names)
 
     def unknown(self, path: str, option: str, message: str) -> str:
@@ -205,10 +214,11 @@ def own_classes(base: Any, needs: Collection[str] = ()) -> list[str]:
     return ["  " + textwrap.shorten(f"{name}: {''.join(said)}", 88) for name, said in sorted(lines)]
 
 
-def class_names() -> Iterator[str]:
-    """Short names of the classes that a setting may name, as far as they are imported."""
-    for base in BASES:
-        yield from (each.__name__ for each in below(base) if not each.__name__.startswith("_"))
+def class_names(base: type) -> set[str]:
+    """Short names of the classes below one, or any that a setting may name, that are imported."""
+    bases = [*BASES.values(), nn.Module] if base is object else [base]
+    found = {each.__name__ for one in bases for each in below(one)}
+    return {name for name in found if not name.startswith("_")}
 
 
 def below(base: Any) -> list[type]:
@@ -306,33 +316,6 @@ class ModuleMaker(_InstantiatorFn):
         plain |= {"_class_path": settings["class_path"], "_instantiator": INSTANTIATOR}
         # of a subclass of numbers, such as PositiveInt, a plain one
         return {**plain, **{name: given[name].real for name in TOLD if name in given}}
-
-
-def check_nulls(settings: Any, path: str = "") -> None:
-    """Refuse null for an argument of a class that takes none: jsonargparse lets it pass.
-
-    Raises:
-        SystemExit: If there is one.
-    """
-    if not isinstance(settings, Namespace):
-        return
-    for key, value in vars(settings).items():
-        where = f"{path}.{key}".strip(".")
-        for each in value if isinstance(value, list) else [value]:
-            check_nulls(each, where if key != "init_args" else path)
-    class_type = imported(getattr(settings, "class_path", None))
-    for name, parameter in parameters(class_type).items():
-        given = getattr(settings.init_args, name, ...) if "init_args" in settings else ...
-        takes_none = re.search("None|Optional|Any", str(parameter.annotation))
-        if given is None and not takes_none and parameter.default not in (None, parameter.empty):
-            default = f"given null, the default is {parameter.default!r}"
-            fail(f"{path}.{name}: must have a value; {default}")
-
-
-def imported(class_path: Any) -> Any:
-    """A class that settings name, which the parser has imported."""
-    module, _, name = str(class_path).rpartition(".")
-    return getattr(sys.modules.get(module), name, None)
 
 
 def found_model(model: type[L.LightningModule] | str | None) -> type[L.LightningModule] | None:

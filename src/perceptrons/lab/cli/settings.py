@@ -2,16 +2,19 @@
 
 import inspect
 import logging
+import re
+import sys
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jsonargparse import Namespace
 from jsonargparse.typing import restricted_number_type
 
 from ..runs import directories
 from ..runs.files import read_yaml
 from ..runs.text import say
-from .errors import Parser, nearest, shown
+from .errors import Parser, fail, nearest, shown
 
 Threads = restricted_number_type("Threads", int, [(">=", 1), ("<=", 1024)])
 
@@ -155,6 +158,33 @@ def parameters(class_type: Any) -> dict[str, inspect.Parameter]:
         if not passed_on:
             break
     return found
+
+
+def check_nulls(settings: Any, path: str = "") -> None:
+    """Refuse null for an argument of a class that takes none: jsonargparse lets it pass.
+
+    Raises:
+        SystemExit: If there is one.
+    """
+    if not isinstance(settings, Namespace):
+        return
+    for key, value in vars(settings).items():
+        where = f"{path}.{key}".strip(".")
+        for each in value if isinstance(value, list) else [value]:
+            check_nulls(each, where if key != "init_args" else path)
+    class_type = imported(getattr(settings, "class_path", None))
+    for name, parameter in parameters(class_type).items():
+        given = getattr(settings.init_args, name, ...) if "init_args" in settings else ...
+        takes_none = re.search("None|Optional|Any", str(parameter.annotation))
+        if given is None and not takes_none and parameter.default not in (None, parameter.empty):
+            default = f"given null, the default is {parameter.default!r}"
+            fail(f"{path}.{name}: must have a value; {default}")
+
+
+def imported(class_path: Any) -> Any:
+    """A class that settings name, which the parser has imported."""
+    module, _, name = str(class_path).rpartition(".")
+    return getattr(sys.modules.get(module), name, None)
 
 
 def check_ranges(settings: Any) -> None:
