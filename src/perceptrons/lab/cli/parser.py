@@ -170,9 +170,7 @@ class SettingsParser(LightningArgumentParser):
         ):
             return self.unknown(path, found[1] or found[2], message)
         line = reason(message)
-        base = next(
-            (b for key, b in BASES.items() if path.removesuffix(".help").endswith(key)), nn.Module
-        )
+        base = BASES.get(path.rpartition(".")[2], nn.Module) if path else object
         given = re.search(r"given '(\w+)'$", line)
         if given and line.startswith("no such class") and given[1] in class_names(object):
             line = f"{given[1]} is no {base.__name__}"
