@@ -39,7 +39,8 @@ def test_the_question_of_the_page_is_answered_by_its_commands(tmp_path: Path) ->
 
 def heads(text: str) -> set[str]:
     """First words of the lines of a table, and the heads of its columns."""
-    return {line.split()[0] for line in text.splitlines() if line.split()} | {
+    lines = [line for line in text.splitlines() if line.split() and not line.startswith(" ")]
+    return {line.split()[0] for line in lines} | {
         word
         for line in text.splitlines()
         if "measure" in line or "members" in line

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import yaml
 from numpy.typing import NDArray
 
 from ..runs.files import read_text
-from ..runs.text import aligned
+from ..runs.text import WIDTH, aligned
 from ..studies.summary import MEASURES, Columns, Row, digits, short, summaries, tables, varied
 
 Pairs = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
@@ -138,7 +139,8 @@ def compare(runs: Sequence[Path]) -> str:
     }
     head = f"first: {first}" + ("" if len(pairs) > 1 else f"\nother: {pairs[0][2]}")
     table = aligned({name: values for name, values in columns.items() if values}, keep=("p",))
-    return "\n".join([head, "", table, "", *map(said, found)])
+    lines = [fill(said(each), WIDTH, subsequent_indent="    ") for each in found]
+    return "\n".join([head, "", table, "", *lines])
 
 
 def differences(
