@@ -1,12 +1,10 @@
 """A study as Lightning trains it: one module that makes the updates of all groups, in lockstep.
 
-A Lightning batch is a span of updates, by its numbers; each group has its own loader and optimizer.
+A Lightning batch is a span of updates; each group has its own loader and optimizer.
 ``trainer.global_step`` counts updates, those of the group that makes most.
 """
 
-from collections.abc import Iterator, Sequence
-from math import ceil
-from types import SimpleNamespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
@@ -17,8 +15,9 @@ from torchmetrics.functional.classification import (
     multiclass_calibration_error,
 )
 
+from ..data.loader import TableLoader
 from ..data.tables import EVALUATION_ROWS
-from ..training.spans import count_updates
+from ..training.spans import Span, SpanLoader, count_updates, span_length
 from .group import Group
 
 if TYPE_CHECKING:
@@ -30,52 +29,6 @@ MOST = 128
 PREDICTED = 2**24
 # single members whose calibration is measured, evenly chosen
 SINGLE = 100
-
-Span = tuple[int, int, int]  # epoch, and updates of it: the first, and the one after the last
-
-
-class SpanNumbers:
-    """Hands out an epoch's updates as spans, by their numbers.
-
-    Args:
-        updates: Updates of an epoch.
-        trainer: Knows how many there have been, and may be.
-    """
-
-    def __init__(self, updates: int, trainer: L.Trainer) -> None:
-        self.updates, self.trainer = updates, trainer
-        self.length = ceil(updates / ceil(updates / MOST))
-        self.batch_sampler = SimpleNamespace(
-            sampler=self
-        )  # through which Lightning tells the epoch
-        self.epoch, self.spans, self.made = 0, 0, 0
-        self.resumed: dict[str, int] = {}
-
-    def set_epoch(self, epoch: int) -> None:
-        if epoch != self.epoch:
-            self.epoch, self.spans, self.made = epoch, 0, 0
-
-    def __len__(self) -> int:
-        return ceil(self.updates / self.length)
-
-    def __iter__(self) -> Iterator[Span]:
-        # Lightning tells the epoch after it has asked for the iterator: this runs at the first next
-        resumed, self.resumed = self.resumed, {}
-        same = resumed.get("epoch") == self.epoch
-        self.spans, self.made = (resumed["spans"], resumed["made"]) if same else (0, 0)
-        while self.spans < len(self):
-            self.spans += 1
-            first, last = self.made, min(self.spans * self.length, self.updates)
-            if self.trainer.max_steps != -1:
-                last = min(last, first + self.trainer.max_steps - self.trainer.global_step)
-            self.made = max(last, first + 1)
-            yield self.epoch, first, self.made
-
-    def state_dict(self) -> dict[str, int]:
-        return {"epoch": self.epoch, "spans": self.spans, "made": self.made}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        self.resumed = state_dict
 
 
 class StudyModule(L.LightningModule):
@@ -135,7 +88,8 @@ class StudyModule(L.LightningModule):
     def hand_out_by(self, trainer: L.Trainer, data: Any) -> None:
         """Let the data hand out spans and groups in place of rows."""
         everyone = range(len(self.groups))  # no list, which Lightning takes for one of loaders
-        data.train_dataloader = lambda: SpanNumbers(self.updates, trainer)
+        updates = TableLoader((torch.zeros(1, 1),), passes=self.updates)  # a row for each
+        data.train_dataloader = lambda: SpanLoader(updates, span_length(updates, MOST), trainer)
         data.val_dataloader = data.test_dataloader = lambda: everyone
         data.predict_dataloader = lambda: range(0, len(data.predicted), self.rows_at_once)
 
@@ -145,7 +99,8 @@ class StudyModule(L.LightningModule):
         return [optimizer for optimizer, _ in made], [how for _, how in made if how]
 
     def training_step(self, batch: Span, batch_idx: int) -> None:
-        epoch, first, last = batch
+        epoch, first = self.trainer.current_epoch, batch.first
+        last = first + len(batch.batches)
         for group in self.groups:
             mine, most = len(group.loader), self.updates
             group.train_on(epoch, first * mine // most, last * mine // most)
