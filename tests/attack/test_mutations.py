@@ -23,10 +23,10 @@ ODD: list[Any] = [
     *("!include x", "/etc/passwd", "../x", "2024-12-31", "{", {"class_path": ["a"]}, [1] * 1000),
 ]
 SMALL = {"max_epochs": 2, "max_steps": 60}
-Path_ = tuple[str, ...]
+Keys = tuple[str, ...]
 
 
-def paths(content: Any, above: Path_ = ()) -> Iterator[Path_]:
+def paths(content: Any, above: Keys = ()) -> Iterator[Keys]:
     if isinstance(content, dict):
         for key, value in content.items():
             yield (*above, key)
@@ -65,15 +65,15 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
 def test_a_mutated_config_trains_or_is_one_line(content: dict[str, Any]) -> None:
     directory = Path(tempfile.mkdtemp())
     try:
-        (directory / "configs").symlink_to(CONFIGS)
-        (directory / "odd.yaml").write_text(yaml.safe_dump(content))
-        said = directory.with_name(f"{directory.name}.said")
+        said, here = directory / "said", directory / "here"
         said.mkdir()
-        words = "fit --config odd.yaml --figures false"
-        finished = Child(words, directory, said=said).wait()
+        here.mkdir()
+        (here / "configs").symlink_to(CONFIGS)
+        (here / "odd.yaml").write_text(yaml.safe_dump(content))
+        finished = Child("fit --config odd.yaml --figures false", here, said=said).wait()
         if finished.status:
             error_line(finished, 2)
-            assert sorted(path.name for path in directory.iterdir()) == ["configs", "odd.yaml"]
+            assert sorted(path.name for path in here.iterdir()) == ["configs", "odd.yaml"]
         assert "Traceback" not in finished.err
     finally:
         shutil.rmtree(directory)

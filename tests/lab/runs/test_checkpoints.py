@@ -1,5 +1,6 @@
 """Checkpoints: exact, read without running code, and malformed ones are one line."""
 
+import codecs
 import math
 import os
 import random
@@ -168,6 +169,25 @@ def test_a_small_file_that_would_become_a_large_one_is_refused(
     with pytest.raises(CheckpointError, match=said):
         checkpoints.read(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17  # kB
+
+
+class Encoded:
+    """What unpickles to bytes that are encoded by a codec, again and again."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def __reduce__(self) -> Any:
+        return codecs.encode, (Encoded(self.times - 1) if self.times else b"0", "hex")
+
+
+def test_bytes_that_grow_are_refused_and_others_are_read(saved: Path, tmp_path: Path) -> None:
+    content, path = checkpoints.read(saved), tmp_path / "bytes.ckpt"
+    torch.save({**content, "own": b"\x00mine"}, path)
+    assert checkpoints.read(path)["own"] == b"\x00mine"
+    torch.save({**content, "own": Encoded(40)}, path)
+    with pytest.raises(CheckpointError, match="again and again"):
+        checkpoints.read(path)
 
 
 def test_a_storage_that_says_to_be_longer_than_its_file_is_not(saved: Path, tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ from ..figures.page.recording import show_fit
 from ..figures.snapshots import Snapshots
 from ..runs import checkpoints, directories, record
 from ..runs.files import write_csv, write_json
+from ..runs.kinds import imported
 from ..runs.record import BestCheckpoint, Report, measured, predicted_columns
-from ..runs.resume import ExactResume, Stopped, check_end, check_state, make_resumable, stoppable
+from ..runs.resume import ExactResume, Stopped, make_resumable, start_of, stoppable
 from ..runs.text import aligned, say
 from ..studies.study import StudyModule
 from ..training.callbacks import (
@@ -55,10 +56,8 @@ from .settings import (
     CHECKPOINT_DEFAULTS,
     FREE,
     TRAINER_DEFAULTS,
-    check_nulls,
-    check_ranges,
+    check_settings,
     flags_of,
-    imported,
     quiet,
     sections,
     start,
@@ -148,18 +147,13 @@ class Command(LightningCLI):
         super()._set_seed()
 
     def before_instantiate_classes(self) -> None:
-        check_nulls(self.settings)
-        named = {name: self.settings.get(name) for name in ("data", "model")}
-        if missing := [name for name, each in named.items() if "class_path" not in (each or ())]:
-            fail(f"{', '.join(missing)}: must be given")
         try:
-            check_ranges(self.settings)
+            check_settings(self.settings)
         except ValueError as mistake:
             fail(str(mistake), mistake)
         trainer = self.settings.trainer
-        if (
-            trainer.max_steps != -1 or trainer.max_time
-        ) and "trainer.max_epochs" not in self.chosen:
+        ends = trainer.max_steps != -1 or trainer.max_time
+        if ends and "trainer.max_epochs" not in self.chosen:
             trainer.max_epochs = -1
         if self.subcommand != "fit" and not self.settings.ckpt_path:
             say("no --ckpt_path: these are the initial weights, as the seed draws them")
@@ -235,15 +229,10 @@ class Command(LightningCLI):
         """Lead what is written to the run's directory, which is made where it is not there yet."""
         trainer: Any = self.trainer
         file = self.settings.ckpt_path
-        checkpoint = checkpoints.read(Path(file)) if file else {}
-        if checkpoint:
-            check_state(file, checkpoint)
+        trained = self.settings.trainer if self.subcommand == "fit" else None
+        checkpoint = start_of(file, self.model, trained)
         self.done = checkpoint.get("global_step", 0)
         self.measured_before = checkpoint.get("metrics", {})
-        if other := checkpoint and checkpoints.differences(self.model, checkpoint["state_dict"]):
-            raise ValueError(f"ckpt_path={file!r}: is of another network: {other}")
-        if checkpoint and self.subcommand == "fit":
-            check_end(self.settings.trainer, checkpoint)
         directory = self.directory = self.directory or self.new_run()
         if self.subcommand == "fit":
             stack.enter_context(directories.locked(directory))

@@ -7,10 +7,9 @@ from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from ..runs.files import read_text
+from ..runs.files import read_text, read_yaml
 from ..runs.text import WIDTH, aligned
 from ..studies.summary import MEASURES, Columns, Row, digits, short, summaries, tables, varied
 
@@ -289,6 +288,6 @@ def shown(rows: Sequence[Row]) -> str:
 
 def other_settings(one: Path, other: Path) -> str:
     """Names of the settings in which two runs differ."""
-    first, second = (yaml.safe_load(read_text(run / "config.yaml")) or {} for run in (one, other))
+    first, second = (read_yaml(run / "config.yaml") or {} for run in (one, other))
     names = (first.keys() | second.keys()) - {*ANOTHER_MACHINES}
     return ", ".join(sorted(name for name in names if first.get(name) != second.get(name)))

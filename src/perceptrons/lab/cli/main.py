@@ -235,17 +235,13 @@ def write_html(runs: list[Path], file: Path | None) -> None:
 
 def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> Path:
     """A run by its directory, by ``<name>/version_<n>``, or the ``last`` that trained."""
-    found = directories.newest(root, trained=True)
-    if name == "last" and found:
-        return found[0]
-    for path in (Path(name), root / name):
-        if (path / "config.yaml").is_file():
-            try:
-                directories.check_inside(path)
-            except ValueError as mistake:
-                fail(f"{argument}={name!r}: {mistake}", mistake)
-            return path
-    known = [f"{run.parent.name}/{run.name}" for run in found]
+    if run := directories.named(name, root):
+        try:
+            directories.check_inside(run)
+        except ValueError as mistake:
+            fail(f"{argument}={name!r}: {mistake}", mistake)
+        return run
+    known = [f"{run.parent.name}/{run.name}" for run in directories.newest(root, trained=True)]
     there = f"there are {', '.join(known[:8])}" if known else f"there is none in {root}"
     more = f" and {len(known) - 8} more" if len(known) > 8 else ""
     return fail(f"{argument}={name!r}: no such run; {there}{more}{nearest(name, known)}")

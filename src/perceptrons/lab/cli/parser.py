@@ -26,8 +26,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..data.tables import first_batch, sizes_of
+from ..runs.kinds import imported, parameters
 from .errors import PACKAGE, fail, line_of, nearest, reason, shown, suggested
-from .settings import SHOWN, TOLD, imported, parameters
+from .settings import SHOWN, TOLD
 from .study import Recipes, without_untold
 
 # Lightning has it read settings from any address that stands where a class could

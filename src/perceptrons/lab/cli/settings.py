@@ -1,9 +1,8 @@
 """What the command line has beside Lightning's: settings, other defaults, and less noise."""
 
-import inspect
 import logging
+import os
 import re
-import sys
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from jsonargparse.typing import restricted_number_type
 
 from ..runs import directories
 from ..runs.files import read_yaml
+from ..runs.kinds import imported, parameters
 from ..runs.text import say
 from .errors import Parser, fail, nearest, shown
 
@@ -144,22 +144,6 @@ NO_NEWS_FROM = (
 )
 
 
-def parameters(class_type: Any) -> dict[str, inspect.Parameter]:
-    """Parameters of a class, and of the classes that it passes others on to."""
-    found: dict[str, inspect.Parameter] = {}
-    if not isinstance(class_type, type):
-        return found
-    for each in inspect.getmro(class_type):
-        if "__init__" not in vars(each):
-            continue
-        _, *own = inspect.signature(vars(each)["__init__"]).parameters.values()
-        passed_on = [p for p in own if p.kind is p.VAR_KEYWORD]
-        found = {p.name: p for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} | found
-        if not passed_on:
-            break
-    return found
-
-
 def check_nulls(settings: Any, path: str = "") -> None:
     """Refuse null for an argument of a class that takes none: jsonargparse lets it pass.
 
@@ -181,22 +165,23 @@ def check_nulls(settings: Any, path: str = "") -> None:
             fail(f"{path}.{name}: must have a value; {default}")
 
 
-def imported(class_path: Any) -> Any:
-    """A class that settings name, which the parser has imported."""
-    module, _, name = str(class_path).rpartition(".")
-    return getattr(sys.modules.get(module), name, None)
-
-
-def check_ranges(settings: Any) -> None:
-    """Find a number that is below the least it can be, or a file's name that is a path.
+def check_settings(settings: Any) -> None:
+    """Find what is missing or null, a number out of its range, a file's name that is a path.
 
     Raises:
         ValueError: If there is one.
     """
+    check_nulls(settings)
+    named = {name: settings.get(name) for name in ("data", "model")}
+    if missing := [name for name, each in named.items() if "class_path" not in (each or ())]:
+        raise ValueError(f"{', '.join(missing)}: must be given")
     for path, least in LEAST.items():
         value = settings.get(path)
         if value is not None and not value >= least:  # nan is not either
             raise ValueError(f"{path}={value}: must be at least {least}")
+    devices, most = settings.trainer.devices, max(8, os.cpu_count() or 1)
+    if isinstance(devices, int) and devices > most:
+        raise ValueError(f"trainer.devices={devices}: must be at most {most} on this machine")
     for name in ("best", "last"):
         file = Path(settings.get(f"{name}.filename") or name)
         if file.is_absolute() or ".." in file.parts:

@@ -13,6 +13,7 @@ from torch import nn
 
 from ..data.tables import TableData
 from ..runs.files import write_csv
+from ..runs.kinds import parameters
 from ..runs.text import say
 from ..studies.plan import Plan, make_study
 from ..studies.record import Study
@@ -21,7 +22,7 @@ from ..studies.summary import Row, summaries
 from ..training.spans import trains_alone
 from .compare import shown
 from .errors import nearest
-from .settings import TOLD, parameters
+from .settings import TOLD
 
 
 def plan_of(settings: Any) -> Plan | None:

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
+from ..runs.record import measured
 from ..studies.study import StudyModule
 from .scene import evenly_changed
 
@@ -162,12 +163,6 @@ class Snapshots(Callback):
     ) -> None:
         if self.resumed:
             self.history = history_of(checkpoint)
-
-
-def measured(trainer: L.Trainer) -> dict[str, float]:
-    """The metrics of the last report."""
-    metrics = trainer.callback_metrics
-    return {name: float(metrics[name]) for name in metrics if name != "step"}
 
 
 def small(module: Any) -> list[Tensor]:

@@ -4,6 +4,7 @@ A file of a megabyte can be made to become gigabytes: by compression, by tensors
 number a billion times, or by objects that are made of a length alone. Such files are refused.
 """
 
+import codecs
 import copy
 import io
 import pickletools
@@ -143,10 +144,11 @@ def differences(model: torch.nn.Module, state: dict[str, torch.Tensor]) -> str:
     return ""
 
 
+ENCODE = "_codecs encode"  # by which pickle writes bytes
 # all that a checkpoint is made of; what torch would let pass beside it makes bytes of a number
 KNOWN = re.compile(
     r"collections (OrderedDict|Counter)|(builtins|__builtin__) (set|complex)"
-    r"|torch\._utils _rebuild_(tensor_v2|parameter)"
+    rf"|{ENCODE}|torch\._utils _rebuild_(tensor_v2|parameter)"
     r"|torch (Size|device|\w+Storage)"
     r"|torch (float|int|uint|bfloat|bool|complex|double|half|long|short)\d*"
 )
@@ -171,10 +173,22 @@ def check_archive(path: Path) -> None:
         if len(names) != len({*names}):
             raise ArchiveError("holds a file twice")
         (outline,) = (name for name in names if re.fullmatch(r"[^/]+/data\.pkl", name))
-        operations = pickletools.genops(archive.read(outline))
-        named = {str(what) for code, what, _ in operations if "GLOBAL" in code.name}
+        operations = [*pickletools.genops(archive.read(outline))]
+    named = {str(what) for code, what, _ in operations if "GLOBAL" in code.name}
     if other := sorted(name for name in named if not KNOWN.fullmatch(name)):
         raise ArchiveError(f"holds {other[0].replace(' ', '.')}, which no checkpoint does")
+    if ENCODE in named and any(grows(what) for _, what, _ in operations if isinstance(what, str)):
+        raise ArchiveError("holds bytes that are encoded again and again")
+
+
+def grows(name: str) -> bool:
+    """Whether it is the name of an encoding of bytes as more bytes, such as ``hex``."""
+    try:
+        codecs.lookup(name)
+        "".encode(name)
+    except (LookupError, ValueError) as failure:
+        return "is not a text encoding" in str(failure)
+    return False
 
 
 def check_size(content: Any, size: int) -> None:

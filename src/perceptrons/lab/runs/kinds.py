@@ -2,6 +2,7 @@
 
 import collections.abc
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from enum import Enum
@@ -24,16 +25,33 @@ def full_name(found: Any) -> str:
     return f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
 
 
-def parameters(class_: type) -> dict[str, tuple[Kinds, Any]]:
-    """What a class takes, and the classes do that it passes the rest on to: kinds and default."""
-    found: dict[str, tuple[Kinds, Any]] = {}
-    for each in class_.__mro__:
+def parameters(class_type: Any) -> dict[str, inspect.Parameter]:
+    """Parameters of a class, and of the classes that it passes others on to."""
+    return {name: parameter for name, (_, parameter) in constructors(class_type).items()}
+
+
+def takes(class_: type) -> dict[str, tuple[Kinds, Any]]:
+    """Kinds and default of each parameter of a class."""
+    every = constructors(class_).items()
+    return {name: (kinds_of(each, made), each.default) for name, (made, each) in every}
+
+
+def imported(class_path: Any) -> Any:
+    """A class that settings name, which the parser has imported."""
+    module, _, name = str(class_path).rpartition(".")
+    return getattr(sys.modules.get(module), name, None)
+
+
+def constructors(class_type: Any) -> dict[str, tuple[Any, inspect.Parameter]]:
+    """The function that has it, and the parameter, by its name."""
+    found: dict[str, tuple[Any, inspect.Parameter]] = {}
+    for each in inspect.getmro(class_type) if isinstance(class_type, type) else ():
         made = inspect.unwrap(vars(each).get("__init__") or object.__init__)
         if not inspect.isfunction(made):
             continue
         _, *own = inspect.signature(made).parameters.values()
         named_so = [p for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        found = {p.name: (kinds_of(p, made), p.default) for p in named_so} | found
+        found = {p.name: (made, p) for p in named_so} | found
         if not any(p.kind is p.VAR_KEYWORD for p in own):
             break
     return found

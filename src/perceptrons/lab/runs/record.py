@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
 
 from ..data.tables import TableData
-from .files import read_json, remove_partial, write_json, write_whole
+from .files import read_json, read_yaml, remove_partial, write_json, write_whole
 from .text import Columns, say
 
 # what the best checkpoint is chosen by, where nothing else is asked for
@@ -69,7 +69,7 @@ def versions() -> dict[str, str]:
 def extend(run: Path, words: list[str], settings: dict[str, Any]) -> None:
     """Note that a run is resumed, and with which settings otherwise than it began."""
     remove_partial(run)
-    config = yaml.safe_load((run / "config.yaml").read_text())
+    config = read_yaml(run / "config.yaml")
     for path, value in settings.items():
         section, _, name = path.rpartition(".")
         (config.setdefault(section, {}) if section else config)[name] = value

@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
-from .checkpoints import CheckpointError
+from .checkpoints import CheckpointError, differences, read
 from .record import measured
 
 # Lightning's counters in a checkpoint, each of all epochs and of this one
@@ -119,6 +119,28 @@ def stoppable(trainer: Any) -> Iterator[None]:
     finally:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
+
+
+def start_of(file: str | None, model: torch.nn.Module, trainer: Any = None) -> dict[str, Any]:
+    """The checkpoint that a command starts from; empty without one.
+
+    Args:
+        file: The checkpoint's file.
+        model: The module that is to have its weights.
+        trainer: The trainer's settings, if it is to train.
+
+    Raises:
+        ValueError: If it does not fit.
+    """
+    if not file:
+        return {}
+    checkpoint = read(Path(file))
+    check_state(file, checkpoint)
+    if other := differences(model, checkpoint["state_dict"]):
+        raise ValueError(f"ckpt_path={file!r}: is of another network: {other}")
+    if trainer is not None:
+        check_end(trainer, checkpoint)
+    return checkpoint
 
 
 def check_state(path: str, checkpoint: dict[str, Any]) -> None:

@@ -29,8 +29,8 @@ from .kinds import (
     full_name,
     inside,
     kinds,
-    parameters,
     plain,
+    takes,
 )
 
 PACKAGE = __name__.partition(".")[0]
@@ -186,7 +186,7 @@ class Guard:
 
     def arguments(self, given: Any, class_: type, path: str) -> dict[str, Any]:
         """The arguments that a class is made with."""
-        known, kept = parameters(class_), {}
+        known, kept = takes(class_), {}
         for name, each in mapping_of(given, path).items():
             wanted, default = known.get(named(name, path), (UNSURE, None))
             if callable(default) and each == full_name(default):

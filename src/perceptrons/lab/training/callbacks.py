@@ -133,13 +133,8 @@ class PlateauStep(Callback):
         for config in trainer.lr_scheduler_configs:
             if not (config.reduce_on_plateau and config.interval == "epoch"):
                 continue
-            there = {n: v for n, v in trainer.callback_metrics.items() if n != "step"}
-            if not there:  # nothing has been measured yet
-                continue
-            if config.monitor not in there:
-                known = ", ".join(there)
-                raise ValueError(f"monitor={config.monitor!r}: choose one of {known}")
-            cast(Any, config.scheduler).step(there[config.monitor])
+            if (value := trainer.callback_metrics.get(str(config.monitor))) is not None:
+                cast(Any, config.scheduler).step(value)  # or it is not measured yet
 
 
 class FullPrecisionMetrics(Callback):

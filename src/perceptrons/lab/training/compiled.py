@@ -191,7 +191,7 @@ class Compiled:
         tensors += given.values()
         key = (str(plan), *((each.shape, each.stride()) for each in tensors))
         if key not in self.call and not self.failed:
-            if sum(1 for other in self.call) == SHAPES * len(self.blocks):
+            if len(self.call) == SHAPES * len(self.blocks):
                 return None
             coming = [each.to(rows[0][0].device) for each in self.coming(None)]
             self.compile(key, self.flat(block, states, plan, len(given)), [*tensors, *coming])

@@ -66,10 +66,8 @@ def show_fit(trainer: Any, module: Any, run: Path, settings: dict[str, Any], boa
         page = run / PAGE, run_data(trained, run / "config.yaml")
         write_page(page[0], [page[1]])
     except Exception as failure:  # the user's own classes may raise anything, and the fit is done
-        page, said = (
-            None,
-            f"no page: {str(failure).partition(chr(10))[0] or type(failure).__name__}",
-        )
+        said = str(failure).partition("\n")[0] or type(failure).__name__
+        page, said = None, f"no page: {said}"
     draw_beside(survey(trained), run, board, page)
     return said
 
