@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,15 @@ import subject  # noqa: F401
 import torch
 import yaml
 from conftest import Command
+from run_outcome import differences, outcome, points
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
+from torchmetrics import MeanMetric
+from torchmetrics.classification import BinaryAUROC, BinaryF1Score
 
 RUN = Path("lightning_logs", "r", "version_0")
+# modules of each kind, and what is monitored of them
+KINDS = {"Autoencoder": "val/error", "Adversaries": "val/gap", "Scored": "val/f1"}
 XOR = "--data Gates --data.gate xor --data.passes 3 --trainer.max_epochs 2 --name r"
 
 
@@ -46,12 +53,46 @@ class Autoencoder(L.LightningModule):
         return torch.optim.SGD(self.parameters(), self.lr)
 
 
+class Scored(L.LightningModule):
+    """A module with metrics of its own."""
+
+    def __init__(self, inputs: int, lr: float = 0.1) -> None:
+        super().__init__()
+        self.layer, self.lr = nn.Linear(inputs, 1), lr
+        self.f1, self.auroc, self.logit = BinaryF1Score(), BinaryAUROC(), MeanMetric()
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        logits = self.layer(batch[0])
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, batch[1])
+        self.log("train/loss", loss, on_step=False, on_epoch=True)
+        self.logit.update(logits)
+        self.log("train/logit", self.logit, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        for name in ("f1", "auroc"):
+            metric = getattr(self, name)
+            metric.update(self.layer(batch[0]), batch[1].int())
+            self.log(f"val/{name}", metric)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.f1.update(self.layer(batch[0]), batch[1].int())
+        self.log("test/f1", self.f1)
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> tuple[Tensor, Tensor]:
+        said = self.layer(batch if isinstance(batch, Tensor) else batch[0])[:, 0]
+        return said > 0, said.sigmoid()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), self.lr)
+
+
 class Adversaries(L.LightningModule):
     """Two networks with an optimizer each, stepped by hand."""
 
-    def __init__(self, width: int = 2) -> None:
+    def __init__(self, width: int = 2, lr: float = 0.1) -> None:
         super().__init__()
-        self.automatic_optimization = False
+        self.automatic_optimization, self.lr = False, lr
         self.forger, self.critic = nn.Linear(width, 2), nn.Linear(2, 1)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
@@ -64,10 +105,30 @@ class Adversaries(L.LightningModule):
             optimizer.zero_grad()
             self.manual_backward(loss)
             optimizer.step()
-            self.log("train/loss", loss)
+            self.log("train/loss", loss, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        return [torch.optim.SGD(each.parameters(), 0.1) for each in (self.forger, self.critic)]
+        return [torch.optim.SGD(each.parameters(), self.lr) for each in (self.forger, self.critic)]
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val/gap", self.critic(batch[0]).mean())
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("test/gap", self.critic(batch[0]).mean())
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> Tensor:
+        return torch.as_tensor(self.forger(torch.randn(8, 2)))
+
+
+class Stop(L.Callback):
+    """Asks the process to stop after an update, once."""
+
+    asked = False
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step >= 8 and Stop.asked:
+            Stop.asked = False
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Labels(L.LightningDataModule):
@@ -122,10 +183,58 @@ def test_a_module_without_any_of_the_protocol_is_fitted_tested_and_predicts(
         assert next(csv.reader(file)) == ["x1", "x2", "prediction1", "prediction2"]
 
 
-def test_a_module_with_two_optimizers_of_its_own_is_fitted(command: Command) -> None:
-    finished = command(f"fit --model Adversaries {XOR}")
+@pytest.mark.parametrize(("kind", "monitor"), KINDS.items())
+def test_a_module_of_any_kind_is_tested_predicts_and_logs_at_the_same_updates(
+    command: Command, kind: str, monitor: str
+) -> None:
+    finished = command(f"fit --model {kind} {XOR} --best.monitor {monitor}")
     assert (finished.status, finished.err) == (0, "")
-    assert json.loads((RUN / "metrics.json").read_text())["updates"] == 12
+    assert (RUN / "checkpoints" / "best.ckpt").exists()
+    metrics, shown = json.loads((RUN / "metrics.json").read_text()), points(RUN)
+    for name in ("train/loss", monitor):
+        assert shown[name][-1] == pytest.approx((metrics["updates"], metrics[name]))
+    for verb, wanted in (("test", monitor.replace("val", "test")), ("predict", "prediction")):
+        finished = command(f"{verb} --ckpt_path {RUN} --trust {__name__}")
+        assert (finished.status, finished.err) == (0, "")
+        assert wanted in finished.out
+    with (RUN / "predictions.csv").open() as file:
+        assert len([*csv.DictReader(file)]) == (8 if kind == "Adversaries" else 4)
+
+
+@pytest.mark.parametrize(("kind", "monitor"), KINDS.items())
+def test_a_module_of_any_kind_is_resumed_to_the_bit(
+    command: Command, kind: str, monitor: str
+) -> None:
+    data = "--data Gates --data.gate xor --data.passes 3 --trainer.max_epochs 6 --data.batch_size 2"
+    fit = f"fit --model {kind} {data} --best.monitor {monitor} --trainer.callbacks {__name__}.Stop"
+    assert command(f"{fit} --name whole").status == 0
+    Stop.asked = True
+    assert command(f"{fit} --name r").status == 143
+    resumed = command(f"fit --resume {RUN} --trust {__name__}")
+    assert (resumed.status, resumed.err) == (0, "")
+    whole, again = outcome(Path("lightning_logs/whole/version_0")), outcome(RUN)
+    for each in (whole, again):
+        for kept in ("best", "last"):
+            del each[kept]["settings"]  # of another name
+    assert not differences(whole, again)
+
+
+@pytest.mark.parametrize(("kind", "monitor"), KINDS.items())
+def test_a_module_of_any_kind_is_swept(command: Command, kind: str, monitor: str) -> None:
+    Path("space.yaml").write_text("model.lr: {low: 0.01, high: 1.0, log: true}")
+    Path("any.yaml").write_text(
+        f"model: {{class_path: {kind}}}\n"
+        "data: {class_path: Gates, init_args: {passes: 3}}\n"
+        f"trainer: {{max_epochs: 2}}\nbest: {{monitor: {monitor}}}\n"
+    )
+    words = f"--space space.yaml --trials 2 --name s --metric {monitor} --mode max"
+    swept = command(f"sweep --config any.yaml {words}")
+    assert (swept.status, swept.err) == (0, "")
+    rates = {
+        yaml.safe_load(each.read_text())["model"]["init_args"]["lr"]
+        for each in Path("lightning_logs/s").glob("*/config.yaml")
+    }
+    assert len(rates) == 2
 
 
 def test_the_short_form_means_the_projects_own_module(command: Command) -> None:

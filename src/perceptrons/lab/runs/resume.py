@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.trainer.connectors.logger_connector.result import _ResultCollection
+from torchmetrics import Metric
 
 from .checkpoints import CheckpointError, differences, read
 from .record import measured
@@ -30,8 +32,29 @@ class Stopped(SystemExit):
     between_updates = True
 
 
+class EpochMeans(_ResultCollection):
+    """What is logged over an epoch, which goes on from where a resumed run was cut in two.
+
+    Args:
+        earlier: What the batches before the cut have added up to.
+    """
+
+    def __init__(self, earlier: dict[str, dict[str, Any]]) -> None:
+        super().__init__(training=True)
+        self.earlier = earlier
+
+    def __setitem__(self, key: str, metric: Any) -> None:
+        vars(metric).update(self.earlier.pop(key, {}))
+        super().__setitem__(key, metric)
+
+    def reset(self, metrics: bool | None = None, fx: str | None = None) -> None:
+        if fx is None:  # the epoch is over
+            self.earlier = {}
+        super().reset(metrics, fx)
+
+
 class ResumableEpochLoop(_TrainingEpochLoop):
-    """Lightning's loop over the batches of an epoch, where three things keep a resumed run exact.
+    """Lightning's loop over the batches of an epoch, where four things keep a resumed run exact.
 
     Attributes:
         stop: Exit status to end with before the next batch; 0 to go on.
@@ -43,6 +66,26 @@ class ResumableEpochLoop(_TrainingEpochLoop):
     def __init__(self, trainer: Any, min_steps: int | None = None, max_steps: int = -1) -> None:
         super().__init__(trainer, min_steps, max_steps)
         self.end = max_steps
+        self._results = EpochMeans({})
+
+    def on_save_checkpoint(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().on_save_checkpoint()
+        if self.batch_progress.is_last_batch:
+            return state
+        # Lightning leaves out what is gathered over an epoch that is not over
+        logged, metrics = (
+            {name: each.metric_state for name, each in gathered.items()}
+            for gathered in (self._results, metrics_of(self.trainer.lightning_module))
+        )
+        return {**state, "logged": logged, "metrics": metrics}
+
+    def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
+        super().on_load_checkpoint(state_dict)
+        self._results = EpochMeans(state_dict.get("logged", {}))
+        module = self.trainer.lightning_module
+        for name, metric in metrics_of(module).items():
+            vars(metric).update(state_dict.get("metrics", {}).get(name, {}))
+            metric.to(module.device)
 
     @_TrainingEpochLoop.restarting.setter  # type: ignore[untyped-decorator]
     def restarting(self, restarting: bool) -> None:
@@ -78,6 +121,11 @@ class ResumableEpochLoop(_TrainingEpochLoop):
 
     def _broadcast_sigterm_tensor(self) -> None:
         """Lightning's own way to stop several processes, which :meth:`asked` takes the place of."""
+
+
+def metrics_of(module: torch.nn.Module) -> dict[str, Metric]:
+    """The metrics that a module has, by name."""
+    return {name: each for name, each in module.named_modules() if isinstance(each, Metric)}
 
 
 def make_resumable(trainer: Any) -> None:
