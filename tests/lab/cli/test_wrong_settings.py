@@ -50,6 +50,7 @@ WITH_XOR = """
 --data TableData  ->  data
 --data torch.nn.Linear  ->  data: Import path does not correspond
 --data null  ->  data
+--member best  ->  member='best': only test and predict of a study
 --data.help Gatez  ->  help .. mean Gates?
 --data LightningDataModule  ->  data
 --data.points  ->  argument --data: expected one argument
@@ -355,6 +356,12 @@ def test_a_wrong_setting_in_a_file_is_one_line(command: Command, change: str, ne
     assert old in RIGHT
     Path("wrong.yaml").write_text(RIGHT.replace(old, new))
     check(command, "fit --config wrong.yaml", needed)
+
+
+def test_a_file_of_text_as_a_class_is_one_line_of_it(command: Command) -> None:
+    Path("rows.txt").write_text("first line\nsecond line\n- third\n")
+    check(command, f"{XOR} --data rows.txt", "data: Expected a dot import path string")
+    assert "second" not in command(f"{XOR} --data rows.txt").err
 
 
 @pytest.mark.parametrize("content", CONTENTS)

@@ -1,6 +1,7 @@
 """A run that is killed, or told to stop, ends as one that was never interrupted."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -103,3 +104,23 @@ def test_a_full_disk_for_the_output_is_one_line(words: str, tmp_path: Path) -> N
         )
     assert finished.returncode == (0 if words == "runs" else 1)
     assert finished.stderr in ("", "error: output: No space left on device\n")
+
+
+def test_a_disk_that_takes_no_more_events_is_one_line(tmp_path: Path) -> None:
+    words = "--data.passes 1 --trainer.max_epochs 600 --figures false"
+    finished = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            START("perceptrons"),
+            "fit",
+            *f"--config {CONFIGS}/xor.yaml {words}".split(),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)),
+    )
+    assert finished.returncode == 1
+    assert "File too large" in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1

@@ -164,7 +164,10 @@ class Command(LightningCLI):
             self.datamodule = self._get(self.config_init, "data")
             self.model = self._get(self.config_init, "model")
             self.trainer = self.instantiate_trainer()
-            if plan := plan_of(self.settings):
+            plan, member = plan_of(self.settings), self.settings.member
+            if member is not None and (plan is None or self.subcommand == "fit"):
+                raise ValueError(f"member={member!r}: only test and predict of a study have one")
+            if plan:
                 self.model = study_of(self, plan, self.model, self.datamodule)
             elif self.settings.compile and isinstance(self.datamodule, TableData):
                 self.datamodule.setup("fit")

@@ -153,6 +153,8 @@ def shown(file: Path) -> str:
 
 def reason(message: str) -> str:
     """The lines of a message of jsonargparse's that say what is wrong with the innermost class."""
+    # of a file that is read where a class could stand the first line is enough
+    message = re.sub(r"(?m)^( *)(- .*path string: .*)(?:\n\1  .*)*", r"\1\2", message)
     lines = [re.sub(r'Parser key "[^"]*":?\s*', "", line) for line in message.splitlines()]
     lines = [line for line in lines if line.strip(" -")]
     left = [line for line in lines if not TRIED.match(line.strip(" -"))]

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
@@ -77,6 +78,10 @@ def prepare() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):  # until the training has its own way to stop
         signal.signal(number, stop)
+    # TensorBoard's thread, whose file may be too large for its disk: the main one raises that again
+    threading.excepthook = lambda failed: (
+        None if isinstance(failed.exc_value, OSError) else threading.__excepthook__(failed)
+    )
     # or threads that wait keep the processor that other work needs: ten times as slow beside it
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

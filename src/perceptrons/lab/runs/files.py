@@ -31,9 +31,11 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as failure:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+        if isinstance(failure, OSError):  # a full disk does not say of what
+            failure.filename = str(path)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
