@@ -11,7 +11,7 @@ import pytest
 import yaml
 from children import Child, error_line
 from conftest import CONFIGS
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.attack
@@ -60,7 +60,12 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
     return content
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=200,
+    deadline=None,
+    phases=set(Phase) - {Phase.shrink},  # a config is short, and each takes seconds
+    suppress_health_check=list(HealthCheck),
+)
 @given(mutated())
 def test_a_mutated_config_trains_or_is_one_line(content: dict[str, Any]) -> None:
     directory = Path(tempfile.mkdtemp())

@@ -22,7 +22,7 @@ from conftest import Finished
 import perceptrons.__main__
 from perceptrons.lab.runs.record import Report
 
-PATIENCE = 60.0  # seconds until a test gives up on a process
+PATIENCE = 180.0  # seconds until a test gives up on a process, which may compile first
 
 Prepare = Callable[[], None]
 

@@ -360,7 +360,7 @@ def test_a_wrong_setting_in_a_file_is_one_line(command: Command, change: str, ne
 
 def test_a_file_of_text_as_a_class_is_one_line_of_it(command: Command) -> None:
     Path("rows.txt").write_text("first line\nsecond line\n- third\n")
-    check(command, f"{XOR} --data rows.txt", "data: Expected a dot import path string")
+    check(command, f"{XOR} --data rows.txt", "data: no such class; given 'first line'")
     assert "second" not in command(f"{XOR} --data rows.txt").err
 
 
