@@ -169,9 +169,11 @@ class Command(LightningCLI):
                 raise ValueError(f"member={member!r}: only test and predict of a study have one")
             if plan:
                 self.model = study_of(self, plan, self.model, self.datamodule)
-            elif self.settings.compile and isinstance(self.datamodule, TableData):
+            elif self.subcommand == "fit" and isinstance(self.datamodule, TableData):
                 self.datamodule.setup("fit")
-                check_single(self.model, *self.datamodule.split["train"][:2])
+                self.datamodule.train_loader(0, self.trainer.world_size)
+                if self.settings.compile:
+                    check_single(self.model, *self.datamodule.split["train"][:2])
         except Exception as failure:  # a class of the user's or a library's may raise anything
             owner, cause = self.recipes.failed or (None, failure)
             fail(line_of(cause, owner.__name__ if owner else ""), cause)

@@ -24,6 +24,11 @@ class TableLoader:
         passes: How often the table is gone through.
         shuffle: Whether each pass takes the rows in a new random order.
         seed: Seed of the order.
+        rank: Number of this process, which takes its part of each batch.
+        world_size: How many processes train together.
+
+    Raises:
+        ValueError: If they cannot have equal parts of each batch.
     """
 
     def __init__(
@@ -33,6 +38,8 @@ class TableLoader:
         passes: int = 1,
         shuffle: bool = False,
         seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.table, self.rows = table, len(table[0])
         self.batch_size = batch_size or self.rows
@@ -41,8 +48,14 @@ class TableLoader:
         self.resumed: dict[str, int] = {}
         # where Lightning looks for the sampler that it tells the epoch
         self.batch_sampler = SimpleNamespace(sampler=self)
+        last = self.rows % self.batch_size or self.batch_size
+        if self.batch_size % world_size or last % world_size:
+            parts = f"{self.rows} rows in batches of {self.batch_size}"
+            raise ValueError(f"batch_size: {parts} do not divide among {world_size} processes")
+        self.part = slice(rank, None, world_size)  # whose mean gradient is the batch's
         pieces = (torch.split(column, self.batch_size) for column in table)
-        self.in_order: list[Rows] = list(zip(*pieces, strict=True))
+        batches = zip(*pieces, strict=True)
+        self.in_order = [tuple(column[self.part] for column in batch) for batch in batches]
 
     @property
     def device(self) -> torch.device:
@@ -76,7 +89,7 @@ class TableLoader:
     def shuffled(self, pass_: int) -> Iterator[Rows]:
         """The batches of a pass in its own random order."""
         for rows in torch.split(self.order(self.seed, pass_).to(self.device), self.batch_size):
-            yield tuple(column[rows] for column in self.table)
+            yield tuple(column[rows[self.part]] for column in self.table)
 
     def order(self, seed: int, pass_: int) -> Tensor:
         """Numbers of the rows ``(rows,)``, in the random order of a pass."""

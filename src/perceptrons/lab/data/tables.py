@@ -75,10 +75,19 @@ class TableData(L.LightningDataModule, ABC):
             self.numbers(self.points)
 
     def train_dataloader(self) -> TableLoader:
+        ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return self.train_loader(*ranks)
+
+    def train_loader(self, rank: int, world_size: int) -> TableLoader:
+        """The part of the training rows that one of several processes has.
+
+        Raises:
+            ValueError: If they cannot have equal parts of each batch.
+        """
         # the seed of the run, as seed_everything set it
-        seed = torch.initial_seed()
-        table = self.on_device("train")
-        return TableLoader(table, self.batch_size, self.passes, self.shuffle, seed)
+        seed, table = torch.initial_seed(), self.on_device("train")
+        options = (self.batch_size, self.passes, self.shuffle, seed)
+        return TableLoader(table, *options, rank, world_size)
 
     def val_dataloader(self) -> TableLoader | dict[str, TableLoader]:
         """What to validate on, and the training rows too, measured after the same update.

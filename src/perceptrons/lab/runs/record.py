@@ -161,7 +161,7 @@ class Report(Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit":
-            pl_module.log("step", updates(trainer))
+            pl_module.log("step", updates(trainer), sync_dist=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit":
@@ -170,7 +170,7 @@ class Report(Callback):
             self.report(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        pl_module.log("step", updates(trainer))
+        pl_module.log("step", updates(trainer), sync_dist=True)
         if not trainer.enable_validation:
             self.report(trainer)
 
