@@ -383,10 +383,3 @@ def test_the_cause_is_raised_where_it_is_asked_for(
     monkeypatch.setenv(DEBUG, "1")
     with pytest.raises(ValueError, match="xnot"):
         command(f"{XOR} --data.gate xnot")
-
-
-def test_a_printed_config_is_one_to_start_from(command: Command) -> None:
-    printed = command(f"{XOR} --print_config")
-    Path("printed.yaml").write_text(printed.out)
-    finished = command("fit --config printed.yaml")
-    assert (finished.status, finished.err) == (0, "")
