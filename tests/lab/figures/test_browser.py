@@ -190,7 +190,7 @@ def test_every_figure_is_shown_with_its_pictures(page: Page) -> None:
     counts = {(run.partition("/")[0], tag.partition("/")[2]): count for run, tag, count in loaders}
     for name in RUNS:
         assert counts[name, "boundary"] == 11
-        assert counts[name, "network"] == 6
+        assert counts[name, "network"] == 11
         assert counts[name, "loss"] == 1
     pictures = page.shows("img", "each.naturalWidth", lambda said: len(said) >= 6 and all(said))
     assert min(pictures) > 200

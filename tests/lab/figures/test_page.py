@@ -231,6 +231,7 @@ def test_play_goes_through_all_frames(shown: Any) -> None:
         "const done = arguments[0]; const look = () => page.player.mode === 'still' ? done()"
         " : setTimeout(look, 50); look()"
     )
+    settle(browser)
     assert "update 400" in text(browser, "#status")
     assert text(browser, "#play") == "Play"
 

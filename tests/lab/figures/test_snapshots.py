@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -114,10 +115,10 @@ def test_a_checkpoint_does_not_grow_with_the_reports() -> None:
         if report in (500, 5000):
             sizes[report] = size_of(history)
     # of the most snapshots and reports that are kept, whatever their numbers now are
-    assert max(sizes.values()) < 44 * SNAPSHOTS + 24 * REPORTS + 6_000
+    assert max(sizes.values()) < 44 * SNAPSHOTS + 48 * REPORTS + 6_000
     assert len(history.reports) <= REPORTS
-    steps = [after - before for before, after in zip(history.reports, history.reports[1:])]  # noqa: B905
-    assert len(set(steps)) == 1
+    assert history.reports[0] == 0
+    assert max(after - before for before, after in pairwise(history.reports)) < 128 * 50
 
 
 def test_snapshots_of_a_larger_network_are_fewer() -> None:
@@ -134,7 +135,7 @@ def test_a_history_comes_back_from_a_checkpoint_as_it_was() -> None:
     torch.save({KEY: history.state()}, file)
     file.seek(0)
     read = history_of(torch.load(file, weights_only=True))
-    for name in ("updates", "stride", "reports", "metrics", "seen", "every"):
+    for name in ("updates", "stride", "reports", "metrics"):
         assert getattr(read, name) == getattr(history, name)
     assert all(map(torch.equal, read.weights, history.weights))
     assert history_of({}) == History()
@@ -174,7 +175,7 @@ def test_a_resumed_run_has_the_snapshots_of_one_that_was_not_interrupted(tmp_pat
         if resumed:
             state = kept.history.state()
             assert torch.equal(state["weights"], whole["weights"])
-            assert torch.equal(state["metrics"], whole["metrics"])
+            assert state["metrics"] == whole["metrics"]
 
 
 def test_snapshots_change_no_weight() -> None:

@@ -16,21 +16,21 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from .panels import MARKERS, STRONG, blend, caption, colors, ink, plain, size
+from .panels import STRONG, blend, caption, colors, ink, plain, size
 from .scene import Array, Scene, chances, leads
 
 # neurons of a layer that are drawn, and weights up to which each is written beside its line
 MOST_SHOWN, MOST_WRITTEN = 6, 9
-MOST_POINTS = 100  # rows that are drawn into each tile
 ACROSS, APART = 2.8, 1.5  # from a layer to the next, and from a neuron to the next
 LONG = 4  # letters, of a name that goes beside its neuron and not into it
 TILE = 1.0
+UP = np.array([0, TILE / 2 + 0.03])  # from a neuron to the text above it
 NEAR = 0.33  # where on its line a weight is written, from its start: lines do not cross so soon
 KEY = "solid: positive weight \u00b7 dashed: negative \u00b7 wide: large"
 
 
 def network(scene: Scene, number: int = -1) -> Figure:
-    """The network in one of the frames of the inside: neurons, and the weights between them.
+    """The network in one of the frames: neurons, and the weights between them.
 
     Over one or two inputs a neuron is a map of what it puts out, with a line where its sum is 0.
     """
@@ -42,20 +42,12 @@ def network(scene: Scene, number: int = -1) -> Figure:
         for one, (node, name) in enumerate(zip(nodes, names, strict=True)):
             if len(scene.cells):
                 draw_tile(axes, scene, node, *seen(scene, number, column, one))
-                above: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": size(0.9)}
-                axes.text(node[0], node[1] + TILE / 2 + 0.02, name, **above)
+                axes.annotate(name, node + UP, ha="center", va="bottom", fontsize=size(0.9))
             else:
                 draw_circle(axes, node, name)
             if column and written:
                 text = f"bias {scene.layers[column - 1].biases[number, one]:+.3g}"
-                below: dict[str, Any] = {
-                    "ha": "center",
-                    "va": "top",
-                    "fontsize": size(0.85),
-                    "zorder": 4,
-                }
-                axes.text(node[0], node[1] - TILE / 2 - 0.03, text, **below)
-    draw_points(axes, scene, places[1:])
+                axes.annotate(text, node - UP, ha="center", va="top", fontsize=size(0.85))
     draw_more(axes, scene, places)
     return figure
 
@@ -81,7 +73,7 @@ def canvas(scene: Scene, number: int, places: Sequence[Array]) -> tuple[Figure, 
     axes.set_axis_off()
     axes.set(xlim=(left - beside, right + 1.0), ylim=(bottom - 0.95, top + 0.75))
     axes.set_aspect("equal")
-    title = f"{plain(scene.title, 60)} · {caption(scene, scene.inside[number])}"
+    title = f"{plain(scene.title, 60)} · {caption(scene, number)}"
     figure.suptitle(title, fontsize=size(), y=1 - 0.08 / height, va="top")
     figure.text(0.5, 0.06 / height, KEY, ha="center", fontsize=size(0.85))
     return figure, axes
@@ -168,10 +160,9 @@ def seen(scene: Scene, number: int, column: int, neuron: int) -> tuple[Array, Ar
     if column < len(scene.layers):
         layer = scene.layers[column - 1]
         return layer.sums[number, :, neuron], layer.shades[number, :, neuron], ink()
-    frame, one = scene.inside[number], neuron if scene.classes > 2 else 1
-    logits = scene.logits[frame]
+    one, logits = neuron if scene.classes > 2 else 1, scene.logits[number]
     ahead, share = leads(logits, scene.classes)[:, neuron], chances(logits, scene.classes)[:, one]
-    return ahead + scene.is_unsure(frame), share, colors(scene.classes)[one]
+    return ahead + scene.is_unsure(number), share, colors(scene.classes)[one]
 
 
 def draw_tile(axes: Axes, scene: Scene, node: Array, sums: Array, share: Array, color: str) -> None:
@@ -197,16 +188,3 @@ def draw_tile(axes: Axes, scene: Scene, node: Array, sums: Array, share: Array, 
     lines = cast(list[Array], contour_generator(x, y, sums.reshape(shape)).lines(0))
     axes.add_collection(LineCollection(lines, colors=ink(), linewidths=1, zorder=4))
     axes.add_patch(Rectangle((left, bottom), TILE, TILE, facecolor="none", **border))
-
-
-def draw_points(axes: Axes, scene: Scene, places: Sequence[Array]) -> None:
-    """The rows in every tile, where they are few enough."""
-    if scene.inputs != 2 or len(scene.points) > MOST_POINTS:
-        return
-    low, high = scene.cells.min(0), scene.cells.max(0)
-    within = TILE * ((scene.points - low) / (high - low) - 0.5)
-    for number, (color, marker) in enumerate(zip(colors(scene.classes), MARKERS, strict=False)):
-        spots = [node + within[scene.right == number] for nodes in places for node in nodes]
-        x, y = np.concatenate(spots).T
-        large = 26 if len(scene.points) <= 16 else 6
-        axes.scatter(x, y, c=color, marker=marker, s=large, edgecolors="white", lw=0.6, zorder=5)

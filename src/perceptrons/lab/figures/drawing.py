@@ -58,12 +58,10 @@ def drawn(scene: Scene) -> "Iterator[tuple[str, Iterator[tuple[int, Figure]]]]":
     """Name, updates and figures, one after another."""
     from . import diagrams, plots
 
-    if not scene.missing.get("boundary"):
-        frames = enumerate(scene.updates.tolist())
-        yield "boundary", ((at, plots.boundary(scene, frame)) for frame, at in frames)
-    if not scene.missing.get("network"):
-        inside = enumerate(scene.inside)
-        yield "network", ((int(scene.updates[f]), diagrams.network(scene, n)) for n, f in inside)
+    updates = scene.updates.tolist()
+    for name, frame_of in (("boundary", plots.boundary), ("network", diagrams.network)):
+        if name not in scene.missing:
+            yield name, ((at, frame_of(scene, frame)) for frame, at in enumerate(updates))
     single: dict[str, Callable[[Scene], Figure]] = {"loss": lambda scene: plots.curves([scene])}
     if scene.parts:
         classified = {"confusion": plots.confusion, "probability": plots.probability}

@@ -35,23 +35,27 @@ def boundary(scene: Scene, frame: int = -1) -> Figure:
     return figure
 
 
-def wide() -> tuple[float, float]:
-    """The size of a figure with curves."""
+def sheet(title: str, rows: int = 1, columns: int = 1, **settings: Any) -> tuple[Figure, Any]:
+    """A figure with a title, as large as curves are, and its axes ``(rows, columns)``."""
     height = min(4.6, 1.05 * float(rcParams["figure.figsize"][1]))
-    return 1.35 * height, height
-
-
-def titled(figure: Figure, title: str) -> Figure:
+    large = settings.pop("figsize", (1.35 * height, height))
+    figure = Figure(figsize=large, layout="constrained")
     figure.suptitle(title, fontsize=size())
-    return figure
+    return figure, figure.subplots(rows, columns, **settings)
+
+
+def legend(axes: Axes, **settings: Any) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=size(0.9), labelcolor=ink(), **settings)
 
 
 def curves(scenes: Sequence[Scene]) -> Figure:
     """Loss, and accuracy or what else was measured, of one run or of several together."""
     other = second(scenes)
-    figure = Figure(figsize=wide(), layout="constrained")
-    every = figure.subplots(1 + bool(other), 1, sharex=True, squeeze=False)[:, 0]
     several = len(scenes) > 1
+    title = "" if several else plain(scenes[0].title, 60)
+    figure, every = sheet(title, 1 + bool(other), sharex=True, squeeze=False)
+    every = every[:, 0]
     for scene, color in zip(scenes, cycle(SEVERAL), strict=False):
         for stage, style in STYLES.items():
             label = f"{plain(scene.title, 40)} {stage}" if several else stage
@@ -67,12 +71,11 @@ def curves(scenes: Sequence[Scene]) -> Figure:
     highest = [values for one in scenes for name, values in one.metrics.items() if "loss" in name]
     top = np.nanmax(np.concatenate([*highest, [1e-9]])) if highest else 1.0
     every[0].set(ylabel="loss", ylim=(min(0, *every[0].get_ylim()), 1.08 * top))
-    if every[0].get_legend_handles_labels()[0]:
-        every[0].legend(frameon=False, fontsize=size(0.9), labelcolor=ink())
+    legend(every[0])
     if other:
         every[1].set(ylabel=other, **({"ylim": (-0.05, 1.05)} if other == "accuracy" else {}))
     every[-1].set_xlabel("updates")
-    return titled(figure, "" if several else plain(scenes[0].title, 60))
+    return figure
 
 
 def second(scenes: Sequence[Scene]) -> str:
@@ -98,10 +101,11 @@ def draw_chance(axes: Axes, scenes: Sequence[Scene]) -> None:
 def members(scene: Scene) -> Figure:
     """The losses of a study's members, and their quantiles."""
     study = cast(Study, scene.study)
-    figure = Figure(figsize=wide(), layout="constrained")
-    axes = figure.subplots()
     losses, count = study.losses, study.losses.shape[1]  # of evenly chosen members
     # of nearly all as they begin, and the median: those that diverge would hide all others
+    every = sum(row.get("members", 0) for row in study.groups)
+    some = f"{count:,} of {every:,}" if every > count else f"{count:,}"
+    figure, axes = sheet(f"{plain(scene.title.rpartition(',')[0], 50)}: losses of {some} members")
     top = 1.08 * max(np.nanpercentile(losses[0], 99), np.nanmax(np.nanmedian(losses, axis=1)))
     pale = min(0.3, 12 / count)
     axes.plot(study.updates, losses, color=ink(), alpha=pale, linewidth=0.8, rasterized=True)
@@ -112,50 +116,39 @@ def members(scene: Scene) -> Figure:
     draw_chance(axes, [scene])
     axes.set(xlabel="updates", ylabel="training loss", ylim=(0, top))
     # matplotlib's search for the best place takes seconds with so many curves
-    axes.legend(loc="upper right", framealpha=0.8, edgecolor="none", fontsize=size(0.9))
-    every = sum(row.get("members", 0) for row in study.groups)
-    some = f"{count:,} of {every:,}" if every > count else f"{count:,}"
-    return titled(figure, f"{plain(scene.title.rpartition(',')[0], 50)}: losses of {some} members")
+    legend(axes, loc="upper right")
+    return figure
 
 
 def solved(scene: Scene) -> Figure:
     """The share of a study's members that are solved, by what varies, with 95 % intervals."""
     study = cast(Study, scene.study)
-    figure = Figure(figsize=wide(), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = sheet(plain(scene.title.rpartition(",")[0], 50))
     along, *others = study.settings
     lines: dict[str, list[dict[str, Any]]] = {}
     for row in study.groups:
         label = ", ".join(f"{plain(name)} {plain(row[name])}" for name in others)
         lines.setdefault(label, []).append(row)
-    numbers = all(isinstance(row[along], int | float) for row in study.groups)
-    places = {
-        str(value): at for at, value in enumerate(dict.fromkeys(r[along] for r in study.groups))
-    }
+    values = [*dict.fromkeys(str(row[along]) for row in study.groups)]
     for (label, rows), color in zip(lines.items(), cycle(SEVERAL), strict=False):
-        x = [row[along] if numbers else places[str(row[along])] for row in rows]
-        share, low, high = (
-            np.array([r[k] for r in rows]) for k in ("share", "share_low", "share_high")
-        )
+        keys = ("share", "share_low", "share_high")
+        share, low, high = np.array([[row[key] for row in rows] for key in keys])
+        x = [values.index(str(row[along])) for row in rows]
         reach = [(share - low).clip(0), (high - share).clip(0)]
         axes.errorbar(x, share, reach, color=color, marker="o", capsize=3, label=label or None)
-    if numbers and min(row[along] for row in study.groups) > 0:
-        axes.set_xscale("log")
-    axes.minorticks_off()
-    ticks = sorted({row[along] for row in study.groups}) if numbers else [*places.values()]
-    axes.set_xticks(ticks, [plain(value, 12) for value in (ticks if numbers else places)])
+    axes.set_xticks(range(len(values)), [plain(value, 12) for value in values])
     axes.set(ylim=(-0.03, 1.03), xlabel=plain(along), ylabel="share solved")
-    if others:
-        axes.legend(frameon=False, fontsize=size(0.9))
-    return titled(figure, plain(scene.title.rpartition(",")[0], 50))
+    legend(axes)
+    return figure
 
 
 def confusion(scene: Scene) -> Figure:
     """How many rows of each class are given which class, in each part of the table."""
     names = [plain(name, 10) for name in scene.class_names]
-    figure = Figure(figsize=(1.2 + 1.9 * len(scene.parts), 4.0), layout="constrained")
-    every = figure.subplots(1, len(scene.parts), squeeze=False, sharey=True)[0]
-    for axes, (part, rows) in zip(every, scene.parts.items(), strict=True):
+    count, title = len(scene.parts), plain(scene.title, 60)
+    large = 1.2 + 1.9 * count, 4.0
+    figure, every = sheet(title, 1, count, figsize=large, squeeze=False, sharey=True)
+    for axes, (part, rows) in zip(every[0], scene.parts.items(), strict=True):
         counts = np.zeros((scene.classes, scene.classes), int)
         np.add.at(counts, (rows.right, rows.says.argmax(1)), 1)
         share = counts / counts.sum(1, keepdims=True).clip(1)
@@ -166,14 +159,13 @@ def confusion(scene: Scene) -> Figure:
         axes.set_yticks(range(len(names)), names)
         axes.set_title(f"{part}\n{np.trace(counts):,} of {len(rows.right):,}", fontsize=size())
         axes.set_xlabel("given class")
-    every[0].set_ylabel("right class")
-    return titled(figure, plain(scene.title, 60))
+    every[0, 0].set_ylabel("right class")
+    return figure
 
 
 def probability(scene: Scene) -> Figure:
     """How probable the network calls the right class of each row, by class."""
-    figure = Figure(figsize=wide(), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = sheet(plain(scene.title, 60))
     part, rows = [*scene.parts.items()][-1]
     two = scene.classes == 2
     values = rows.says[:, 1] if two else rows.says[np.arange(len(rows.right)), rows.right]
@@ -185,59 +177,56 @@ def probability(scene: Scene) -> Figure:
     axes.axvline(1 / scene.classes, color=ink(), linestyle=":")
     of = f"probability of {names[1]}" if two else "probability of the right class"
     axes.set(xlabel=of, ylabel=f"rows ({part})", xlim=(0, 1))
-    axes.legend(title="right class", frameon=False, fontsize=size(0.9))
-    return titled(figure, plain(scene.title, 60))
+    legend(axes, title="right class")
+    return figure
 
 
 def predicted(scene: Scene) -> Figure:
     """The predicted number of each row over its target, in each part of the table."""
-    figure = Figure(figsize=wide(), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = sheet(plain(scene.title, 60))
     for (name, part), marker, color in zip(scene.parts.items(), "oxs", SEVERAL, strict=False):
         few = max(1, len(part.right) // MOST_POINTS)
         x, y = part.right[::few], part.says[::few]
         axes.scatter(x, y, s=14, marker=marker, color=color, alpha=0.7, label=name)
     axes.axline((float(part.right[0]),) * 2, slope=1, color=ink(), linestyle=":")
     axes.set(xlabel="target", ylabel="predicted")
-    axes.legend(frameon=False, fontsize=size(0.9))
-    return titled(figure, plain(scene.title, 60))
+    legend(axes)
+    return figure
 
 
 def importance(scene: Scene) -> Figure:
     """How much accuracy is lost where one input is shuffled, the largest first."""
     mean, deviation = scene.importance.T
     order = mean.argsort()[::-1][:10][::-1]
-    figure = Figure(figsize=(5.2, 1.2 + 0.24 * len(order)), layout="constrained")
-    axes = figure.subplots()
+    more = len(mean) - len(order)
+    note = f", {more} lesser inputs left out" if more else ""
+    title, large = plain(scene.title, 60) + note, (5.2, 1.2 + 0.24 * len(order))
+    figure, axes = sheet(title, figsize=large)
     names = [plain(scene.names[one]) for one in order]
     axes.barh(names, mean[order], xerr=deviation[order], color=ink(), alpha=0.6)
     axes.tick_params(axis="y", labelsize=size(0.9))
     axes.set_xlabel(f"{'accuracy' if scene.classes else 'R2'} lost by shuffling the input")
-    more = len(mean) - len(order)
-    note = f", {more} lesser inputs left out" if more else ""
-    return titled(figure, plain(scene.title, 60) + note)
+    return figure
 
 
 def worst(scene: Scene) -> Figure:
     """The rows whose right class is least probable, as a table."""
     head = [plain(name, 12) for name in scene.worst]
     cells = [[short(cell) for cell in row] for row in zip(*scene.worst.values(), strict=True)]
-    figure = Figure(figsize=(0.95 * len(head), 0.55 + 0.24 * (1 + len(cells))))
-    axes = figure.add_axes((0.02, 0.02, 0.96, 1 - 0.45 / figure.get_figheight()))
+    title = f"{plain(scene.title, 40)}: the worst rows ({[*scene.parts][-1]})"
+    large = 0.95 * len(head), 0.55 + 0.24 * (1 + len(cells))
+    figure, axes = sheet(title, figsize=large)
     axes.set_axis_off()
     whole = Bbox.unit()
     table = axes.table(cells, colLabels=head, bbox=whole, cellLoc="right", edges="horizontal")
     table.auto_set_font_size(False)
     table.set_fontsize(size(0.85))
-    part = [*scene.parts][-1]
-    return titled(figure, f"{plain(scene.title, 40)}: the worst rows ({part})")
+    return figure
 
 
 def short(value: Any) -> str:
-    if isinstance(value, float) and 0.9995 <= value < 1:
-        return "> 0.999"  # nothing is rounded up to 1
-    if isinstance(value, float):
-        return f"{value:.4g}"
+    if isinstance(value, float):  # nothing is rounded up to 1
+        return "> 0.999" if 0.9995 <= value < 1 else f"{value:.4g}"
     return "-" if value is None else plain(value, 12)
 
 

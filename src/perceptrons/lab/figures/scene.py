@@ -18,7 +18,7 @@ FEW = 16  # rows of which the best line is sought
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of neurons in each of the frames that show the inside."""
+    """A layer of neurons in each frame."""
 
     weights: Array  # (frames, neurons, inputs)
     biases: Array  # (frames, neurons)
@@ -72,8 +72,7 @@ class Scene:
     rows: int = 0  # of how many
     sampled: bool = False  # whether these are some of the rows
     line: int | None = None  # rows that the best line gets right, for a perceptron of few rows
-    inside: Sequence[int] = ()  # frames that show the inside
-    layers: Sequence[Layer] = ()  # there
+    layers: Sequence[Layer] = ()
     parts: dict[str, Part] = field(default_factory=dict)  # of a table that has no plane
     worst: dict[str, list[Any]] = field(default_factory=dict)  # its worst rows, by column
     # loss of accuracy, or of R2, where an input is shuffled, and its standard deviation (inputs, 2)

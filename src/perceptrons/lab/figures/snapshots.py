@@ -35,8 +35,6 @@ class History:
         stride: Updates from a snapshot to the next, at least.
         reports: Number of updates at each report.
         metrics: What was measured there, by name.
-        seen: Reports so far, kept or not.
-        every: Of how many reports one is kept.
     """
 
     updates: list[int] = field(default_factory=list)
@@ -44,8 +42,6 @@ class History:
     stride: int = 1
     reports: list[int] = field(default_factory=list)
     metrics: list[dict[str, float]] = field(default_factory=list)
-    seen: int = 0
-    every: int = 1
 
     def is_due(self, update: int) -> bool:
         return not self.updates or update - self.updates[-1] >= self.stride
@@ -62,30 +58,18 @@ class History:
             self.stride *= 2
 
     def add_report(self, update: int, metrics: dict[str, float]) -> None:
-        """Keep what was measured; where these are too many reports, every second one."""
-        if self.seen % self.every == 0:
-            self.reports.append(update)
-            self.metrics.append(metrics)
-        self.seen += 1
+        """Keep what was measured; where these are too many reports, half of them, evenly."""
+        self.reports.append(update)
+        self.metrics.append(metrics)
         if len(self.reports) > REPORTS:
-            self.reports, self.metrics = self.reports[::2], self.metrics[::2]
-            self.every *= 2
+            kept = evenly_changed(torch.tensor(self.reports)[:, None], REPORTS // 2)
+            self.reports = [self.reports[one] for one in kept]
+            self.metrics = [self.metrics[one] for one in kept]
 
     def state(self) -> dict[str, Any]:
-        """All of it for a checkpoint: few tensors, however many reports there were."""
-        names = [*dict.fromkeys(name for each in self.metrics for name in each)]
-        nothing = float("nan")
-        table = [[each.get(name, nothing) for name in names] for each in self.metrics]
-        return {
-            "updates": torch.tensor(self.updates, dtype=torch.long),
-            "weights": torch.stack(self.weights) if self.weights else torch.zeros(0, 0),
-            "stride": self.stride,
-            "reports": torch.tensor(self.reports, dtype=torch.long),
-            "names": names,
-            "metrics": torch.tensor(table, dtype=torch.float64).view(len(table), len(names)),
-            "seen": self.seen,
-            "every": self.every,
-        }
+        """All of it for a checkpoint."""
+        weights = torch.stack(self.weights) if self.weights else torch.zeros(0, 0)
+        return {**vars(self), "weights": weights}
 
 
 def history_of(checkpoint: dict[str, Any]) -> History:
@@ -98,16 +82,19 @@ def history_of(checkpoint: dict[str, Any]) -> History:
     if state is None:
         return History()
     try:
-        updates, reports = state["updates"].tolist(), state["reports"].tolist()
-        weights, names = [*state["weights"].float()], [*map(str, state["names"])]
-        metrics = [dict(zip(names, row, strict=True)) for row in state["metrics"].tolist()]
-        numbers = [int(state[name]) for name in ("stride", "seen", "every")]
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as mistake:
+        found = History(
+            [*map(int, state["updates"])],
+            [*state["weights"].float()],
+            max(int(state["stride"]), 1),
+            [*map(int, state["reports"])],
+            [{str(name): float(each[name]) for name in each} for each in state["metrics"]],
+        )
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as mistake:
         raise ValueError(f"checkpoint: its snapshots cannot be read: {mistake}") from mistake
-    if len(updates) != len(weights) or len(reports) != len(metrics) or min(numbers) < 0:
+    pairs = (found.updates, found.weights), (found.reports, found.metrics)
+    if any(len(one) != len(other) for one, other in pairs):
         raise ValueError("checkpoint: its snapshots are incomplete")
-    stride, seen, every = numbers
-    return History(updates, weights, max(stride, 1), reports, metrics, seen, max(every, 1))
+    return found
 
 
 class Snapshots(Callback):

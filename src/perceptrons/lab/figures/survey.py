@@ -1,7 +1,7 @@
 """A network looked at over its inputs, as it was at its snapshots: the arrays that figures show."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,15 +23,13 @@ from .scene import (
     evenly_changed,
     winners,
 )
-from .snapshots import flat, load
+from .snapshots import load
 from .trained import Trained, one_thread
 
 # cells along an axis and along the sides of a plane; rows that are drawn, and counted
 AXIS, SIDE, DRAWN, COUNTED = 200, 60, 1_000, 20_000
 MARGIN = 0.35  # round the rows, as a share of the space they are in
-# frames, and those of them that show the inside; neurons of a layer that are drawn
-FRAMES, INSIDE, NEURONS = 24, 6, 6
-CHOOSING = 200  # rows to choose frames by
+FRAMES, NEURONS = 16, 6  # snapshots, and neurons of a layer, that are drawn
 # rows and inputs that importance is asked of; worst rows, and their inputs, that are shown
 ASKED, ASKED_INPUTS, WORST, WORST_INPUTS = 1_000, 60, 8, 5
 
@@ -91,7 +89,6 @@ class Survey:
     def __init__(self, run: Trained, classes: int) -> None:
         self.run, self.module, self.data, self.classes = run, run.module, run.data, classes
         self.net = copy.deepcopy(run.net).cpu().float().eval()
-        self.now = flat(self.net)
 
     @torch.inference_mode()
     def fill(self, scene: Scene, frames: int) -> Scene:
@@ -102,12 +99,12 @@ class Survey:
         x, drawn = x[counted].float(), evenly(len(counted), DRAWN)
         points = self.data.as_points()[counted][drawn].float().flatten(1).numpy()
         plane = points.shape[1] <= 2 and self.classes > 0
-        updates, weights = self.chosen(x[evenly(len(x), CHOOSING)], frames)
+        every = self.run.frames
+        chosen = evenly_changed(torch.stack([weights for _, weights in every]), frames)
         cells = grid(points) if plane else points[:0]
         given = self.data.from_points(torch.from_numpy(cells).float()) if plane else x[:0]
-        says = [self.with_weights(each, lambda: (self.say(x), self.say(given))) for each in weights]
-        at_all = np.stack([each[0] for each in says])
-        inside = evenly_changed(at_all.reshape(len(says), -1), INSIDE)
+        looks = [self.look(every[one][1], x, given) for one in chosen]
+        at_all, logits, layers = zip(*looks, strict=True)
         few = len(dense_layers(self.net) or ()) == 1 and len(x) <= FEW and points.shape[1] == 2
         scene = replace(
             scene,
@@ -119,33 +116,23 @@ class Survey:
             right=right[drawn],
             cells=cells,
             given=given.numpy(),
-            updates=np.array(updates),
-            logits=np.stack([each[1] for each in says]),
-            at_rows=at_all[:, drawn],
-            hits=(winners(at_all, self.classes) == right).sum(1),
+            updates=np.array([every[one][0] for one in chosen]),
+            logits=np.stack(logits),
+            at_rows=np.stack(at_all)[:, drawn],
+            hits=(winners(np.stack(at_all), self.classes) == right).sum(1),
             rows=len(x),
             sampled=len(x) < len(y),
             line=best_line(points, right) if plane and few else None,
-            inside=inside,
-            layers=self.layers([weights[one] for one in inside], given),
+            layers=[
+                Layer(*map(np.stack, zip(*one, strict=True))) for one in zip(*layers, strict=True)
+            ],
         )
         return scene if plane else self.with_parts(scene)
 
-    def chosen(self, x: Tensor, frames: int) -> tuple[list[int], list[Tensor]]:
-        """The snapshots to show, by how much the answers changed, and the present as the last."""
-        history = self.run.history
-        pairs = zip(history.updates, history.weights, strict=True)
-        size = len(self.now)
-        earlier = [each for each in pairs if each[0] < self.run.update and len(each[1]) == size]
-        every = [*earlier, (self.run.update, self.now)]
-        says = [self.with_weights(each, lambda: self.say(x).ravel()) for _, each in every]
-        kept = [every[one] for one in evenly_changed(np.stack([*map(squashed, says)]), frames)]
-        return [update for update, _ in kept], [weights for _, weights in kept]
-
-    def with_weights(self, weights: Tensor, look: Callable[[], Any]) -> Any:
-        """What is seen with some weights."""
+    def look(self, weights: Tensor, x: Tensor, given: Tensor) -> tuple[Any, Any, Any]:
+        """With some weights, what is said of the rows and of the cells, and the layers there."""
         load(self.net, weights)
-        return look()
+        return self.say(x), self.say(given), self.inside(given)
 
     def say(self, x: Tensor) -> Array:
         logits: Array = self.net(x).numpy().astype(np.float32)
@@ -185,32 +172,22 @@ class Survey:
             found["network"] = f"{type(self.net).__name__} is not an nn.Sequential of linear layers"
         return found
 
-    def layers(self, weights: Sequence[Tensor], given: Tensor) -> list[Layer]:
-        """The layers of the network, with each of some weights."""
-        frames = [self.with_weights(each, lambda: self.inside(given)) for each in weights]
-        by_layer = zip(*frames, strict=True)
-        return [Layer(*map(np.stack, zip(*each, strict=True))) for each in by_layer]
-
     def inside(self, x: Tensor) -> list[tuple[Array, ...]]:
         """Weights, biases, weighted sums and shades of each layer, as :class:`Layer` says."""
-        layers, found = dense_layers(self.net) or [], []
-        for number, (linear, activation) in enumerate(layers, 1):
+        found = []
+        for linear, activation in dense_layers(self.net) or []:
             sums = linear(x)
             x = activation(sums) if activation else sums
-            shown = torch.sigmoid(sums) if number == len(layers) else x
-            shown = shown[:, :NEURONS]
-            if len(shown) and not isinstance(activation, nn.Sigmoid) and number < len(layers):
-                shown = 0.5 + 0.5 * shown / shown.abs().amax(0).clamp(min=1e-9)
-            biases = linear.bias
-            if biases is None:
-                biases = linear.weight.new_zeros(linear.out_features)
-            kept = (linear.weight, biases, sums[:, :NEURONS], shown)
+            shades = x[:, :NEURONS]
+            if len(shades) and not isinstance(activation, nn.Sigmoid):
+                shades = 0.5 + 0.5 * shades / shades.abs().amax(0).clamp(min=1e-9)
+            biases = torch.zeros(len(linear.weight)) if linear.bias is None else linear.bias
+            kept = (linear.weight, biases, sums[:, :NEURONS], shades)
             found.append(tuple(each.clone().numpy() for each in kept))
         return found
 
     def with_parts(self, scene: Scene) -> Scene:
         """A scene with what is said of each part of a table, and what matters."""
-        load(self.net, self.now)
         parts: dict[str, Part] = {}
         split = self.data.split
         for name in ("train", "val", "test"):
@@ -273,11 +250,6 @@ class Survey:
 def evenly(count: int, most: int) -> Tensor:
     """Numbers of evenly chosen rows, of all where they are few."""
     return torch.linspace(0, count - 1, min(count, most), dtype=torch.float64).long()
-
-
-def squashed(logits: Array) -> Array:
-    """Logits as what they mean: from 5 to 50 little changes."""
-    return np.tanh(np.nan_to_num(logits) / 4)
 
 
 def grid(points: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..studies.record import Study as Record
 from ..studies.record import best_of
@@ -48,6 +48,14 @@ class Trained:
     state: dict[str, Any]
     study: Study | None = None
     note: str = ""
+
+    @property
+    def frames(self) -> list[tuple[int, Tensor]]:
+        """Updates and weights of each snapshot, and of the network as it is."""
+        now, own = flat(self.net), self.history
+        pairs = zip(own.updates, own.weights, strict=True)
+        earlier = [each for each in pairs if each[0] < self.update and len(each[1]) == len(now)]
+        return [*earlier, (self.update, now)]
 
 
 def of_fit(trainer: Any, module: Any, run: Path, settings: dict[str, Any]) -> Trained:
@@ -140,9 +148,8 @@ def finer(run: Trained) -> History:
         last = measured(run, net)
         names = last.keys() if run.study else last.keys() & found.get(run.update, {})
         if run.study or all(np.isclose(last[n], found[run.update][n], 1e-3, 1e-6) for n in names):
-            every = [*zip(own.updates, own.weights, strict=True), (run.update, flat(run.net))]
-            for update, weights in every:
-                known = {name: each for name, each in found.get(update, {}).items() if each == each}
+            for update, weights in run.frames:
+                known = found.get(update, {})
                 if not names <= known.keys():
                     load(net, weights)
                     values = measured(run, net)
