@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perceptrons.lab.cli.explain import explained, in_markdown, in_terminal
+from perceptrons.lab.cli.explain import explained
 from perceptrons.lab.cli.main import main
 from perceptrons.lab.data.tables import TableData
 from perceptrons.lab.training.on_paper import first_update
@@ -28,6 +28,14 @@ class Corners(TableData):
 
     def tables(self) -> dict[str, tuple[Tensor, ...]]:
         return dict.fromkeys(("train", "val", "test", "all"), (CORNERS, self.y))
+
+
+class Named(Corners):
+    """Whose columns' names would be markup."""
+
+    @property
+    def point_names(self) -> list[str]:
+        return ["<img>", "a|b"]
 
 
 class Module(L.LightningModule):
@@ -64,6 +72,7 @@ THREE = Corners(F.one_hot(torch.tensor([0, 1, 2, 0])).float())
         (dense(2, 4, 3, 1, activation=nn.Tanh), BCE, XOR),
         (dense(2, 4, 3, activation=nn.LeakyReLU), F.cross_entropy, THREE),
         (dense(2, 4, 3, activation=nn.ReLU, bias=False), BCE, THREE),
+        (dense(2, 4, 1), F.mse_loss, Corners(torch.tensor([[0.5], [-1.0], [3.0], [0.25]]))),
     ],
 )
 def test_gradients_on_paper_are_those_of_autograd(net: Any, loss: Any, data: Corners) -> None:
@@ -84,18 +93,18 @@ def test_the_sums_are_made_of_the_weights_before_the_update() -> None:
     with torch.no_grad():
         net[0].weight.copy_(torch.tensor([[0.25, -0.5]]))
         net[0].bias.fill_(1.0)
-    text = in_terminal(*explained(first_update(Module(net, BCE), XOR), XOR))
+    text = explained(first_update(Module(net, BCE), XOR), XOR)
     assert "x = (1, 1), y = (0)" in text
     assert "p 0.25*1 - 0.5*1 + 1 0.75 0.6792" in " ".join(text.split())
     assert "after = before - 0.5 * gradient" in text
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
-def test_markdown_has_a_table_for_each_step_and_no_markup_of_names() -> None:
-    title, sections = explained(first_update(Module(dense(2, 2, 1), BCE), XOR), XOR)
-    text = in_markdown(title, [("<img>", ["a*b|c"], {}), *sections])
-    assert "| x1 -\\> h1 |" in text
-    assert "a\\*b\\|c" in text
+def test_in_markdown_each_step_has_a_title_and_all_names_are_code() -> None:
+    lines = explained(first_update(Module(dense(2, 2, 1), BCE), XOR), Named(XOR.y)).splitlines()
+    assert sum(line.startswith("## ") for line in lines) == 6
+    assert all("<" not in line for line in lines if not line.startswith("    "))
+    assert any(line.startswith("    <img> -> h1") for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +112,11 @@ def test_markdown_has_a_table_for_each_step_and_no_markup_of_names() -> None:
     [
         (Module(dense(2, 2, 1), BCE), 5, "--row=5: must be from 1 to 4"),
         (Module(dense(2, 2, 1, activation=nn.GELU), BCE), 1, "activations must be of Sigmoid"),
-        (Module(dense(2, 2, 1), F.l1_loss), 1, "loss must be bce, mse or cross_entropy"),
+        (
+            Module(dense(2, 2, 1), F.l1_loss),
+            1,
+            "loss must be bce, mse, cross_entropy or",
+        ),
         (Module(nn.Bilinear(1, 1, 1), BCE), 1, "Bilinear is not an nn.Sequential of linear layers"),
     ],
 )

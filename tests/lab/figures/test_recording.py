@@ -124,7 +124,7 @@ def test_another_loss_and_another_optimizer_are_said() -> None:
     module: Any = Plain(dense(2, 1))
     module.loss = nn.functional.l1_loss
     found = run_data(trained(module, xor()), RUN)
-    assert "the loss must be bce, mse or cross_entropy" in found["note"]
+    assert "the loss must be bce, mse, cross_entropy or squared error" in found["note"]
     module = Plain(dense(2, 1))
     module.optimizer = lambda params: torch.optim.RMSprop(params, lr=0.1)
     found = run_data(trained(module, xor()), RUN)

@@ -1,21 +1,23 @@
 """``explain``: one update spelled out in numbers, in the terminal and as Markdown."""
 
+from itertools import pairwise
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
+import torch
+
 from ..data.tables import TableData
+from ..figures.scene import hidden_names
 from ..runs.files import write_whole
 from ..runs.text import aligned, say
-from ..training.on_paper import SLOPES, Update, first_update
+from ..training.on_paper import SLOPES, Layer, Update, first_update
 from .errors import fail
 from .load import made_ready
 
 MOST = 40  # lines of a table
 MOST_SHOWN = 5  # numbers of a row
 TERMS = 3  # of a sum that is written out
-
-# title, lines of words, and columns of a table
-Section = tuple[str, list[str], dict[str, list[Any]]]
 
 
 def explain_config(config: list[str], model: Any, row: int | None, out: Path | None) -> None:
@@ -30,44 +32,52 @@ def explain_config(config: list[str], model: Any, row: int | None, out: Path | N
     try:
         made = made_ready(["fit", *config], model)
         made.datamodule.setup("fit")
-        update = first_update(made.model, made.datamodule, row)
+        text = explained(first_update(made.model, made.datamodule, row), made.datamodule)
     except ValueError as mistake:
         fail(str(mistake), mistake)
-    title, sections = explained(update, made.datamodule)
-    say(in_terminal(title, sections))
+    say(text)
     if out is None:
         return
     try:
-        write_whole(out, in_markdown(title, sections).encode())
+        write_whole(out, f"{text}\n".encode())
     except OSError as failure:
         fail(f"--out={str(out)!r}: {failure.strerror}", failure)
     say(f"\nwritten: {out}")
 
 
-def explained(update: Update, data: TableData) -> tuple[str, list[Section]]:
-    """Title and sections of an update."""
-    names = names_of(data, update.layers)
-    x, y = listed(update.x[0]), listed(update.y[0])
-    title = f"One update, by training row {update.number}: x = {x}, y = {y}"
-    forward = [forward_section(update, number, names) for number in range(len(update.layers))]
-    loss = f"{update.rule.says} = {number_of(update.loss)}"
-    backward = [delta_section(update, number, names) for number in range(len(update.layers))]
-    return title, [*forward, ("Loss", [loss], {}), *backward[::-1], weights_section(update, names)]
-
-
-def names_of(data: TableData, layers: Any) -> list[list[str]]:
-    """Names of the inputs and of each layer's neurons."""
-    inputs = layers[0][0].in_features
+def explained(update: Update, data: TableData) -> str:
+    """An update as Markdown, whose tables are indented, so that a terminal shows them too."""
+    layers, rule = update.layers, update.rule
     own = [*map(str, data.point_names)]
-    first = own if len(own) == inputs else [f"x{n + 1}" for n in range(inputs)]
-    widths = [linear.out_features for linear, _ in layers]
-    deep = len(widths) > 2
-    hidden = [
-        [f"h{layer}.{n + 1}" if deep else f"h{n + 1}" for n in range(width)]
-        for layer, width in enumerate(widths[:-1], 1)
-    ]
+    wide = layers[0].linear.in_features
+    inputs = own if len(own) == wide else [f"x{n + 1}" for n in range(wide)]
+    widths = [each.linear.out_features for each in layers]
     outputs = ["p"] if widths[-1] == 1 else [f"p{n + 1}" for n in range(widths[-1])]
-    return [first, *hidden, outputs]
+    names = [inputs, *hidden_names(widths[:-1]), outputs]
+    x, y = listed(layers[0].x[0]), listed(update.y[0])
+    parts = [f"# One update, by training row {update.number}: x = {x}, y = {y}"]
+    for number, layer in enumerate(layers, 1):
+        kind = "p is the answer" if layer is layers[-1] else f"a = {called(layer)}(z)"
+        title = f"Layer {number}: z is a weighted sum, {kind}"
+        parts.append(section(title, forward(layer, names[number])))
+    parts.append(section("Loss", {}, f"{rule.says} = {number_of(update.loss)}"))
+    last = {"neuron": outputs, "delta": [*map(number_of, layers[-1].delta[0])]}
+    parts.append(section(f"Deltas of layer {len(layers)}", last, rule.delta_says))
+    for number in range(len(layers) - 1, 0, -1):
+        says = f"delta = (sum of delta * weight of the next layer) * {slope_of(layers[number - 1])}"
+        columns = backward(layers[number - 1], layers[number], names[number])
+        parts.append(section(f"Deltas of layer {number}", columns, says))
+    pairs = zip(update.by_hand, update.by_autograd, strict=True)
+    off = max(float((one - other).abs().max()) for one, other in pairs)
+    words = f"By hand and by autograd they differ by {off:.1g} at most.\n{step_of(update)}"
+    parts.append(section("Gradients and weights", weights(update, names), words))
+    return "\n\n".join(parts)
+
+
+def section(title: str, columns: dict[str, list[str]], words: str = "") -> str:
+    """A title, and words and a table under it."""
+    table = [aligned(columns, width=None, rows=MOST)] if columns else []
+    return f"## {title}\n\n" + indent("\n".join([*filter(None, [words]), *table]), " " * 4)
 
 
 def listed(numbers: Any) -> str:
@@ -90,67 +100,52 @@ def sum_of(pairs: list[tuple[Any, Any]], bias: Any = None) -> str:
     return " + ".join(terms).replace("+ -", "- ")
 
 
-def forward_section(update: Update, number: int, names: list[list[str]]) -> Section:
-    linear, activation = update.layers[number]
-    last = activation is None
-    after = update.rule.chances(update.sums[-1]) if last else update.values[number + 1]
-    biases = linear.bias.detach() if linear.bias is not None else [None] * linear.out_features
-    inputs = update.values[number][0]
-    pairs = [[*zip(weights, inputs, strict=True)] for weights in linear.weight.detach()]
-    columns = {
-        "neuron": names[number + 1],
+def called(layer: Layer) -> str:
+    return type(layer.activation).__name__.lower()
+
+
+def slope_of(layer: Layer) -> str:
+    return SLOPES[type(layer.activation)][2]
+
+
+def forward(layer: Layer, names: list[str]) -> dict[str, list[str]]:
+    linear = layer.linear
+    biases = [None] * len(names) if linear.bias is None else linear.bias.tolist()
+    pairs = [[*zip(each, layer.x[0], strict=True)] for each in linear.weight.tolist()]
+    return {
+        "neuron": names,
         "weights * inputs + bias": [*map(sum_of, pairs, biases)],
-        "z": [*map(number_of, update.sums[number][0])],
-        "p" if last else "a": [*map(number_of, after[0])],
+        "z": [*map(number_of, layer.sums[0])],
+        "a" if layer.activation else "p": [*map(number_of, layer.values[0])],
     }
-    kind = "p is its probability" if last else f"a = {type(activation).__name__.lower()}(z)"
-    return f"Layer {number + 1}: z is a weighted sum, {kind}", [], columns
 
 
-def delta_section(update: Update, number: int, names: list[list[str]]) -> Section:
-    columns: dict[str, list[Any]] = {"neuron": names[number + 1]}
-    if number == len(update.layers) - 1:
-        words = [update.rule.delta_says]
-    else:
-        _, slope, says = SLOPES[type(update.layers[number][1])]
-        words = [f"delta = (sum of delta * weight of the next layer) * {says}"]
-        weights = update.layers[number + 1][0].weight.detach().mT
-        after = update.deltas[number + 1][0]
-        sums = [sum_of([*zip(after, each, strict=True)]) for each in weights]
-        columns["delta * weight"] = sums
-        columns["slope"] = [*map(number_of, slope(update.values[number + 1][0]))]
-    columns["delta"] = [*map(number_of, update.deltas[number][0])]
-    return f"Deltas of layer {number + 1}", words, columns
+def backward(layer: Layer, after: Layer, names: list[str]) -> dict[str, list[str]]:
+    weights = after.linear.weight.mT.tolist()
+    slopes = SLOPES[type(layer.activation)][1](layer.values[0])
+    return {
+        "neuron": names,
+        "delta * weight": [sum_of([*zip(after.delta[0], each, strict=True)]) for each in weights],
+        "slope": [*map(number_of, slopes)],
+        "delta": [*map(number_of, layer.delta[0])],
+    }
 
 
-def weights_section(update: Update, names: list[list[str]]) -> Section:
+def weights(update: Update, names: list[list[str]]) -> dict[str, list[str]]:
     """Each gradient by hand and by autograd, and the weight before and after."""
-    tables = {
-        "by hand": update.by_hand,
-        "autograd": update.by_autograd,
-        "before": update.before,
-        "after": update.after,
-    }
-    columns: dict[str, list[Any]] = {name: [] for name in ("weight", "delta * input", *tables)}
-    for place, (layer, is_bias) in enumerate(parameters_of(update.layers)):
-        for output, name in enumerate(names[layer + 1]):
-            for source, into in enumerate(["1"] if is_bias else names[layer]):
-                given = 1 if is_bias else update.values[layer][0, source]
-                columns["weight"].append(f"bias {name}" if is_bias else f"{into} -> {name}")
-                columns["delta * input"].append(sum_of([(update.deltas[layer][0, output], given)]))
-                for title, table in tables.items():
-                    value = table[place][output] if is_bias else table[place][output, source]
-                    columns[title].append(number_of(value))
-    pairs = zip(update.by_hand, update.by_autograd, strict=True)
-    off = max(float((one - other).abs().max()) for one, other in pairs)
-    words = [f"By hand and by autograd they differ by {off:.1g} at most.", step_of(update)]
-    return "Gradients and weights", words, columns
-
-
-def parameters_of(layers: list[Any]) -> list[tuple[int, bool]]:
-    """Layer of each parameter, and whether it is its bias."""
-    kinds = [(layer, bias) for layer in range(len(layers)) for bias in (False, True)]
-    return [each for each in kinds if not each[1] or layers[each[0]][0].bias is not None]
+    columns: dict[str, list[str]] = {"weight": [], "delta * input": []}
+    for layer, (before, after) in zip(update.layers, pairwise(names), strict=True):
+        deltas = [*zip(after, layer.delta[0], strict=True)]
+        given = [*zip(before, layer.x[0], strict=True)]
+        every = [(f"{one} -> {name}", delta, x) for name, delta in deltas for one, x in given]
+        if layer.linear.bias is not None:
+            every += [(f"bias {name}", delta, 1) for name, delta in deltas]
+        columns["weight"] += [label for label, *_ in every]
+        columns["delta * input"] += [sum_of([(delta, x)]) for _, delta, x in every]
+    tables = {"by hand": update.by_hand, "autograd": update.by_autograd}
+    for title, table in (tables | {"before": update.before, "after": update.after}).items():
+        columns[title] = [*map(number_of, torch.cat([each.flatten() for each in table]))]
+    return columns
 
 
 def step_of(update: Update) -> str:
@@ -158,30 +153,3 @@ def step_of(update: Update) -> str:
     if name == "SGD" and not group["momentum"] and not group["weight_decay"]:
         return f"after = before - {group['lr']:g} * gradient"
     return f"after: as {name} has it"
-
-
-def in_terminal(title: str, sections: list[Section]) -> str:
-    parts = [title]
-    for name, words, columns in sections:
-        table = [aligned(columns, width=None, rows=MOST)] if columns else []
-        parts.append("\n".join([name, *words, *table]))
-    return "\n\n".join(parts)
-
-
-def in_markdown(title: str, sections: list[Section]) -> str:
-    parts = [f"# {plain(title)}"]
-    for name, words, columns in sections:
-        parts += [f"## {name}", *(plain(each) for each in words)]
-        if columns:
-            rows = [*zip(*columns.values(), strict=True)]
-            lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
-            lines += [" | ".join(plain(str(each)) for each in row) for row in rows[:MOST]]
-            lines += [f"... and {len(rows) - MOST} more"] if len(rows) > MOST else []
-            parts.append("\n".join(f"| {line} |" for line in lines))
-    return "\n\n".join(parts) + "\n"
-
-
-def plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    letters = " ".join(text.split())
-    return "".join(f"\\{each}" if each in r"\`*_[]<>#|" else each for each in letters)

@@ -17,7 +17,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from .panels import STRONG, blend, caption, colors, ink, plain, size
-from .scene import Array, Scene, chances, leads
+from .scene import Array, Scene, chances, hidden_names, leads
 
 # neurons of a layer that are drawn, and weights up to which each is written beside its line
 MOST_SHOWN, MOST_WRITTEN = 6, 9
@@ -104,7 +104,7 @@ def positions(scene: Scene) -> list[Array]:
 
 
 def labels(scene: Scene) -> list[list[str]]:
-    """What to call the inputs and the shown neurons: ``h2.1`` is the first of the second layer."""
+    """What to call the inputs and the shown neurons."""
     inputs, *hidden, outputs = (len(nodes) for nodes in positions(scene))
     names = [plain(name, 8) for name in scene.names]
     if len(scene.given):
@@ -113,17 +113,9 @@ def labels(scene: Scene) -> list[list[str]]:
         names = ["1" if each else name for name, each in zip(names, constant, strict=True)]
     elif len(names) != widths(scene)[0]:  # columns that the data has encoded
         names = [f"x{number}" for number in range(1, inputs + 1)]
-    several = len(hidden) > 1
-    middle = [
-        [f"h{layer}.{number}" if several else f"h{number}" for number in range(1, count + 1)]
-        for layer, count in enumerate(hidden, 1)
-    ]
-    ends = (
-        ["p" if scene.classes else "y"]
-        if outputs == 1
-        else [f"p{number}" for number in range(outputs)]
-    )
-    return [names[:MOST_SHOWN], *middle, ends]
+    answer = "p" if scene.classes else "y"
+    ends = [answer] if outputs == 1 else [f"{answer}{number}" for number in range(outputs)]
+    return [names[:MOST_SHOWN], *hidden_names(hidden), ends]
 
 
 def draw_weights(

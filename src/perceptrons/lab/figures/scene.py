@@ -157,3 +157,12 @@ def best_line(points: Array, right: Integers) -> int:
                 hits = int((side == right).sum())
                 best = max(best, hits, len(right) - hits)
     return best
+
+
+def hidden_names(widths: Sequence[int]) -> list[list[str]]:
+    """What the neurons of hidden layers are called: ``h2.1`` is the first of the second layer."""
+    numbers = [f"{layer}." if len(widths) > 1 else "" for layer in range(1, len(widths) + 1)]
+    return [
+        [f"h{number}{neuron}" for neuron in range(1, width + 1)]
+        for number, width in zip(numbers, widths, strict=True)
+    ]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..data.tables import TableData
 from .protocol import dense_layers
 
-Layers = list[tuple[nn.Linear, nn.Module | None]]
+Dense = list[tuple[nn.Linear, nn.Module | None]]
 
 
 def slope(p: Tensor) -> Tensor:
@@ -39,14 +39,14 @@ SLOPES: dict[Any, tuple[str, Callable[[Tensor], Tensor], str]] = {
 
 @dataclass(frozen=True)
 class Rule:
-    """A loss of one row: its value, its derivative by the logits, and both in words."""
+    """A loss of one row: its value, its derivative by the sums ``z``, and both in words."""
 
     name: str
     value: Callable[[Tensor, Tensor], Tensor]
     delta: Callable[[Tensor, Tensor], Tensor]
     says: str
     delta_says: str
-    chances: Callable[[Tensor], Tensor] = torch.sigmoid
+    answer: Callable[[Tensor], Tensor] = torch.sigmoid
 
 
 RULES = [
@@ -65,6 +65,14 @@ RULES = [
         "delta = 2 (p - y) p (1 - p) / outputs",
     ),
     Rule(
+        "squared_error",
+        F.mse_loss,
+        lambda z, y: 2 * (z - y) / y.numel(),
+        "L = (p - y)^2, mean over the outputs",
+        "delta = 2 (p - y) / outputs",
+        lambda z: z,
+    ),
+    Rule(
         "cross_entropy",
         F.cross_entropy,
         lambda z, y: torch.softmax(z, 1) - y,
@@ -76,17 +84,25 @@ RULES = [
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A layer as it was, and what goes through it and back."""
+
+    linear: nn.Linear
+    activation: nn.Module | None  # the last one has none
+    x: Tensor  # what goes in (1, inputs)
+    sums: Tensor  # (1, outputs)
+    values: Tensor  # what comes out
+    delta: Tensor  # the loss's derivative by the sums
+
+
+@dataclass(frozen=True)
 class Update:
     """An update: what goes through the network and back, and what becomes of the weights."""
 
     number: int  # of the training row, from 1
-    x: Tensor  # its inputs (1, inputs)
     y: Tensor  # its targets (1, outputs)
     rule: Rule
-    layers: Layers  # as they were
-    sums: list[Tensor]  # of each layer
-    values: list[Tensor]  # what goes into each layer
-    deltas: list[Tensor]  # the loss's derivative by these sums
+    layers: list[Layer]
     loss: float
     by_hand: list[Tensor]  # gradient of each parameter, from the deltas
     by_autograd: list[Tensor]
@@ -95,7 +111,7 @@ class Update:
     optimizer: torch.optim.Optimizer
 
 
-def layers_of(net: Any) -> Layers:
+def layers_of(net: Any) -> Dense:
     """The layers of a network whose derivatives are known.
 
     Raises:
@@ -127,10 +143,10 @@ def rule_of(module: Any, outputs: int) -> Rule:
         said = module.loss(logits, y.to(kind))
     except Exception as failure:  # a loss of the user's own may raise anything
         raise ValueError(f"the loss takes other targets: {failure}") from failure
-    for rule in RULES[: 2 + (outputs > 1)]:
+    for rule in RULES[: len(RULES) - (outputs == 1)]:  # the softmax of one is always 1
         if torch.allclose(said, rule.value(logits, y.to(kind))):
             return rule
-    raise ValueError("the loss must be bce, mse or cross_entropy")
+    raise ValueError("the loss must be bce, mse, cross_entropy or squared error")
 
 
 def first_update(module: Any, data: Any, row: int | None = None) -> Update:
@@ -147,24 +163,27 @@ def first_update(module: Any, data: Any, row: int | None = None) -> Update:
     net = getattr(module, "net", None)
     if not isinstance(net, nn.Module) or not isinstance(data, TableData):
         raise ValueError(f"{type(module).__name__} has no net, or no table of rows")
-    layers = copy.deepcopy(layers_of(net))
-    rule = rule_of(module, layers[-1][0].out_features)
+    dense = layers_of(copy.deepcopy(net))
+    rule = rule_of(module, dense[-1][0].out_features)
     x, y, number = chosen_row(module, data, row, next(net.parameters()).dtype)
-    sums, values = passed(layers, x)
-    deltas = deltas_of(layers, values, rule.delta(sums[-1], y))
+    layers = passed(dense, rule, x, y)
     by_hand: list[Tensor] = []
-    for (linear, _), delta, value in zip(layers, deltas, values, strict=True):
-        by_hand += [delta.mT @ value] + ([delta.sum(0)] if linear.bias is not None else [])
+    for each in layers:
+        by_hand += [each.delta.mT @ each.x]
+        by_hand += [each.delta.sum(0)] if each.linear.bias is not None else []
+    made = module.configure_optimizers()
+    optimizer = made["optimizer"] if isinstance(made, dict) else made
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise ValueError(f"{type(module).__name__} has not one optimizer")
     before = [each.detach().clone() for each in net.parameters()]
-    optimizer = optimizer_of(module)
     optimizer.zero_grad()
     loss = module.loss(net(x), y)
     loss.backward()
     by_autograd = [each.grad.clone() for each in net.parameters() if each.grad is not None]
     optimizer.step()
     after = [each.detach().clone() for each in net.parameters()]
-    backward = deltas, loss.item(), by_hand, by_autograd
-    return Update(number, x, y, rule, layers, sums, values, *backward, before, after, optimizer)
+    gradients = by_hand, by_autograd
+    return Update(number, y, rule, layers, loss.item(), *gradients, before, after, optimizer)
 
 
 def chosen_row(
@@ -181,30 +200,16 @@ def chosen_row(
     return x[row - 1 : row].to(kind), y[row - 1 : row].to(kind), row
 
 
-def optimizer_of(module: Any) -> torch.optim.Optimizer:
-    made = module.configure_optimizers()
-    made = made["optimizer"] if isinstance(made, dict) else made
-    if not isinstance(made, torch.optim.Optimizer):
-        raise ValueError(f"{type(module).__name__} has not one optimizer")
-    return made
-
-
 @torch.no_grad()
-def passed(layers: Layers, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Weighted sums of each layer, and what goes into each."""
+def passed(layers: Dense, rule: Rule, x: Tensor, y: Tensor) -> list[Layer]:
+    """What goes through the layers, and back."""
     sums, values = [], [x]
     for linear, activation in layers:
         sums.append(linear(values[-1]))
-        if activation is not None:
-            values.append(activation(sums[-1]))
-    return sums, values
-
-
-@torch.no_grad()
-def deltas_of(layers: Layers, values: list[Tensor], last: Tensor) -> list[Tensor]:
-    """The loss's derivative by the weighted sums of each layer, from the last one back."""
-    deltas = [last]
+        values.append((activation or rule.answer)(sums[-1]))
+    deltas = [rule.delta(sums[-1], y)]
     for number in range(len(layers) - 1, 0, -1):
-        _, derivative, _ = SLOPES[type(layers[number - 1][1])]
-        deltas.append((deltas[-1] @ layers[number][0].weight) * derivative(values[number]))
-    return deltas[::-1]
+        (linear, _), (_, before) = layers[number], layers[number - 1]
+        deltas.insert(0, (deltas[0] @ linear.weight) * SLOPES[type(before)][1](values[number]))
+    rows = zip(layers, values, sums, values[1:], deltas, strict=False)
+    return [Layer(*layer, *numbers) for layer, *numbers in rows]
