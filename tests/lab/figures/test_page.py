@@ -32,7 +32,11 @@ LOSSES: dict[str, Any] = {
     "bce": F.binary_cross_entropy_with_logits,
     "mse": lambda logits, y: F.mse_loss(torch.sigmoid(logits), y),
     "cross_entropy": F.cross_entropy,
+    "squared_error": F.mse_loss,
 }
+TARGETS = {"cross_entropy": F.one_hot(torch.tensor([0, 1, 2, 0])).float()}
+NUMBERS = "squared_error"
+TARGETS[NUMBERS] = torch.tensor([[-1.2], [0.3], [1.4], [-0.5]])
 
 
 CLIPS: dict[str, Any] = {"norm": nn.utils.clip_grad_norm_, "value": nn.utils.clip_grad_value_}
@@ -87,6 +91,7 @@ def run_of(
         "bias": True,
         "loss": loss,
         "optimizer": {"name": "SGD", "lr": 1.0},
+        "target": {"name": "height", "mean": 100.0, "std": 10.0} if loss == NUMBERS else None,
         "inputs": ["x1", "x2"],
         "class_names": [],
         "rows": {"train": {"x": CORNERS.tolist(), "y": y.tolist()}},
@@ -276,7 +281,6 @@ OPTIMIZERS: dict[str, Any] = {
     "amsgrad": (torch.optim.Adam, {"lr": 0.01, "amsgrad": True}),
     "adamw": (torch.optim.AdamW, {"lr": 0.01}),
 }
-ONE_HOT = F.one_hot(torch.tensor([0, 1, 2, 0])).float()
 
 
 @in_browser
@@ -290,6 +294,7 @@ ONE_HOT = F.one_hot(torch.tensor([0, 1, 2, 0])).float()
         ("adam", "bce", nn.Sigmoid, ""),
         ("amsgrad", "mse", nn.Sigmoid, ""),
         ("adamw", "cross_entropy", nn.ReLU, ""),
+        ("adam", "squared_error", nn.Tanh, ""),
         ("sgd", "bce", nn.Sigmoid, "norm"),
         ("adam", "bce", nn.Tanh, "value"),
     ],
@@ -297,7 +302,7 @@ ONE_HOT = F.one_hot(torch.tensor([0, 1, 2, 0])).float()
 def test_the_page_trains_on_as_pytorch_does(
     shown: Any, name: str, loss: str, activation: type[nn.Module], how: str
 ) -> None:
-    y = ONE_HOT if loss == "cross_entropy" else XOR
+    y = TARGETS.get(loss, XOR)
     net = network(2, 3, y.shape[1], activation=activation)
     kind, settings = OPTIMIZERS[name]
     clip = (0.01, how) if how else None
@@ -407,6 +412,40 @@ def test_the_network_can_be_changed_and_taken_along_as_a_command(shown: Any) -> 
     click(browser, "[aria-label='remove the last hidden layer']")
     click(browser, "[aria-label='remove the last hidden layer']")
     assert browser.execute_script("return page.play.net.widths") == [2, 1]
+
+
+@in_browser
+def test_a_predicted_number_is_a_curve_over_points_that_can_be_dragged(shown: Any) -> None:
+    net = network(1, 3, 1, activation=nn.Tanh)
+    run = run_of(net, loss=NUMBERS)
+    x, y = torch.tensor([[-1.0], [0.0], [1.0], [2.0]]), TARGETS[NUMBERS]
+    run["inputs"], run["rows"] = ["day"], {"train": {"x": x.tolist(), "y": y.tolist()}}
+    run["settings"], run["optimizer"]["lr"] = {"model": "Regressor"}, 0.1
+    browser = shown(run)
+    r2 = 1 - (net(x) - y).square().sum() / (y - y.mean()).square().sum()
+    said = float(text(browser, "#status").rpartition("R² ")[2])
+    assert said == pytest.approx(r2.item(), rel=1e-3)
+    place = browser.execute_script("""
+        const path = document.querySelector('.boundary');
+        const at = path.getPointAtLength(path.getTotalLength() / 2);
+        const [[left, right], [low, high]] = page.play.axes;
+        return [left + (right - left) * at.x / 400, low + (high - low) * (1 - at.y / 400)];
+    """)
+    assert place[1] == pytest.approx(net(torch.tensor([place[:1]])).item(), abs=0.01)
+    point = browser.find_element(By.CSS_SELECTOR, ".point[data-row='1']")
+    assert point.get_attribute("aria-label") == "row 2, height 103"
+    ActionChains(browser).drag_and_drop_by_offset(point, 0, -40).perform()
+    settle(browser)
+    moved = browser.execute_script("return page.play.rows[1]")
+    assert moved["point"][0] == pytest.approx(0, abs=0.02)
+    assert moved["y"][0] > 0.5
+    browser.execute_script("page.play.trainOn(3000)")
+    settle(browser)
+    assert float(text(browser, "#status").rpartition("R² ")[2]) > 0.9
+    click(browser, "#copy")
+    command = browser.find_element(By.ID, "command").get_attribute("value") or ""
+    assert "day,height\n-1,88\n" in command
+    assert "--model Regressor" in command
 
 
 @in_browser

@@ -120,6 +120,23 @@ def test_what_cannot_be_played_with_is_said_in_a_line(module: Any, data: Any, sa
     assert "frames" not in found
 
 
+def test_a_predicted_number_has_the_targets_name_and_units() -> None:
+    class Number(Plain):
+        def predictions(self, outputs: Tensor) -> dict[str, Tensor]:
+            return {"prediction": 10 * outputs + 5}
+
+    module: Any = Number(dense(2, 3, 1))
+    module.loss = nn.functional.mse_loss
+    found = run_data(trained(module, xor()), RUN)
+    assert found["loss"] == "squared_error"
+    assert found["target"] == {"name": "prediction", "mean": 5, "std": 10}
+    data = xor()
+    data.y, data.outputs = data.y.repeat(1, 2), 2
+    module.net = dense(2, 3, 2)
+    found = run_data(trained(module, data), RUN)
+    assert "2 numbers are predicted at once" in found["note"]
+
+
 def test_another_loss_and_another_optimizer_are_said() -> None:
     module: Any = Plain(dense(2, 1))
     module.loss = nn.functional.l1_loss

@@ -21,7 +21,7 @@ from ..scene import Scene, evenly_changed
 MOST_BYTES = 100_000
 MOST_PAGE = 1_000_000
 PAGE = "figures/page.html"  # in a run
-STILL = ("boundary", "loss")  # pictures of a run that can be played with
+STILL = ("boundary", "predicted", "loss")  # pictures of a run that can be played with
 IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:const|function|class) (\w+))", re.MULTILINE)
 
@@ -43,7 +43,8 @@ class Run(TypedDict, total=False):
     widths: list[int]  # inputs, hidden layers, outputs
     activations: list[str]  # of each hidden layer
     bias: bool  # whether layers have biases
-    loss: str  # bce, mse (of probabilities) or cross_entropy (softmax)
+    loss: str  # bce, mse (of probabilities), cross_entropy (softmax) or squared_error (of numbers)
+    target: dict[str, Any] | None  # of numbers: their name, mean and std, as rows have neither
     # name (SGD, Adam or AdamW), lr and torch's other settings; bias_lr_factor; clip, its value and
     # algorithm; state after the last frame: step, and as flat lists like the weights momentum, or
     # mean, square, largest

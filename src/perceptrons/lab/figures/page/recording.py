@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ...data.tables import TableData
 from ...training.on_paper import SLOPES, layers_of, rule_of
 from ..drawing import draw_beside
-from ..snapshots import flat, small
+from ..snapshots import small
 from ..survey import survey
 from ..trained import Trained, of_fit
 from .page import PAGE, Run, write_page
@@ -89,7 +89,7 @@ def playable(run: Trained) -> Run:
     Raises:
         ValueError: If the page has no room for such a network or such data; it says why.
     """
-    module, net, data, history = run.module, run.net, run.data, run.history
+    module, net, data = run.module, run.net, run.data
     if not isinstance(net, nn.Module):
         raise ValueError(f"{type(module).__name__} has no net")
     if not isinstance(data, TableData):
@@ -102,25 +102,34 @@ def playable(run: Trained) -> Run:
     encode = encoded(data)
     if not small(run):
         raise ValueError(f"{type(net).__name__} has too many weights for snapshots")
-    now = flat(net)
-    pairs = zip(history.updates, history.weights, strict=True)
-    earlier = [each for each in pairs if each[0] < run.update and len(each[1]) == len(now)]
-    names = [*map(str, data.point_names)]
+    names, rule = [*map(str, data.point_names)], rule_of(module, widths[-1])
     return {
         "widths": widths,
         "activations": [SLOPES[type(each)][0] for _, each in layers[:-1]],
         "bias": biases == {True},
-        "loss": rule_of(module, widths[-1]).name,
+        "loss": rule.name,
+        "target": target_of(run) if rule.name == "squared_error" else None,
         "inputs": names,
         "features": (names + ["1"] * widths[0])[: widths[0]],
         "encode": encode,
         "class_names": [*map(str, data.class_names)],
         "rows": rows_of(module, data, encode),
-        "frames": [
-            {"update": at, "weights": weights.numpy()}
-            for at, weights in (*earlier, (run.update, now))
-        ],
+        "frames": [{"update": at, "weights": weights.numpy()} for at, weights in run.frames],
     }
+
+
+def target_of(run: Trained) -> dict[str, Any]:
+    """What a predicted number is called, and what the network's 0 and 1 mean.
+
+    Raises:
+        ValueError: If several numbers are predicted.
+    """
+    if run.data.outputs > 1:
+        raise ValueError(f"{run.data.outputs} numbers are predicted at once")
+    predictions = getattr(run.module, "predictions", lambda outputs: {"prediction": outputs})
+    mean, one = predictions(torch.tensor([[0.0], [1.0]]))["prediction"].flatten().tolist()
+    name = str(getattr(run.data, "target_name", "prediction"))
+    return {"name": name, "mean": mean, "std": one - mean}
 
 
 def encoded(data: TableData) -> dict[str, Any] | None:

@@ -11,18 +11,23 @@ function cell(value) {
   return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+const targetName = (run) => run.target?.name ?? "class";
+
 /** The rows with the extra inputs and the class, as CSV. */
-function csvOf({ run, rows, extras, softmaxed }) {
+function csvOf(play) {
+  const { run, rows, extras, numeric } = play;
   const names = [...run.inputs, ...extras.map((name) => name.replace("*", "_").replace("^", "_"))];
-  const lines = rows.map(({ point, y }) => {
-    const target = softmaxed ? y.indexOf(Math.max(...y)) : y[0];
+  const lines = rows.map((row) => {
+    const kind = play.kindOf(row, 0);
+    const right = numeric ? play.answersOf(row.y)[0] : (run.class_names[kind] ?? kind);
+    const { point } = row;
     const given = [...point, ...extras.map((name) => EXTRAS[name].value(point))];
     return [
       ...given.map((value) => Number(value.toPrecision(6))),
-      run.class_names[target] ?? target,
+      numeric ? Number(right.toPrecision(6)) : right,
     ];
   });
-  return [[...names, "class"], ...lines].map((line) => line.map(cell).join(",")).join("\n");
+  return [[...names, targetName(run)], ...lines].map((line) => line.map(cell).join(",")).join("\n");
 }
 
 /** What the run's own command is given besides: the settings that were changed. */
@@ -54,12 +59,11 @@ export function commandOf(play) {
   const lines = [];
   if (rowsChanged || extras.length) {
     lines.push("cat > rows.csv <<'END OF ROWS'", csvOf(play), "END OF ROWS");
-    flags.unshift(["--data", "Table"], ["--data.path", "rows.csv"], ["--data.target", "class"]);
-    flags.push(
-      ["--model.loss", run.loss],
-      ["--data.passes", "1000"],
-      ["--trainer.max_epochs", "10"],
-    );
+    const target = ["--data.target", targetName(run)];
+    flags.unshift(["--data", "Table"], ["--data.path", "rows.csv"], target);
+    if (play.numeric) flags.unshift(["--data.task", "regression"], ["--model", run.settings.model]);
+    else flags.push(["--model.loss", run.loss]);
+    flags.push(["--data.passes", "1000"], ["--trainer.max_epochs", "10"]);
     lines.push(`${run.program} fit \\`);
   } else
     lines.push(

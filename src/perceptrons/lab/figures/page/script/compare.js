@@ -104,8 +104,7 @@ export class Beside {
     for (const { run, play, canvas, caption, inputs } of this.shown) {
       play.show(frameAt(run, update));
       paintAnswer(canvas, play, lookAround(play, inputs, SIDE), 0);
-      const { right, total } = play.measure("train");
-      const how = answersOf(play).unsure ? "no answer yet" : `${right} of ${total} right`;
+      const how = answersOf(play).unsure ? "no answer yet" : play.measure("train").words;
       caption.textContent = `${run.title}: ${how} at update ${readable(play.updates)}`;
     }
   }

@@ -107,21 +107,17 @@ export function listenToControls(current) {
   byId("copy").addEventListener("click", () => copyCommand(current()));
 }
 
-/** The target of a class. */
-export function targetOf(play, kind, output) {
-  const y = new Array(play.outputs).fill(0);
-  if (play.softmaxed) y[kind] = 1;
-  else y[output] = kind;
-  return y;
+/** The number or the class that is typed, as a target. */
+export function typedTarget(play) {
+  const { mean, std } = play.run.target ?? {};
+  if (play.numeric) return [(Number(byId("typed-target").value) - mean) / std];
+  return play.targetOf(Number(byId("typed-class").value), 0);
 }
 
-/** How many classes a row can be of. */
-export const kindsOf = (play) => (play.softmaxed ? play.outputs : 2);
-
 function addTypedRow(play) {
-  const point = [...document.querySelectorAll("#typed input")].map(({ value }) => Number(value));
-  if (!point.every(Number.isFinite)) return;
-  const y = targetOf(play, Number(byId("typed-class").value), 0);
+  const fields = document.querySelectorAll("#typed input:not(#typed-target)");
+  const [point, y] = [[...fields].map(({ value }) => Number(value)), typedTarget(play)];
+  if (![...point, ...y].every(Number.isFinite)) return;
   play.rows.push({ point, y, part: "train" });
   play.changeRows();
 }
@@ -129,18 +125,17 @@ function addTypedRow(play) {
 /** Fields for a row of the reader's own, and what a press on the plane does. */
 export function drawRowControls(play) {
   const { run } = play;
-  const fields = run.inputs.map((name, axis) => {
-    const [low, high] = play.span[axis];
-    const middle = Number(((low + high) / 2).toPrecision(2));
-    return element(
-      "label",
-      {},
-      name,
-      element("input", { type: "number", step: "any", value: middle }),
-    );
-  });
+  const field = (name, middle, id) => {
+    const value = Number(middle.toPrecision(2));
+    return element("label", {}, name, element("input", { type: "number", step: "any", value, id }));
+  };
+  const fields = run.inputs.map((name, axis) =>
+    field(name, (play.span[axis][0] + play.span[axis][1]) / 2),
+  );
+  if (play.numeric) fields.push(field(run.target.name, run.target.mean, "typed-target"));
   byId("typed").replaceChildren(...fields);
-  const kinds = Array.from({ length: kindsOf(play) }, (_, kind) => kind);
+  const kinds = Array.from({ length: play.kinds }, (_, kind) => kind);
+  byId("typed-class").parentElement.hidden = play.numeric;
   byId("typed-class").replaceChildren(
     ...kinds.map((kind) => element("option", { value: kind }, className(run, kind))),
   );
@@ -152,17 +147,21 @@ export function drawRowControls(play) {
       ...text,
     );
   const adds = kinds.map((kind) =>
-    tool(`add ${kind}`, "add ", keyMark(kind), ` ${className(run, kind)}`),
+    tool(
+      `add ${kind}`,
+      "add ",
+      ...(play.numeric ? [] : [keyMark(kind), ` ${className(run, kind)}`]),
+    ),
   );
   byId("tools").replaceChildren(tool("move", "move"), ...adds, tool("remove", "remove"));
 }
 
 /** A class's mark, for the key. */
-export function keyMark(kind) {
+export function keyMark(kind, colour = classColour(kind)) {
   const mark = shape("path", {
     d: markOf(kind, 5),
     class: "point train",
-    style: `--own: ${classColour(kind)}`,
+    style: `--own: ${colour}`,
   });
   return shape("svg", { viewBox: "-7 -7 14 14", class: "key", "aria-hidden": "true" }, mark);
 }

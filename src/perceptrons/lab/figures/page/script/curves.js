@@ -59,7 +59,7 @@ export class Chart {
     const most = values.reduce((a, b) => Math.max(a, b), this.guess ? this.guess * 1.08 : 0);
     this.end = all.reduce((end, [at]) => Math.max(end, at), Math.max(update, 1));
     const least = values.reduce((a, b) => Math.min(a, b), most);
-    this.low = this.log ? Math.log10(least || 1e-6) : 0;
+    this.low = this.log ? Math.log10(least || 1e-6) : Math.max(-1, Math.min(0, least));
     this.high = this.log ? Math.log10(most || 1) : (this.fixed ?? most * 1.05) || 1;
     if (this.log && this.high - this.low < 0.1) this.low = this.high - 0.1;
   }

@@ -10,9 +10,10 @@ const MOST = 16; // neurons of a layer that are drawn
 const FEW = 14; // weights up to which each has its number beside it
 
 /** What a neuron is called: an input by its name, h1 or h2.1 of the second layer, an output by p. */
-export function neuronName({ run, net, extras, softmaxed }, layer, neuron) {
+export function neuronName({ run, net, extras, softmaxed, numeric }, layer, neuron) {
   const last = net.widths.length - 1;
   if (layer === last) {
+    if (numeric) return run.target.name;
     if (softmaxed) return `p(${className(run, neuron)})`;
     return net.widths[last] > 1 ? `p${neuron + 1}` : "p";
   }
@@ -195,7 +196,7 @@ export class Diagram {
   /** A neuron as a formula: sigmoid(−6.21·x1 − 6.21·x2 + 9.28). */
   sumOf(layer, neuron) {
     if (layer === 0) return "an input";
-    const { net, softmaxed } = this.play;
+    const { net, softmaxed, numeric } = this.play;
     const { inputs, weight, bias } = this.layers[layer - 1];
     const terms = [];
     for (let input = 0; input < Math.min(inputs, 6); input++) {
@@ -215,7 +216,9 @@ export class Diagram {
         ? net.activations[layer - 1]
         : softmaxed
           ? "softmax"
-          : "sigmoid";
+          : numeric
+            ? ""
+            : "sigmoid";
     return `${outer}(${sum.join("")}${rest})`;
   }
 

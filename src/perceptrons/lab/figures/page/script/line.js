@@ -2,7 +2,6 @@
 
 import { bestOfAllLines, crossing, rightByLine } from "./boundary.js";
 import { setAttributes, shape } from "./dom.js";
-import { classOf } from "./rows.js";
 
 export class OwnLine {
   /** say(text) tells how many rows the line has right. */
@@ -71,11 +70,9 @@ export class OwnLine {
       this.say("");
       return;
     }
-    const { rows, softmaxed } = this.plane.play;
-    const kinds = rows.map((row) => ({
-      point: row.point,
-      kind: classOf(row.y, this.plane.output, softmaxed),
-    }));
+    const { play, output } = this.plane;
+    const { rows } = play;
+    const kinds = rows.map((row) => ({ point: row.point, kind: play.kindOf(row, output) }));
     if (anew) {
       this.best = bestOfAllLines(kinds);
       this.mine = 0;

@@ -38,6 +38,11 @@ export const LOSSES = {
       }),
     guess: () => 0.25,
   },
+  squared_error: {
+    value: (logits, y) => mean(logits.map((z, at) => (z - y[at]) ** 2)),
+    delta: (logits, y) => logits.map((z, at) => (2 * (z - y[at])) / logits.length),
+    guess: () => 1, // of numbers whose standard deviation is 1, by their mean
+  },
   cross_entropy: {
     value: (logits, y, outputs) =>
       outputs * mean(softmax(logits, outputs).map((p, at) => (y[at] ? -y[at] * Math.log(p) : 0))),
@@ -59,6 +64,13 @@ export function countRight(logits, y, outputs, softmaxed) {
     right += y[first + largest] > 0.5 ? 1 : 0;
   }
   return { right, total: logits.length / outputs };
+}
+
+/** Share of the squares of the targets, about their mean, that a network accounts for. */
+export function r2Of(logits, y) {
+  const middle = mean(y);
+  const sum = (numbers) => numbers.reduce((all, each) => all + each ** 2, 0);
+  return 1 - sum(logits.map((z, at) => z - y[at])) / sum(y.map((each) => each - middle));
 }
 
 /** Which of some numbers from `first` on is the largest. */

@@ -7,7 +7,6 @@ import {
   drawShapeControls,
   drawTrainingControls,
   keyMark,
-  kindsOf,
   listenToControls,
 } from "./controls.js";
 import { Chart } from "./curves.js";
@@ -118,7 +117,7 @@ class Page {
     this.chosen = null;
     this.plane.place(play);
     this.player.place(this.run);
-    const twoClasses = play.span.length === 2 && !play.softmaxed;
+    const twoClasses = play.span.length === 2 && !play.softmaxed && !play.numeric;
     byId("own-line").hidden = !twoClasses;
     byId("own-line").setAttribute("aria-pressed", "false");
     this.line.toggle(false);
@@ -131,14 +130,14 @@ class Page {
       value: play.third,
     });
     byId("third-name").textContent = this.run.inputs[2] ?? "";
-    byId("axes").textContent =
-      this.run.inputs.length > 1
-        ? `→ ${this.run.inputs[0]}   ↑ ${this.run.inputs[1]}`
-        : `→ ${this.run.inputs[0]}`;
-    const kinds = Array.from({ length: kindsOf(play) }, (_, kind) => kind);
-    byId("classes").replaceChildren(
-      ...kinds.map((kind) => element("span", {}, keyMark(kind), ` ${className(this.run, kind)}`)),
-    );
+    const { inputs, target } = this.run;
+    const up = inputs[1] ?? (play.softmaxed ? "" : (target?.name ?? "p"));
+    byId("axes").textContent = `→ ${inputs[0]}${up && `   ↑ ${up}`}`;
+    const mark = (text, ...how) => element("span", {}, keyMark(...how), ` ${text}`);
+    const marks = play.numeric
+      ? ["above", "below"].map((way) => mark(`${way} the mean`, 0, `var(--${way})`))
+      : Array.from({ length: play.kinds }, (_, kind) => mark(className(this.run, kind), kind));
+    byId("classes").replaceChildren(...marks);
     drawRowControls(play);
     drawTrainingControls(play);
     byId("tail-note").textContent = this.run.training_note ?? "";
@@ -248,7 +247,7 @@ class Page {
     );
     this.charts[1]?.drawNow(
       update,
-      tail(({ right, total }) => right / total),
+      tail(({ score }) => score),
     );
     if (this.beside && this.lastUpdate !== update) this.beside.draw(update);
     this.lastUpdate = update;

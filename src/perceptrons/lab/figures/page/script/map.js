@@ -1,9 +1,11 @@
 // What a network or one of its neurons says all over the plane.
 
 import { binaryColour, numberColour, winnerColour } from "./colours.js";
-import { largestOf, softmax } from "./losses.js";
-import { forward, sigmoid } from "./network.js";
+import { largestOf } from "./losses.js";
+import { forward } from "./network.js";
 import { cellsOf, inputsOf } from "./rows.js";
+
+export const DEVIATIONS = 2; // from the mean, at which a predicted number has its full colour
 
 /** What the network is given in each cell of the plane, flat. */
 export function cellInputs(play, side) {
@@ -50,11 +52,12 @@ export function paintNeuron(canvas, play, { side, pass }, layer, neuron) {
   if (layer < play.net.widths.length - 1) {
     const range = rangeOf(layer ? play.net.activations[layer - 1] : "", values, width, neuron);
     paint(canvas, side, (cell) => numberColour(range(at(cell))));
-  } else if (play.softmaxed) {
-    const shares = softmax(values, width);
-    paint(canvas, side, (cell) => winnerColour(neuron, shares[cell * width + neuron], width));
+  } else if (play.numeric) {
+    paint(canvas, side, (cell) => numberColour(at(cell) / DEVIATIONS));
   } else {
-    paint(canvas, side, (cell) => binaryColour(sigmoid(at(cell))));
+    const shares = play.answersOf(values);
+    const colour = play.softmaxed ? (p) => winnerColour(neuron, p, width) : binaryColour;
+    paint(canvas, side, (cell) => colour(shares[cell * width + neuron]));
   }
 }
 
@@ -66,7 +69,7 @@ export function paintAnswer(canvas, play, look, output) {
     return;
   }
   const width = play.outputs;
-  const shares = softmax(pass.values.at(-1), width);
+  const shares = play.answersOf(pass.values.at(-1));
   paint(canvas, side, (cell) => {
     const winner = largestOf(shares, cell * width, width);
     return winnerColour(winner, shares[cell * width + winner], width);
@@ -81,6 +84,7 @@ export function leadsOf(play, { side, pass }, layer, neuron) {
   const whole = layer === last && play.softmaxed && neuron === null;
   const one = (cell, wanted) => values[cell * width + wanted];
   const grid = (value) => Float64Array.from({ length: side * side }, (_, cell) => value(cell));
+  if (layer === last && play.numeric) return [];
   if (!whole) return layer ? [grid((cell) => one(cell, neuron ?? 0))] : [];
   return Array.from({ length: width }, (_, wanted) =>
     grid((cell) => {

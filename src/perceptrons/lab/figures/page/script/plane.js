@@ -1,10 +1,9 @@
 // The large panel: the map that is chosen, the rows over it, and the reader's own line.
 
 import { zeroLines } from "./boundary.js";
-import { classColour } from "./colours.js";
+import { classColour, numberColour } from "./colours.js";
 import { element, setAttributes, shape, tell } from "./dom.js";
-import { leadsOf, paintAnswer, paintNeuron } from "./map.js";
-import { classOf } from "./rows.js";
+import { DEVIATIONS, leadsOf, paintAnswer, paintNeuron } from "./map.js";
 
 const SIZE = 400; // of the drawing's own coordinates
 const MARKS = [
@@ -41,25 +40,34 @@ export class Plane {
     this.play = play;
   }
 
-  /** Where a point is in the drawing; with one input its class is its height. */
-  xy([x, y], row) {
-    const share = (axis, value) =>
-      (value - this.play.span[axis][0]) / (this.play.span[axis][1] - this.play.span[axis][0]);
-    const flat = this.play.span.length === 1;
-    const height = flat
-      ? 0.15 + 0.7 * (row ? classOf(row.y, this.output, this.play.softmaxed) : 0.5)
-      : share(1, y);
-    return [SIZE * share(0, x), SIZE * (1 - height)];
+  /** Where a place on the axes is in the drawing. */
+  xy(place) {
+    const [x, y] = this.play.axes.map(([low, high], axis) => (place[axis] - low) / (high - low));
+    return [SIZE * x, SIZE * (1 - y)];
   }
 
-  /** The point of the plane that an event is at. */
+  /** The place on the axes that an event is at, and the third input. */
   pointOf({ clientX, clientY }) {
     const box = this.drawing.getBoundingClientRect();
     const shares = [(clientX - box.left) / box.width, 1 - (clientY - box.top) / box.height];
-    const point = this.play.span
-      .slice(0, 2)
-      .map(([low, high], axis) => low + (high - low) * shares[axis]);
-    return this.play.span.length === 3 ? [...point, this.play.third] : point;
+    const place = this.play.axes.map(([low, high], axis) => low + (high - low) * shares[axis]);
+    return this.play.span.length === 3 ? [...place, this.play.third] : place;
+  }
+
+  /** With one input, what the network answers for each value of it. */
+  curveOf({ side, pass }, output) {
+    const [low, high] = this.play.axes[0];
+    const answers = pass.values.at(-1).subarray(0, side * this.play.outputs);
+    const heights = this.play.numeric ? answers : this.play.answersOf(answers);
+    return Array.from({ length: side }, (_, cell) => {
+      const place = [
+        low + ((high - low) * (cell + 0.5)) / side,
+        heights[cell * this.play.outputs + output],
+      ];
+      return `${cell ? "L" : "M"}${this.xy(place)
+        .map((each) => each.toFixed(1))
+        .join(" ")}`;
+    }).join("");
   }
 
   /** The map and its boundary, once the weights are others; `chosen` is {layer, neuron}. */
@@ -68,6 +76,10 @@ export class Plane {
     const answer = chosen.layer === last && (chosen.neuron === null || !this.play.softmaxed);
     if (answer) paintAnswer(this.canvas, this.play, look, chosen.neuron ?? 0);
     else paintNeuron(this.canvas, this.play, look, chosen.layer, chosen.neuron);
+    if (answer && this.play.span.length === 1 && !this.play.softmaxed) {
+      this.lines.setAttribute("d", this.curveOf(look, chosen.neuron ?? 0));
+      return;
+    }
     const unsure = answer && this.unsure;
     const leads = unsure ? [] : leadsOf(this.play, look, chosen.layer, chosen.neuron);
     const scale = SIZE / look.side;
@@ -80,33 +92,36 @@ export class Plane {
   /** The rows, once they are others. */
   drawRows(output) {
     this.output = output;
-    const { rows, softmaxed, run } = this.play;
+    const { rows } = this.play;
     const radius = rows.length > 60 ? 4 : rows.length > 12 ? 6 : 9;
     this.points = rows.map((row, at) => {
-      const kind = classOf(row.y, output, softmaxed);
-      const mark = shape("path", {
-        d: markOf(kind, radius),
+      return shape("path", {
+        d: markOf(this.play.kindOf(row, output), radius),
         class: `point ${row.part}`,
-        style: `--own: ${classColour(kind)}`,
         "data-row": at,
         role: "img",
         tabindex: -1,
-        "aria-label": `row ${at + 1}, class ${run.class_names[kind] ?? kind}`,
       });
-      return mark;
     });
     this.marks.replaceChildren(...this.points);
     this.placeRows();
   }
 
   placeRows() {
-    const third = this.play.span.length === 3;
-    const [low, high] = this.play.span[2] ?? [0, 1];
-    this.play.rows.forEach((row, at) => {
-      const [x, y] = this.xy(row.point, row);
-      this.points[at].setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
-      const far = third ? Math.abs(row.point[2] - this.play.third) / (high - low) : 0;
-      this.points[at].style.opacity = Math.max(0.12, 1 - 2.5 * far);
+    const { play, output } = this;
+    const [low, high] = play.span[2] ?? [0, 1];
+    play.rows.forEach((row, at) => {
+      const kind = play.kindOf(row, output);
+      const [x, y] = this.xy([...row.point, play.numeric ? row.y[0] : kind]);
+      const far = play.span.length === 3 ? Math.abs(row.point[2] - play.third) / (high - low) : 0;
+      const colour = play.numeric
+        ? `rgb(${numberColour(row.y[0] / DEVIATIONS)})`
+        : classColour(kind);
+      setAttributes(this.points[at], {
+        transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
+        style: `--own: ${colour}; opacity: ${Math.max(0.12, 1 - 2.5 * far)}`,
+        "aria-label": `row ${at + 1}, ${play.rightOf(row, output)}`,
+      });
     });
   }
 
@@ -145,17 +160,18 @@ export class Plane {
 
   /** Arrow keys go from row to row; with shift they move it; delete and enter change it. */
   pressKey(event) {
-    const { rows, span } = this.play;
+    const { rows, axes } = this.play;
     const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[
       event.key
     ];
     if (event.target.dataset?.handle || !rows.length) return;
     const at = this.points.indexOf(document.activeElement);
     if (way && event.shiftKey && at >= 0) {
-      const point = rows[at].point.map(
-        (value, axis) => value + (way[axis] ?? 0) * 0.03 * (span[axis][1] - span[axis][0]),
-      );
-      this.actions.drag(rows[at], point);
+      const place = [...rows[at].point, rows[at].y[0]];
+      axes.forEach(([low, high], axis) => {
+        place[axis] += way[axis] * 0.03 * (high - low);
+      });
+      this.actions.drag(rows[at], place);
     } else if (way) {
       const next = (at + way[0] - way[1] + rows.length) % rows.length;
       this.focusRow(at < 0 ? 0 : next);

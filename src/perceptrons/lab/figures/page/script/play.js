@@ -1,10 +1,18 @@
 // What is being looked at: a run at one of its frames, and all that the reader has changed since.
 
-import { countRight, LOSSES } from "./losses.js";
-import { backward, drawWeights, forward, layersOf, randomNumbers, reshape } from "./network.js";
+import { countRight, LOSSES, r2Of, softmax } from "./losses.js";
+import {
+  backward,
+  drawWeights,
+  forward,
+  layersOf,
+  randomNumbers,
+  reshape,
+  sigmoid,
+} from "./network.js";
 import { makeOptimizer } from "./optimizers.js";
-import { rowsOf, spanOf, tableOf } from "./rows.js";
-import { networkAt } from "./run.js";
+import { rangeOf, rowsOf, tableOf } from "./rows.js";
+import { className, networkAt, readable } from "./run.js";
 
 export class Play {
   /** listen: called with what has changed: "weights", "rows" or "shape". */
@@ -62,8 +70,13 @@ export class Play {
     this.order = null;
   }
 
+  /** What is looked at: the span of each input, and the two axes that are drawn. */
   placeRows() {
-    this.span = spanOf(this.rows, this.run.inputs.length);
+    this.span = this.run.inputs.map((_, axis) =>
+      rangeOf(this.rows.map(({ point }) => point[axis])),
+    );
+    const heights = this.numeric ? this.rows.map(({ y }) => y[0]) : [0, this.kinds - 1];
+    this.axes = [...this.span, rangeOf(heights)].slice(0, 2);
   }
 
   /** A value of the third input that some row has, in the middle of them. */
@@ -73,20 +86,63 @@ export class Play {
   }
 
   get outputs() {
-    return this.net.widths.at(-1);
+    return this.run.widths.at(-1);
   }
 
   get softmaxed() {
     return this.run.loss === "cross_entropy";
   }
 
-  /** Loss and right answers of a part of the rows; null where there are none. */
+  /** Whether it predicts a number and no class. */
+  get numeric() {
+    return this.run.loss === "squared_error";
+  }
+
+  /** How many classes a row can be of. */
+  get kinds() {
+    return this.numeric ? 1 : this.softmaxed ? this.outputs : 2;
+  }
+
+  /** The class of a row, as far as one output, or softmax over all, is asked. */
+  kindOf({ y }, output) {
+    if (this.numeric) return 0;
+    return this.softmaxed ? y.indexOf(Math.max(...y)) : Number(y[output] > 0.5);
+  }
+
+  /** The target of a class. */
+  targetOf(kind, output) {
+    return Array.from({ length: this.outputs }, (_, at) =>
+      this.softmaxed ? Number(at === kind) : at === output ? kind : 0,
+    );
+  }
+
+  /** What is right for a row, in words. */
+  rightOf(row, output) {
+    const { target } = this.run;
+    if (this.numeric) return `${target.name} ${readable(this.answersOf(row.y)[0])}`;
+    return `class ${className(this.run, this.kindOf(row, output))}`;
+  }
+
+  /** What logits say: probabilities, or numbers in the target's own units. */
+  answersOf(logits) {
+    const { mean, std } = this.run.target ?? {};
+    if (this.numeric) return logits.map((each) => each * std + mean);
+    return this.softmaxed ? softmax(logits, this.outputs) : logits.map(sigmoid);
+  }
+
+  /** Loss, accuracy or R2, and that in words, of a part of the rows; null where there are none. */
   measure(part) {
     const { x, y, count } = this[part];
     if (!count) return null;
     const logits = forward(this.net, x, count).values.at(-1);
     const loss = LOSSES[this.run.loss].value(logits, y, this.outputs);
-    return { loss, ...countRight(logits, y, this.outputs, this.softmaxed), logits };
+    if (this.numeric) {
+      const score = r2Of(logits, y);
+      return { loss, score, words: `R² ${readable(score)}` };
+    }
+    const { right, total } = countRight(logits, y, this.outputs, this.softmaxed);
+    const what = this.softmaxed || this.outputs === 1 ? "rows" : "answers";
+    return { loss, score: right / total, words: `${right} of ${total} ${what} right` };
   }
 
   /** Rows of the next batch, as the run takes them: all, or some at a time. */

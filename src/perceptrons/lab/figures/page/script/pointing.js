@@ -1,11 +1,9 @@
 // What happens to a point of the plane or a row that is pointed at, pressed or moved.
 
-import { kindsOf, targetOf } from "./controls.js";
+import { typedTarget } from "./controls.js";
 import { tell } from "./dom.js";
 import { forward } from "./network.js";
-import { classOf, inputsOf } from "./rows.js";
-import { className } from "./run.js";
-import { answersOf } from "./status.js";
+import { inputsOf } from "./rows.js";
 
 export class Pointing {
   /** page: has play, run, plane, line and diagram, and draw(). */
@@ -21,22 +19,26 @@ export class Pointing {
       tell("");
       return;
     }
-    const at = row ? row.point : point;
+    const at = row ? row.point : point.slice(0, play.span.length);
     const x = inputsOf(at, this.page.run.encode, play.extras);
     const { values } = forward(play.net, Float64Array.from(x), 1);
     const layers = values.map((each, layer) => [
-      ...(layer === values.length - 1 ? answersOf.chances(play, each) : each),
+      ...(layer === values.length - 1 ? play.answersOf(each) : each),
     ]);
     this.page.diagram.drawValues(layers);
     const name = row
       ? `row ${play.rows.indexOf(row) + 1}${row.part === "val" ? " (validation)" : ""}`
       : "here";
-    const kind = row
-      ? `, class ${className(this.page.run, classOf(row.y, this.page.output, play.softmaxed))}`
-      : "";
+    const kind = row ? `, ${play.rightOf(row, this.page.output)}` : "";
     const steps = layers.map(
       (each, layer) =>
-        (layer ? (layer === layers.length - 1 ? "p" : `layer ${layer}`) : "inputs") +
+        (layer
+          ? layer === layers.length - 1
+            ? play.numeric
+              ? "answer"
+              : "p"
+            : `layer ${layer}`
+          : "inputs") +
         `  ${each
           .slice(0, 8)
           .map((value) => value.toFixed(3))
@@ -56,14 +58,20 @@ export class Pointing {
       return true;
     }
     if (!this.tool.startsWith("add")) return false;
-    const y = targetOf(this.page.play, Number(this.tool.slice(4)), this.page.output);
-    this.page.play.rows.push({ point, y, part: "train" });
-    this.page.play.changeRows();
+    const { play, output } = this.page;
+    const inputs = play.span.length;
+    const right = play.numeric
+      ? typedTarget(play)
+      : play.targetOf(Number(this.tool.slice(4)), output);
+    const y = play.numeric && inputs === 1 ? [point[1]] : right;
+    play.rows.push({ point: point.slice(0, inputs), y, part: "train" });
+    play.changeRows();
     return true;
   }
 
   drag(row, point) {
     row.point = point.slice(0, row.point.length);
+    if (this.page.play.numeric && row.point.length === 1) row.y = [point[1]];
     this.page.play.rowsChanged = true;
     this.page.play.makeTables();
     this.page.plane.placeRows();
@@ -82,8 +90,9 @@ export class Pointing {
   /** Give a row the next class. */
   turn(row) {
     const { play, output } = this.page;
-    const kind = (classOf(row.y, output, play.softmaxed) + 1) % kindsOf(play);
-    if (play.softmaxed) row.y = targetOf(play, kind, output);
+    if (play.numeric) return;
+    const kind = (play.kindOf(row, output) + 1) % play.kinds;
+    if (play.softmaxed) row.y = play.targetOf(kind, output);
     else row.y[output] = kind;
     const at = play.rows.indexOf(row);
     play.changeRows();

@@ -34,19 +34,11 @@ export function rowsOf(run) {
   });
 }
 
-/** The class that a row belongs to, as far as one output, or softmax over all, is asked. */
-export function classOf(y, output, softmaxed) {
-  return softmaxed ? y.indexOf(Math.max(...y)) : y[output] > 0.5 ? 1 : 0;
-}
-
-/** The plane that is looked at: the rows' own span and a margin round it, for each axis. */
-export function spanOf(rows, inputs) {
-  return Array.from({ length: inputs }, (_, axis) => {
-    const values = rows.map(({ point }) => point[axis]);
-    const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
-    const margin = 0.35 * (high > low ? high - low : 1);
-    return [low - margin, high + margin];
-  });
+/** From the least to the most of some values, and a margin round that. */
+export function rangeOf(values) {
+  const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
+  const margin = 0.35 * (high > low ? high - low : 1);
+  return [low - margin, high + margin];
 }
 
 /** The middles of `side` by `side` cells of the plane as points, the first row of them on top. */

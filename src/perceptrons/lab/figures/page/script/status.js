@@ -2,26 +2,23 @@
 
 import { bestOfAllLines } from "./boundary.js";
 import { neuronName } from "./diagram.js";
-import { largestOf, softmax } from "./losses.js";
-import { forward, sigmoid } from "./network.js";
-import { classOf, tableOf } from "./rows.js";
+import { largestOf } from "./losses.js";
+import { forward } from "./network.js";
+import { tableOf } from "./rows.js";
 import { readable } from "./run.js";
 
 const HALF = 1e-3; // as near as this to a half is no answer
 
-/** Probabilities from logits. */
-answersOf.chances = (play, logits) =>
-  play.softmaxed ? softmax(logits, play.outputs) : logits.map(sigmoid);
-
 /** {wrong: [of each row], unsure: whether no row has an answer to speak of}. */
 export function answersOf(play) {
   const { rows, outputs, softmaxed, run, extras, net } = play;
+  if (play.numeric) return { wrong: rows.map(() => false), unsure: false };
   const { x, count } = tableOf(rows, run.encode, extras);
   const logits = forward(net, x, count).values.at(-1);
-  const chances = answersOf.chances(play, logits);
+  const chances = play.answersOf(logits);
   const even = softmaxed ? 1 / outputs : 0.5;
   const wrong = rows.map(({ y }, row) => {
-    if (softmaxed) return largestOf(logits, row * outputs, outputs) !== classOf(y, 0, true);
+    if (softmaxed) return !y[largestOf(logits, row * outputs, outputs)];
     return y.some((each, output) => logits[row * outputs + output] > 0 !== each > 0.5);
   });
   const unsure = count > 0 && chances.every((p) => Math.abs(p - even) < HALF);
@@ -38,9 +35,8 @@ export function statusOf(play, { unsure }, target) {
     const measured = play.measure(part);
     if (!measured) continue;
     const only = part === "train" && !play.val.count;
-    const what = play.softmaxed || play.outputs === 1 ? "rows" : "answers";
-    const right = unsure ? "" : `, ${measured.right} of ${measured.total} ${what} right`;
-    said.push(`${only ? "" : `${name} `}loss ${readable(measured.loss)}${right}`);
+    const words = unsure ? "" : `, ${measured.words}`;
+    said.push(`${only ? "" : `${name} `}loss ${readable(measured.loss)}${words}`);
   }
   return { line: said.join(" · "), map: mapTitle(play, unsure, target) };
 }
@@ -65,7 +61,7 @@ function bestPossible(play) {
     play.extras.length
   )
     return "";
-  const rows = play.rows.map(({ point, y }) => ({ point, kind: classOf(y, 0, false) }));
+  const rows = play.rows.map((row) => ({ point: row.point, kind: play.kindOf(row, 0) }));
   const best = rows.length <= 60 ? bestOfAllLines(rows) : null;
   return best === null ? "" : `; the best a line can do is ${best} of ${rows.length}`;
 }
