@@ -238,6 +238,46 @@ def test_gradients_by_hand_are_the_users_for_each_member() -> None:
             torch.testing.assert_close(mine[number], its)
 
 
-def test_only_plain_dense_networks_have_members_last() -> None:
-    assert isinstance(stack(dense, SEEDS), FastMembers)
-    assert all(isinstance(stack(NETS[net], SEEDS), MappedMembers) for net in ("tied", "conv"))
+class Shaped(nn.Module):
+    """Makes something of its numbers between two layers."""
+
+    def __init__(self, make: Callable[[Tensor], Tensor], width: int = 4) -> None:
+        super().__init__()
+        self.make, self.up, self.down = make, nn.Linear(3, 4), nn.Linear(width, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down(self.make(self.up(x)))
+        return out
+
+
+MIXING: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "softmax": (lambda z: z.softmax(-1), 4),
+    "mean": (lambda z: z - z.mean(-1, keepdim=True), 4),
+    "rows": (lambda z: z - z.mean(0), 4),
+    "joined": (lambda z: torch.cat([z, z.abs()], -1), 8),
+    "flipped": (lambda z: z.flip(-1), 4),
+    "product": (lambda z: z @ torch.eye(4), 4),
+    "by its shape": (lambda z: z / z.shape[-1], 4),
+    "a constant": (lambda z: z * torch.arange(4), 4),
+}
+
+
+@pytest.mark.parametrize("how", MIXING)
+def test_what_mixes_numbers_has_the_gradients_it_has_alone(how: str) -> None:
+    members, (x, y) = stack(lambda: Shaped(*MIXING[how]), SEEDS), rows()
+    assert isinstance(members, MappedMembers)
+    found = blocks_of(members, squared).gradients(x, y)
+    for number, seed in enumerate(SEEDS):
+        alone = lone(lambda: Shaped(*MIXING[how]), seed)
+        squared(alone(x), y).backward()  # type: ignore[no-untyped-call]
+        for mine, weight in zip(found, alone.parameters(), strict=True):
+            torch.testing.assert_close(members.alone(mine, number), weight.grad)
+
+
+def test_networks_of_layers_norms_and_elementwise_functions_have_members_last() -> None:
+    for net in ("dense", "residual", "dropout of nothing"):
+        assert isinstance(stack(NETS[net], SEEDS), FastMembers)
+    for net in ("tied", "conv", "attention", "batch norm", "weight norm"):
+        assert isinstance(stack(NETS[net], SEEDS), MappedMembers)
+    assert isinstance(stack(dense, SEEDS, ndim=3), MappedMembers)
+    assert isinstance(stack(lambda: Shaped(lambda z: z * 2 + z.sin()), SEEDS), FastMembers)

@@ -187,7 +187,9 @@ class ExportedStudy(nn.Module):
             each = len(self.apart) // len(inputs)
             logits = [net(inputs[at // each])[..., None] for at, net in enumerate(self.apart)]
         else:
-            logits = [group.net(each) for group, each in zip(groups, inputs, strict=True)]
+            logits = [
+                group.net(each[..., None]) for group, each in zip(groups, inputs, strict=True)
+            ]
         mean, deviation, *_ = ensemble(self.predictions, torch.cat(logits, -1)).values()
         return mean, deviation
 

@@ -6,18 +6,17 @@ rows of its own; logits ``(rows, outputs, members)``, losses ``(members,)``.
 
 import random
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.func import functional_call
 
-from ..training.protocol import dense_layers
+from ..training.protocol import ELEMENTWISE
 
 # numbers in the largest of a network's weights, at most, for the fast layout, which makes all
 # products and sums them up: with more, products of matrices by vmap are faster
@@ -95,31 +94,52 @@ class Members(ABC):
         return one.cpu().clone(memory_format=torch.contiguous_format)
 
 
-class MemberLinear(nn.Module):
-    """A linear layer of many members, which are the last dimension.
+class MemberLayer(nn.Module):
+    """A layer of many members, which are the last dimension.
 
     There the processor's wide registers go along them: compiled, a member of a tiny network takes
     an eighth of what ``torch.func.vmap`` makes of it.
     """
 
-    weight: nn.Parameter
+    weight: nn.Parameter | None
     bias: nn.Parameter | None
 
-    def __init__(self, layer: nn.Linear, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, layer: Any, weight: Tensor | None, bias: Tensor | None) -> None:
         super().__init__()
+        self.eps = getattr(layer, "eps", 0.0)
         for name, tensor, its in (("weight", weight, layer.weight), ("bias", bias, layer.bias)):
             last = None if tensor is None else tensor.transpose(0, -1).contiguous()
             made = None if last is None else nn.Parameter(last, its.requires_grad)
             self.register_parameter(name, made)
 
+
+class MemberLinear(MemberLayer):
+    weight: nn.Parameter
+
     def forward(self, x: Tensor) -> Tensor:
-        beside_outputs = x[:, :, None, None] if x.ndim == 2 else x[:, :, None]
-        sums = (beside_outputs * self.weight).sum(1)
+        sums = (x[:, :, None] * self.weight).sum(1)
         return sums if self.bias is None else sums + self.bias
 
 
+class MemberNorm(MemberLayer):
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - x.mean(1, keepdim=True)
+        x = x * (x.square().mean(1, keepdim=True) + self.eps).rsqrt()
+        x = x if self.weight is None else x * self.weight
+        return x if self.bias is None else x + self.bias
+
+
+LAYERS: dict[type[nn.Module], type[MemberLayer]] = {
+    nn.Linear: MemberLinear,
+    nn.LayerNorm: MemberNorm,
+}
+# what a network may do with each number by itself, as functions, methods and operators are named
+FUNCTIONS = "add sub mul truediv neg abs pow square sqrt exp sin cos tanh sigmoid relu relu6"
+FUNCTIONS += " gelu silu elu selu mish softplus leaky_relu hardtanh logsigmoid softsign"
+
+
 class FastMembers(Members):
-    """Networks of linear layers with elementwise activations: members are the last dimension.
+    """Networks of linear layers, norms and elementwise activations: members are the last dimension.
 
     Weights ``(inputs, outputs, members)``, biases ``(outputs, members)``.
     """
@@ -127,27 +147,17 @@ class FastMembers(Members):
     dimension = -1
 
     def network(self, net: nn.Module, tensors: Weights) -> nn.Module:
-        layers = {
-            name: MemberLinear(layer, tensors[f"{name}.weight"], tensors.get(f"{name}.bias"))
-            if isinstance(layer, nn.Linear)
-            else layer
-            for name, layer in net.named_children()
-        }
-        return nn.Sequential(OrderedDict(layers))
+        for name, layer in [*net.named_modules()]:
+            if made := LAYERS.get(type(layer)):
+                own = (tensors.get(f"{name}.{each}") for each in ("weight", "bias"))
+                net.set_submodule(name, made(layer, *own))
+        return net
 
     def logits(self, weights: Weights, x: Tensor) -> Tensor:
+        if x.ndim == 2:  # as many as there are members, or they would share the masks of a dropout
+            x = x[..., None].expand(*x.shape, next(iter(weights.values())).shape[-1])
         made: Tensor = functional_call(self.net, weights, (x,))
         return made
-
-
-class SmallLinear(nn.Linear):
-    """A linear layer that is compiled into sums, where calls for matrices cost more than these."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not torch.compiler.is_compiling():
-            return super().forward(x)
-        sums = (x[..., None] * self.weight.mT).sum(-2)
-        return sums if self.bias is None else sums + self.bias
 
 
 class WithBuffers(nn.Module):
@@ -176,8 +186,6 @@ class MappedMembers(Members):
         first: dict[int, str] = {}
         self.places: dict[str, str] = {}  # where in a network a tensor goes, and its name here
         for prefix, layer in net.named_modules():
-            if type(layer) is nn.Linear and layer.weight.numel() <= LARGEST:
-                layer.__class__ = SmallLinear
             start = f"{prefix}." if prefix else ""
             for name, parameter in layer.named_parameters(recurse=False):
                 if id(parameter) not in made:
@@ -234,25 +242,39 @@ def stack(make: MakeNet, seeds: Sequence[int], fast: bool = True, ndim: int = 2)
                 if name not in tensors or tensors[name].shape[1:] != tensor.shape:
                     raise ValueError(f"seeds: {name} has another shape under seed {seed}")
                 tensors[name][number] = tensor.detach()
-    if fast and is_plain(nets[0], tensors):
+    if fast and ndim == 2 and is_plain(nets[0], tensors):
         return FastMembers(make, tensors)
     return MappedMembers(make, tensors, ndim)
 
 
 def is_plain(net: nn.Module, tensors: Weights) -> bool:
-    """Whether a network is linear layers and elementwise activations, and each is there once."""
-    if dense_layers(net) is None or len([*net.children()]) < len(cast(nn.Sequential, net)):
+    """Whether a network is small layers and elementwise functions, as its calls tell."""
+    own = [f"{name}." for name, each in net.named_modules() if name and type(each) in LAYERS]
+    mine = {f"{name}{key}" for name in own for key in ("weight", "bias")}
+    weights = {name: each for name, each in net.named_parameters() if name in mine}
+    if weights.keys() != tensors.keys():
         return False
-    if max(tensor[0].numel() for tensor in tensors.values()) > LARGEST:
+    if max(weight.numel() for weight in weights.values()) > LARGEST:
         return False
-    linear = {name: layer for name, layer in net.named_children() if type(layer) is nn.Linear}
-    weights = {
-        f"{name}.{key}": getattr(layer, key)
-        for name, layer in linear.items()
-        for key in ("weight", "bias")
-        if getattr(layer, key) is not None
-    }
-    return weights.keys() == tensors.keys() and len({*map(id, weights.values())}) == len(weights)
+    try:
+        nodes = [*fx.symbolic_trace(net).graph.nodes]
+    except Exception:  # what decides by its numbers, or does what torch.fx does not know
+        return False
+    return nodes[1].op != "placeholder" and all(
+        plain_call(node, net) for node in nodes if node.op != "placeholder"
+    )
+
+
+def plain_call(node: fx.Node, net: nn.Module) -> bool:
+    """Whether a call does the same with members in a last dimension."""
+    if node.op == "call_module":
+        layer = net.get_submodule(str(node.target))
+        one_dimension = not isinstance(layer, nn.LayerNorm) or len(layer.normalized_shape) == 1
+        return type(layer) in (*LAYERS, *ELEMENTWISE, nn.Dropout) and one_dimension
+    if node.op == "output":
+        return isinstance(node.args[0], fx.Node)
+    name = getattr(node.target, "__name__", node.target)
+    return node.op.startswith("call") and name in FUNCTIONS.split()
 
 
 def seed_all(seed: int) -> None:
