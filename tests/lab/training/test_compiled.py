@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from perceptrons.lab.training import compiled
 from perceptrons.lab.training.compiled import Block, Compiled
-from perceptrons.lab.training.functional import FUNCTIONS, Rule, check_compiles, states_of
+from perceptrons.lab.training.functional import KNOWN, check_compiles, states_of, step
 from perceptrons.lab.training.gradients import clipped, single
+from perceptrons.lab.training.graphs import graph_of
 
 SETTINGS: list[tuple[type[torch.optim.Optimizer], dict[str, Any]]] = [
     (torch.optim.SGD, {}),
@@ -31,31 +32,34 @@ SETTINGS: list[tuple[type[torch.optim.Optimizer], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "settings"), SETTINGS, ids=str)
-def test_a_functional_form_is_torchs_optimizer_in_one_graph(kind: Any, settings: Any) -> None:
+def test_a_traced_step_is_that_of_torchs_optimizer(kind: Any, settings: Any) -> None:
     torch.manual_seed(0)
-    torch._dynamo.reset()
     weight = nn.Parameter(torch.randn(5, dtype=torch.float64))
     optimizer = kind([weight], lr=0.1, **settings)
     gradients = torch.randn(8, 5, dtype=torch.float64)
     weight.grad = gradients[0]
     optimizer.step()  # which makes its state
-    mine = weight.detach().clone()
-    state = {name: value.clone() for name, value in states_of(optimizer, weight).items()}
-    rule = Rule(kind, optimizer.param_groups[0])
-    step: Any = torch.compile(rule.apply, fullgraph=True, backend="aot_eager")
+    state = states_of(optimizer, weight)
+
+    def update(mine: Tensor, gradient: Tensor, *others: Tensor) -> Tensor:
+        *kept, rates, number = others
+        own = dict(zip(state, kept, strict=True))
+        step(optimizer, [weight], [mine], [gradient], [own], rates, number)
+        return mine
+
+    rates = torch.tensor([0.1], dtype=torch.float64)
+    given = [each.detach().clone() for each in (weight, gradients[0], *state.values(), rates)]
+    traced = graph_of(update, [each.clone() for each in (*given, rates[0])])
     for number, gradient in enumerate(gradients[1:], 2):
-        rate, count = (
-            torch.tensor(0.1, dtype=torch.float64),
-            torch.tensor(float(number), dtype=torch.float64),
-        )
-        step([mine], [gradient], [state], rate, count)
+        given[1], count = gradient, torch.tensor(float(number), dtype=torch.float64)
+        traced(*given, count)
         weight.grad = gradient
         optimizer.step()
-        torch.testing.assert_close(mine, weight.detach(), rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(given[0], weight.detach(), rtol=1e-6, atol=1e-7)
 
 
-def test_every_functional_form_is_compared() -> None:
-    assert {kind for kind, _ in SETTINGS} == set(FUNCTIONS)
+def test_every_optimizer_that_can_be_traced_is_compared() -> None:
+    assert {kind for kind, _ in SETTINGS} == set(KNOWN)
 
 
 def test_an_optimizer_without_one_is_refused_with_those_that_have_one() -> None:

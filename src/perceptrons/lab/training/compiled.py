@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
@@ -19,15 +18,16 @@ from torch import Tensor, nn
 
 from ..data.loader import Rows
 from .functional import (
-    Rule,
     State,
     check_compiles,
     count_updates,
     is_ready,
     states_of,
+    step,
     updates_made,
 )
 from .gradients import Gradient, Weights, clipped, single
+from .graphs import Function, Updates, compiled, described
 from .protocol import Trainable
 
 # seconds of a call that make its own cost a tenth, and of a number that an update makes
@@ -36,8 +36,7 @@ MOST, LARGE = 16, 64  # updates in a call, and weights from which on it is a qua
 ROW = 8  # calls for a block in a row, with its weights still in the cache
 SHAPES = 4  # of batches in a call, each of which is compiled for itself
 
-Function = Callable[..., Tensor]
-Call = tuple[Function, tuple[Tensor, ...]]  # and what it takes
+Call = tuple[Function, list[Tensor]]  # and what it takes
 
 
 class Block(NamedTuple):
@@ -87,12 +86,6 @@ class Compiled:
         check_compiles(optimizer)
         self.optimizer, self.parameters, self.gradient = optimizer, parameters, gradient
         self.blocks, self.cut, self.ndim = blocks, cut, ndim
-        at = {id(each): at for at, each in enumerate(parameters.values()) if each.requires_grad}
-        # of each group its rule, and the places of its weights
-        self.rules = [
-            (Rule(type(optimizer), group), [at[id(w)] for w in group["params"] if id(w) in at])
-            for group in optimizer.param_groups
-        ]
         weights = sum(each.numel() for each in parameters.values()) // members
         most = MOST if weights <= LARGE else MOST // 4
         self.at_once = max(2, min(most, round(CALL / (NUMBER * numbers * members))))
@@ -102,26 +95,25 @@ class Compiled:
         self.states: list[list[State]] = []
 
     def updates(
-        self, block: Block, states: list[State], batches: list[Rows], coming: Rows
+        self, block: Block, states: list[State], batches: list[Rows], rates: Tensor, numbers: Tensor
     ) -> Tensor:
         """Updates of one block, one for each batch, which change its weights and states.
 
-        ``coming`` holds the learning rates ``(batches, groups)``, and how many updates there will
-        have been ``(batches,)``. Returns the last loss.
+        Args:
+            block: The block.
+            states: What the optimizer keeps for each of its weights.
+            batches: The batches.
+            rates: Learning rates ``(batches, groups)``.
+            numbers: How many updates there will have been with each ``(batches,)``.
+
+        Returns:
+            The last loss.
         """
-        loss = torch.empty(0)
-        rates, numbers = coming
-        for at, (x, y) in enumerate(batches):
-            loss, gradients = self.gradient(block.weights, block.buffers, x, y)
-            weights = [*block.weights.values()]
-            for group, (rule, places) in enumerate(self.rules):
-                rule.apply(
-                    [weights[place] for place in places],
-                    [gradients[place] for place in places],
-                    [states[place] for place in places],
-                    rates[at, group],
-                    numbers[at],
-                )
+        loss, weights = torch.empty(0), [*block.weights.values()]
+        parameters = [*self.parameters.values()]
+        for (x, y), rate, number in zip(batches, rates, numbers, strict=False):
+            loss, found = self.gradient(block.weights, block.buffers, x, y)
+            step(self.optimizer, parameters, weights, found, states, rate, number)
         return loss
 
     @torch.no_grad()
@@ -152,7 +144,7 @@ class Compiled:
         """Make calls, block by block; how many updates that is."""
         for of_block in zip(*coming, strict=True):
             for function, tensors in of_block:
-                self.loss = function(*tensors)
+                (self.loss,) = function(tensors)
         return self.at_once * len(coming)
 
     def coming(self, step_schedulers: Callable[[], None] | None) -> Rows:
@@ -177,7 +169,7 @@ class Compiled:
         if None in found:
             return []
         coming = [each.to(batches[0][0].device) for each in self.coming(step_schedulers)]
-        return [(function, (*tensors, *coming)) for function, tensors in found if function]
+        return [(function, [*tensors, *coming]) for function, tensors in found if function]
 
     def found(self, block: Block, states: list[State], batches: list[Rows]) -> Any:
         """The function for a block and its batches, compiled the first time, and what it takes."""
@@ -193,44 +185,38 @@ class Compiled:
         if key not in self.call and not self.failed:
             if len(self.call) == SHAPES * len(self.blocks):
                 return None
+            one, many = (self.flat(block, states, each, len(given)) for each in (plan[:1], plan))
             coming = [each.to(rows[0][0].device) for each in self.coming(None)]
-            self.compile(key, self.flat(block, states, plan, len(given)), [*tensors, *coming])
+            self.compile(key, one, many, [*tensors, *coming])
         return None if self.failed else (self.call[key], tensors)
 
-    def flat(self, block: Block, states: list[State], plan: Any, columns: int) -> Function:
+    def flat(self, block: Block, states: list[State], plan: Any, columns: int) -> Updates:
         """The updates of a block as a function of all of their tensors in a row."""
 
-        def function(*tensors: Tensor) -> Tensor:
+        def updates(*tensors: Tensor) -> Tensor:
             given = iter(tensors)
             weights = {name: next(given) for name in block.weights}
             buffers = {name: next(given) for name in block.buffers}
             own = [{key: next(given) for key in state} for state in states]
             column = [next(given) for _ in range(columns)]
             batches = [tuple(column[at] for at in each) for each in plan]
-            return self.updates(Block(block.part, weights, buffers), own, batches, tuple(given))
+            return self.updates(Block(block.part, weights, buffers), own, batches, *given)
 
-        return function
+        return updates
 
-    def compile(self, key: Any, function: Function, tensors: list[Tensor]) -> None:
-        """Compile a function by a call that is taken back."""
+    def compile(self, key: Any, one: Updates, many: Updates, tensors: list[Tensor]) -> None:
+        """Compile many updates, of which the graph of one tells all, by calls that are undone."""
         print("compiling the updates ...", end=" ", flush=True)
         start, before = time.monotonic(), [each.clone() for each in tensors]
         try:
-            # its own code object: compiled once, and nothing to check at each call, as the key says
-            # all that torch would look at
-            code, closure = function.__code__.replace(), function.__closure__
-            options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
-            own = FunctionType(code, function.__globals__, code.co_name, None, closure)
-            made = torch.compile(own, fullgraph=True, dynamic=False, options=options)
-            with isolate_rng():
-                made(*tensors)  # themselves: clones may lie otherwise in memory
+            name = f"{described(one, tensors)} {key}"
+            self.call[key] = compiled(many, tensors, name)
         except Exception as failure:  # a compiler, and what it calls, may raise anything
             self.failed = True
-            said = " ".join(str(failure).partition("\n\n")[0].split())
+            said = " ".join((str(failure) or type(failure).__name__).partition("\n\n")[0].split())
             print(f"not possible, going on without: {said[:200]}", flush=True)
         else:
             print(f"took {time.monotonic() - start:.1f} s", flush=True)
-            self.call[key] = made
         for each, value in zip(tensors, before, strict=True):
             each.copy_(value)
 

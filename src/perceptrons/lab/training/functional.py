@@ -1,106 +1,96 @@
-"""torch's optimizers in their functional forms, which ``torch.compile`` takes in one graph.
+"""The steps of torch's optimizers, made such that they can be traced.
 
-``optimizer.step()`` breaks a compiled function at every step; what it calls does not.
+What an update computes is then a graph of torch's operations, in which the learning rate and the
+number of the update are tensors.
 """
 
-import inspect
-from collections.abc import Callable
+import copy
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, optim
-from torch.optim.adadelta import adadelta
-from torch.optim.adagrad import adagrad
-from torch.optim.adam import adam
-from torch.optim.adamax import adamax
-from torch.optim.radam import radam
-from torch.optim.rmsprop import rmsprop
-from torch.optim.sgd import sgd
+from torch.overrides import TorchFunctionMode
 
 State = dict[str, Tensor]
 
-# each optimizer with its functional form
-FUNCTIONS: dict[type[optim.Optimizer], Callable[..., None]] = {
-    optim.SGD: sgd,
-    optim.Adam: adam,
-    optim.AdamW: adam,
-    optim.RMSprop: rmsprop,
-    optim.Adagrad: adagrad,
-    optim.Adamax: adamax,
-    optim.Adadelta: adadelta,
-    optim.RAdam: radam,
-}
-# what they call lists of tensors, and the optimizers what they keep for one
-STATES = {
-    "momentum_buffer_list": "momentum_buffer",
-    "exp_avgs": "exp_avg",
-    "exp_avg_sqs": "exp_avg_sq",
-    "max_exp_avg_sqs": "max_exp_avg_sq",
-    "exp_infs": "exp_inf",
-    "square_avgs": "square_avg",
-    "grad_avgs": "grad_avg",
-    "acc_deltas": "acc_delta",
-    "state_sums": "sum",
-}
-# what they are told otherwise than the optimizers are
-TOLD: dict[str, bool | None] = {"capturable": True, "foreach": False, "fused": False}
-TOLD |= {"differentiable": False, "has_complex": False, "has_sparse_grad": False}
-TOLD |= {"grad_scale": None, "found_inf": None}
+# those whose state is tensors of the weights' shapes, and the count of updates
+KNOWN = (
+    *(optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop, optim.Adagrad),
+    *(optim.Adamax, optim.Adadelta, optim.RAdam),
+)
+PLAIN = {"foreach": False, "fused": False, "capturable": True}
 
 
 def check_compiles(optimizer: optim.Optimizer) -> None:
-    """Find an optimizer that has no functional form here.
+    """Find an optimizer whose updates cannot be compiled.
 
     Raises:
         ValueError: If it is one.
     """
-    if type(optimizer) not in FUNCTIONS:
-        known = ", ".join(each.__name__ for each in FUNCTIONS)
+    if type(optimizer) not in KNOWN:
+        known = ", ".join(each.__name__ for each in KNOWN)
         name = type(optimizer).__name__
         raise ValueError(f"compile=True: not with {name}; the optimizers for it are {known}")
 
 
-class Rule:
-    """What an optimizer does to the weights of one of its groups.
+class TensorFactors(TorchFunctionMode):
+    """Lets the factor of ``add_``, ``addcdiv_`` and ``addcmul_``, a number for torch, be a tensor.
 
-    Args:
-        kind: Class of the optimizer.
-        group: Settings of the group.
+    Optimizers multiply by the learning rate so.
     """
 
-    def __init__(self, kind: type[optim.Optimizer], group: dict[str, Any]) -> None:
-        self.function = FUNCTIONS[kind]
-        names = [*inspect.signature(self.function).parameters][2:]
-        self.states = {name: STATES[name] for name in names if name in STATES}
-        self.counts = "state_steps" in names
-        given = {**group, **TOLD}
-        given["beta1"], given["beta2"] = group.get("betas", (0, 0))
-        chosen = [name for name in names if name in given and name != "lr"]
-        self.settings = {name: given[name] for name in chosen}
+    products: dict[Any, Callable[..., Tensor]] = {  # noqa: RUF012
+        Tensor.add_: lambda other: other,
+        Tensor.addcdiv_: torch.div,
+        Tensor.addcmul_: torch.mul,
+    }
 
-    def apply(
-        self,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        states: list[State],
-        rate: Tensor,
-        number: Tensor,
-    ) -> None:
-        """Update weights and their states in place.
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        factor = kwargs.get("alpha", kwargs.get("value"))
+        if func in self.products and isinstance(factor, Tensor):
+            return args[0].add_(self.products[func](*args[1:]) * factor)
+        return func(*args, **kwargs)
 
-        Args:
-            weights: The weights.
-            gradients: Their gradients.
-            states: What the optimizer keeps for each.
-            rate: Learning rate.
-            number: How many updates there will have been, with this one.
-        """
-        lists: dict[str, Any] = {
-            name: [state[key] for state in states if key in state]
-            for name, key in self.states.items()
-        }
-        if self.counts:
-            lists["state_steps"] = [number - 1 for _ in weights]
-        self.function(weights, gradients, **lists, **self.settings, lr=rate)
+
+def step(
+    optimizer: optim.Optimizer,
+    parameters: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    states: Sequence[State],
+    rates: Tensor,
+    number: Tensor,
+) -> None:
+    """Update weights and their states in place, as an optimizer would update its own.
+
+    Args:
+        optimizer: The optimizer, which is left as it is.
+        parameters: What it optimizes.
+        weights: What stands for each of these.
+        gradients: Their gradients.
+        states: What is kept for each, but for the count of updates.
+        rates: Learning rate of each group ``(groups,)``.
+        number: How many updates there will have been, with this one.
+    """
+    twin, stands_for = copy.copy(optimizer), dict(zip(map(id, parameters), weights, strict=True))
+    twin.state, twin.param_groups = defaultdict(dict), []
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        mine = [stands_for[id(each)] for each in group["params"] if id(each) in stands_for]
+        twin.param_groups.append({**group, **PLAIN, "params": mine, "lr": rate})
+    for parameter, weight, gradient, state in zip(
+        parameters, weights, gradients, states, strict=True
+    ):
+        weight.grad = gradient if parameter.requires_grad else None
+        twin.state[weight] = {**state, "step": number - 1}
+    with TensorFactors():
+        twin.step()
+    for weight in weights:
+        weight.grad = None
 
 
 def states_of(optimizer: optim.Optimizer, weight: Tensor) -> State:
@@ -121,7 +111,6 @@ def updates_made(optimizer: optim.Optimizer) -> int:
 
 
 def is_ready(optimizer: optim.Optimizer) -> bool:
-    """Whether an optimizer has all of its state, which some make at their first update."""
-    kept = STATES.keys() & inspect.signature(FUNCTIONS[type(optimizer)]).parameters.keys()
-    needs = any(group.get("momentum", 1) for group in optimizer.param_groups)
-    return bool(optimizer.state) or not (kept and needs)
+    """Whether an optimizer has all of its state, which it makes at its first update."""
+    needs_none = all(group.get("momentum") == 0 for group in optimizer.param_groups)
+    return bool(optimizer.state) or (isinstance(optimizer, optim.SGD) and needs_none)

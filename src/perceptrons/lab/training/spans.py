@@ -10,6 +10,7 @@ asks to see each update, Lightning trains the module as it would without the lab
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from math import ceil
 from typing import Any, cast
@@ -36,8 +37,8 @@ from .compiled import MOST as AT_ONCE
 from .compiled import Compiled, compiled_alone
 
 # updates in a span, and bytes of its batches: a signal waits for the end of a span, and so do
-# snapshots; Lightning's own work is then some 2 % of an update of the smallest network
-MOST, MOST_COMPILED, BYTES = 128, 512, 2**26
+# snapshots; Lightning's own work is then some 3 % of an update of the smallest network
+MOST, MOST_COMPILED, BYTES = 256, 512, 2**26
 
 # what Lightning calls for each batch
 HOOKS = (
@@ -61,7 +62,6 @@ MODULE_HOOKS = (
 )
 # callbacks of Lightning's that look at the training from time to time, and need not see each batch
 PATIENT = (DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer)
-
 
 # takes gradients of a batch, by its number; the loss, where it was needed for that
 Gradients = Callable[[Rows, int], Tensor | None]
@@ -111,11 +111,7 @@ class SpanLoader:
 class Spans(L.LightningModule):
     """In front of a user's module: a Lightning step is an update for each batch of a span."""
 
-    net: Any
-    hand_gradients: Any
     trainer: Any
-    compile_updates = False
-    compiled: Compiled | None = None
 
     def on_fit_start(self) -> None:
         # only now that the optimizer and its schedulers are made: for manual optimization Lightning
@@ -125,110 +121,65 @@ class Spans(L.LightningModule):
 
     def training_step(self, batch: Span, batch_idx: int) -> dict[str, Any] | None:
         trainer, (optimizer,) = self.trainer, self.trainer.optimizers
-        # what Lightning's own wrapper of an optimizer counts, without the rest of what it does
-        progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        counters, step = (progress.total, progress.current), step_of(optimizer)
-        results, each_step = trainer._results, self.schedulers("step")
+        gradients = gradients_of(self, super().training_step, optimizer)
+        step = step_of(optimizer)
+        by_step, results = schedulers(trainer, "step"), trainer._results
+        counted = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total
         made: list[tuple[Tensor, int, float]] = []  # loss, its update, learning rate
-        gradients = self.by_hand(optimizer) or self.by_autograd(optimizer)
 
         def closure() -> Tensor | None:
             loss = gradients(rows, number)
             if loss is not None:
-                made.append((loss.detach(), progress.total.ready, optimizer.param_groups[0]["lr"]))
+                rate = optimizer.param_groups[0]["lr"]
+                made.append((loss.detach(), counted.completed + 1, rate))
             return loss
 
-        for number, rows in self.left_over(batch, made):  # noqa: B007  the closure takes it
+        for number, rows in self.batches_left(batch, made):  # noqa: B007  the closure takes it
             # or what the user's step logs would not know how many rows it is the mean of
             results.batch, results.batch_size = rows, None
-            for counter in counters:
-                counter.ready += 1
             step(closure)
-            for counter in counters:
-                counter.completed += 1
-            if each_step:
-                self.step_schedulers(each_step, trainer.global_step)
+            count_updates(trainer, 1)
+            step_schedulers(by_step, trainer)
         if trainer.is_last_batch:
-            self.step_schedulers(self.schedulers("epoch"), trainer.current_epoch + 1)
+            step_schedulers(schedulers(trainer, "epoch"), trainer)
         if not made:
             return None
         losses, updates, rates = zip(*made, strict=True)
         return {"loss": torch.stack(losses), "updates": updates, "rates": rates}
 
-    def left_over(
-        self, span: Span, made: list[tuple[Tensor, int, float]]
-    ) -> Iterator[tuple[int, Rows]]:
+    def batches_left(self, span: Span, made: list[Any]) -> Iterator[tuple[int, Rows]]:
+        """The batches that are still to be made updates of, by their numbers."""
+        yield from enumerate(span.batches, span.first)
+
+
+class CompiledSpans(Spans):
+    """The same, with most updates made by compiled calls."""
+
+    compiled_calls: Compiled | None = None
+
+    def batches_left(self, span: Span, made: list[Any]) -> Iterator[tuple[int, Rows]]:
         """Make what updates can be made at once, and hand out the batches that are left."""
-        batches, end = span.batches, span.first + len(span.batches)
-        if not self.compile_updates:
-            yield from enumerate(batches, span.first)
-            return
-        (optimizer,) = self.trainer.optimizers
-        if self.compiled is None or self.compiled.optimizer is not optimizer:
-            clip = self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm
-            self.compiled = compiled_alone(self, optimizer, clip)
-        by_step = self.schedulers("step")
+        trainer, (optimizer,) = self.trainer, self.trainer.optimizers
+        if self.compiled_calls is None or self.compiled_calls.optimizer is not optimizer:
+            clip = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+            self.compiled_calls = compiled_alone(self, optimizer, clip)
+        by_step = schedulers(trainer, "step")
 
         def step() -> None:
-            count_updates(self.trainer, 1)
-            self.step_schedulers(by_step, self.trainer.global_step)
+            count_updates(trainer, 1)
+            step_schedulers(by_step, trainer)
 
-        left, coming = len(batches), iter(batches)
+        end, left, coming = span.first + len(span.batches), len(span.batches), iter(span.batches)
         while left:
-            done, unused = self.compiled.run(coming, left, step if by_step else None)
-            count_updates(self.trainer, 0 if by_step else done)
+            done, unused = self.compiled_calls.run(coming, left, step if by_step else None)
+            count_updates(trainer, 0 if by_step else done)
             left -= done
             if done:
-                loss, rate = self.compiled.loss, optimizer.param_groups[0]["lr"]
-                made.append((loss.clone(), self.trainer.global_step, rate))
+                rate = optimizer.param_groups[0]["lr"]
+                made.append((self.compiled_calls.loss.clone(), trainer.global_step, rate))
             for rows in unused or ([next(coming)] if left else []):
                 left -= 1
                 yield end - left - 1, rows
-
-    def by_autograd(self, optimizer: torch.optim.Optimizer) -> Gradients:
-        """The user's step and its gradients, in the order that Lightning has."""
-        step, clips = super().training_step, bool(self.trainer.gradient_clip_val)
-        parameters = [each for group in optimizer.param_groups for each in group["params"]]
-
-        def gradients(rows: Rows, number: int) -> Tensor | None:
-            made: Any = step(rows, number)
-            loss: Any = made["loss"] if isinstance(made, Mapping) else made
-            if loss is not None:
-                for parameter in parameters:
-                    parameter.grad = None
-                loss.backward()
-                if clips:
-                    self.clip_gradients(optimizer)
-            return cast(Tensor | None, loss)
-
-        return gradients
-
-    def by_hand(self, optimizer: torch.optim.Optimizer) -> Gradients | None:
-        """The gradients that the user has written out, if there are any."""
-        written = getattr(self, "hand_gradients", None)
-        if not written:
-            return None
-        parameters, clips = [*self.net.parameters()], bool(self.trainer.gradient_clip_val)
-
-        def gradients(rows: Rows, number: int) -> None:
-            _, found = written(*rows)
-            for parameter, gradient in zip(parameters, found, strict=True):
-                parameter.grad = gradient
-            if clips:
-                self.clip_gradients(optimizer)
-
-        return gradients
-
-    def schedulers(self, interval: str) -> list[Any]:
-        """The settings of the schedulers that Lightning would step at each interval."""
-        every = self.trainer.lr_scheduler_configs
-        return [each for each in every if each.interval == interval and not each.reduce_on_plateau]
-
-    def step_schedulers(self, schedulers: list[Any], count: int) -> None:
-        """Step them, now that there were ``count`` intervals."""
-        for each in schedulers:
-            if count % each.frequency == 0:
-                each.scheduler.step()
 
 
 class SpanTrainer(L.Trainer):
@@ -244,23 +195,59 @@ class SpanTrainer(L.Trainer):
         return updates if self.max_steps == -1 else min(updates, self.max_steps)
 
 
+def gradients_of(module: Any, user_step: Any, optimizer: torch.optim.Optimizer) -> Gradients:
+    """Takes the gradients that the user has written out, or else those of the user's step."""
+    written: Any = getattr(module, "hand_gradients", None)
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    if written:
+        parameters = [*module.net.parameters()]
+    clips = bool(module.trainer.gradient_clip_val)
+
+    def by_autograd(rows: Rows, number: int) -> Tensor | None:
+        made: Any = user_step(rows, number)
+        loss: Any = made["loss"] if isinstance(made, Mapping) else made
+        if loss is not None:
+            for parameter in parameters:
+                parameter.grad = None
+            loss.backward()
+            if clips:
+                module.clip_gradients(optimizer)
+        return cast(Tensor | None, loss)
+
+    def by_hand(rows: Rows, number: int) -> None:
+        _, found = written(*rows)
+        for parameter, gradient in zip(parameters, found, strict=True):
+            parameter.grad = gradient
+        if clips:
+            module.clip_gradients(optimizer)
+
+    return by_hand if written else by_autograd
+
+
+def schedulers(trainer: Any, interval: str) -> list[Any]:
+    """The settings of the schedulers that Lightning would step at each interval."""
+    every = trainer.lr_scheduler_configs
+    return [each for each in every if each.interval == interval and not each.reduce_on_plateau]
+
+
+def step_schedulers(schedulers: list[Any], trainer: Any) -> None:
+    """Step them, at the end of an interval."""
+    for each in schedulers:
+        ends = trainer.global_step if each.interval == "step" else trainer.current_epoch + 1
+        if ends % each.frequency == 0:
+            each.scheduler.step()
+
+
 def step_of(optimizer: Any) -> Callable[[Any], Any]:
     """The step of an optimizer, without what torch notes for a profiler, a tenth of an update.
 
-    With a scheduler, which asks whether there were steps, it is torch's.
+    With a scheduler, which asks whether there were steps, or hooks it is torch's.
     """
-    whole, after = type(optimizer).step, optimizer._optimizer_step_post_hooks
-    before = "step" in vars(optimizer) or optimizer._optimizer_step_pre_hooks
-    if before or not hasattr(whole, "hooked"):
+    whole = type(optimizer).step
+    hooks = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+    if "step" in vars(optimizer) or hooks or not hasattr(whole, "hooked"):
         return cast(Callable[[Any], Any], optimizer.step)
-    bare = whole.__wrapped__
-
-    def step(closure: Any) -> None:
-        bare(optimizer, closure)
-        for hook in after.values():
-            hook(optimizer, (closure,), {})
-
-    return step
+    return partial(whole.__wrapped__, optimizer)
 
 
 def count_updates(trainer: Any, made: int) -> None:
@@ -284,8 +271,8 @@ def use_spans(trainer: Any, module: Any, data: Any, compiled: bool = False) -> b
     if any(sees_each_batch(callback) for callback in trainer.callbacks):
         return False
     kind, trainer.__class__ = type(module), SpanTrainer
-    own = {"__module__": kind.__module__, "compile_updates": compiled}
-    module.__class__ = type(kind.__name__, (Spans, kind), own)
+    bases = (CompiledSpans if compiled else Spans, kind)
+    module.__class__ = type(kind.__name__, bases, {"__module__": kind.__module__})
 
     def train_dataloader() -> SpanLoader:
         loader = TableData.train_dataloader(data)
