@@ -322,14 +322,25 @@ def test_classes_and_numbers_are_not_taken_for_each_other(command: Command) -> N
     assert "Classifier: learns classes, and the target is numeric" in finished.err
     finished = command(f"fit {table} --data.target species --model Regressor --model.net MLP")
     assert (finished.status, finished.err.count("\n")) == (2, 1)
-    assert "Regressor: learns a numeric target, and this has 3 classes" in finished.err
+    assert "Regressor: learns a numeric target, and this has 3 classes\n" in finished.err
+
+
+def test_one_setting_makes_numbers_of_few_whole_ones(command: Command) -> None:
+    Path("ages.csv").write_text("x,age\n" + "".join(f"{n / 7},{n % 9}\n" for n in range(60)))
+    words = "fit --data Table --data.path ages.csv --data.target age --model Regressor"
+    words += " --model.net MLP --trainer.max_epochs 1 --name r"
+    finished = command(words)
+    assert (finished.status, finished.err.count("\n")) == (2, 1)
+    assert "this has 9 classes; data.task=regression makes numbers of them" in finished.err
+    assert command(f"{words} --data.task regression").status == 0
 
 
 @pytest.mark.parametrize(
     ("words", "needed"),
     [
-        ("--model Gates", "model"),
-        ("--model torch.nn.Linear", "model"),
+        ("--model Gates", "model: Gates is no LightningModule"),
+        ("--model MLP", "model: MLP is no LightningModule"),
+        ("--model torch.nn.Linear", "model: torch.nn.Linear is no LightningModule"),
         ("--model Autoencodr", "did you mean Autoencoder?"),
         ("--model Autoencoder --model.widht 3", "did you mean width?"),
         ("--model Autoencoder --best.monitor val/f1", "val/error"),

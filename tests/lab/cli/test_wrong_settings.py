@@ -48,7 +48,7 @@ WITH_XOR = """
 --data Gate  ->  data .. mean Gates?
 --data nosuch.Gates  ->  data
 --data TableData  ->  data
---data torch.nn.Linear  ->  data: Import path does not correspond
+--data torch.nn.Linear  ->  data: torch.nn.Linear is no LightningDataModule
 --data null  ->  data
 --member best  ->  member='best': only test and predict of a study
 --data.help Gatez  ->  help .. mean Gates?

@@ -261,6 +261,22 @@ def test_many_mistakes_are_one_message() -> None:
         assert part in found
 
 
+def test_a_target_of_dates_has_no_rare_classes() -> None:
+    days = "".join(f"{row},2024-01-{row + 10}\n" for row in range(20))
+    Path("mine.csv").write_text("a,saved\n" + days)
+    line = "target='saved': holds dates; a target is classes or numbers"
+    assert message(lambda: Table("mine.csv", "saved", val_fraction=0.2)) == line
+
+
+def test_rare_whole_numbers_may_be_those_of_a_regression() -> None:
+    rows = "".join(f"{row},{row % 10}\n" for row in range(30))
+    Path("mine.csv").write_text(f"a,saved\n{rows}31,10\n")
+    line = message(lambda: Table("mine.csv", "saved", val_fraction=0.2))
+    rare = "one row is too few for a split, in the classes 10"
+    assert line == f"target='saved': {rare}; task='regression' makes numbers of them"
+    assert Table("mine.csv", "saved", task="regression", val_fraction=0.2).classes is None
+
+
 def test_a_class_with_one_row_is_named() -> None:
     Path("mine.csv").write_text("a,saved\n" + "1,u\n2,v\n" * 20 + "3,rare\n")
     line = "target='saved': one row is too few for a split, in the classes rare"

@@ -172,9 +172,9 @@ class SettingsParser(LightningArgumentParser):
             return self.unknown(path, found[1] or found[2], message)
         line = reason(message)
         base = BASES.get(path.rpartition(".")[2], nn.Module) if path else object
-        given = re.search(r"given '(\w+)'$", line)
-        if given and line.startswith("no such class") and given[1] in class_names(object):
-            line = f"{given[1]} is no {base.__name__}"
+        other = re.match(r"(no such class|Import path does not .*); given '([\w.]+)'$", line)
+        if other and (other[1] != "no such class" or other[2] in class_names(object)):
+            line = f"{other[2]} is no {base.__name__}"
         names = class_names(base) if re.search("import path|class", line, re.I) else ()
         return suggested(f"{path}: {line}" if path else line, names)
 
@@ -275,7 +275,10 @@ def check_task(data: Any, name: str, default: Any, class_type: type) -> None:
     if name == "classes" and classes is None and default is not None:
         fail(f"{learns}: learns classes, and the target is numeric; --model Regressor learns it")
     if name == "target_mean" and classes:
-        fail(f"{learns}: learns a numeric target, and this has {classes} classes")
+        names = getattr(data, "class_names", ())
+        whole = names and all(name.lstrip("-").isdecimal() for name in names)
+        advice = "; data.task=regression makes numbers of them" if whole else ""
+        fail(f"{learns}: learns a numeric target, and this has {classes} classes{advice}")
 
 
 class ModuleMaker(_InstantiatorFn):

@@ -174,37 +174,38 @@ def advise(start: str, problems: Problems) -> None:
 
 def target_of(start: str, column: Column, task: str | None, problems: Problems) -> Column:
     """The target: the values of a regression, or classes with their names in order."""
-    different = np.unique(column.values[np.isfinite(column.values)])
-    most = min(MOST, max(2, len(column.values) / 2))
+    values, texts = column.values, column.texts
+    different = np.unique(values[np.isfinite(values)])
+    many = len(different) > min(MOST, max(2, len(values) / 2))
     fractions = [value for value in different if value % 1]
-    if gaps := int(np.isnan(column.values).sum()):
-        what = f"values are missing in {gaps} of {len(column.values)} rows"
+    numeric = not texts and (task == "regression" or (task is None and (fractions or many)))
+    wrong = ""
+    if gaps := int(np.isnan(values).sum()):
+        what = f"values are missing in {gaps} of {len(values)} rows"
         problems.add(start, f"{what}; missing='drop' leaves them out")
     if column.dates is not None:
-        problems.add(start, "holds dates; a target is classes or numbers")
+        wrong = "holds dates; a target is classes or numbers"
     elif len(different) < 2:
-        only = [*column.texts, *(f"{value:g}" for value in different)][:1]
-        problems.add(start, "has one class only:", enumerated(only))
-    elif task == "regression" and column.texts:
-        text = printable(column.texts[0])
-        problems.add(start, f"holds texts, such as {text}, and a regression learns numbers")
-    elif not column.texts and (
-        task == "regression" or (task is None and (fractions or len(different) > most))
-    ):
-        return column
-    elif fractions:
-        problems.add(start, f"holds fractions, such as {fractions[0]:g}, and no classes")
-    elif len(different) > most:
-        rows = f"{len(column.values)} rows"
-        problems.add(start, f"{len(different)} different values in {rows} are no classes")
-    elif column.texts:
-        return column
+        only = [*texts, *(f"{value:g}" for value in different)][:1]
+        wrong = f"has one class only: {enumerated(only)}"
+    elif texts and task == "regression":
+        wrong = f"holds texts, such as {printable(texts[0])}, and a regression learns numbers"
+    elif fractions and not numeric:
+        wrong = f"holds fractions, such as {fractions[0]:g}, and no classes"
+    elif many and not numeric:
+        wrong = f"{len(different)} different values in {len(values)} rows are no classes"
+    if wrong:
+        problems.add(start, wrong)
+    if wrong or numeric or texts:
+        return Column(values, () if wrong else texts)
     names = tuple(str(int(value)) for value in different)
-    return Column(np.searchsorted(different, column.values), names)
+    return Column(np.searchsorted(different, values), names)
 
 
 def check_rare(start: str, target: Column, problems: Problems) -> None:
     """Find classes that have too few rows for each part of a split to have one."""
-    for number, name in enumerate(target.texts):
-        if (target.values == number).sum() == 1:
-            problems.add(start, "one row is too few for a split, in the classes", printable(name))
+    rare = [name for n, name in enumerate(target.texts) if (target.values == n).sum() == 1]
+    for name in rare:
+        problems.add(start, "one row is too few for a split, in the classes", printable(name))
+    if rare and all(map(NUMBER.fullmatch, target.texts)):
+        problems.add(start, "task='regression' makes numbers of them")
