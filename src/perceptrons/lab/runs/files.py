@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -89,13 +88,10 @@ def read_yaml(path: Path) -> Any:
         OSError: If it cannot be read.
     """
     try:
-        text = read_text(path)
-        node = yaml.compose(text, yaml.SafeLoader)
-        if twice := repeated(node):
-            raise ValueError(twice)
-        if size_of(node, {}) > MOST:
+        content = yaml.load(read_text(path), UniqueKeys)
+        if size_of(content, {}) > MOST:
             raise ValueError(f"holds itself, or more than {MOST:,} values")
-        return yaml.safe_load(text)
+        return content
     except UnicodeDecodeError as mistake:
         raise ValueError("is not text") from mistake
     except RecursionError as mistake:
@@ -107,37 +103,29 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(f"is not YAML{where}: {problem}") from mistake
 
 
-def repeated(node: Any) -> str:
-    """Which key a mapping has twice, of which the last would count; empty where none."""
-    for mapping in nodes(node, set()):
+class UniqueKeys(yaml.SafeLoader):
+    """A loader that refuses a key given twice, of which YAML's own would take the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
         keys: set[str] = set()
-        for key, _ in mapping.value if isinstance(mapping, yaml.MappingNode) else ():
-            if key.value in keys and isinstance(key, yaml.ScalarNode):
-                return f"{key.value} is there twice, again in line {key.start_mark.line + 1}"
-            keys.add(str(key.value))
-    return ""
+        for key in (key for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
+            if key.value in keys:
+                line = key.start_mark.line + 1
+                raise ValueError(f"{key.value} is there twice, again in line {line}")
+            keys.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
-def nodes(node: Any, seen: set[int]) -> Iterator[yaml.CollectionNode]:
-    """The mappings and sequences of a YAML file, each once."""
-    if isinstance(node, yaml.CollectionNode) and id(node) not in seen:
-        seen.add(id(node))
-        yield node
-        for each in parts(node):
-            yield from nodes(each, seen)
-
-
-def parts(node: Any) -> list[Any]:
-    inner = node.value if isinstance(node, yaml.CollectionNode) else []
-    return [part for each in inner for part in (each if isinstance(each, tuple) else [each])]
-
-
-def size_of(node: Any, known: dict[int, int]) -> int:
-    """How many values a node stands for, where an alias counts as what it is an alias of."""
-    if id(node) not in known:
-        known[id(node)] = MOST + 1  # where it holds itself
-        known[id(node)] = 1 + sum(size_of(each, known) for each in parts(node))
-    return known[id(node)]
+def size_of(content: Any, known: dict[int, int]) -> int:
+    """How many values some content has, where an alias counts as what it is an alias of."""
+    if not isinstance(content, dict | list):
+        return 1
+    if id(content) not in known:
+        known[id(content)] = MOST + 1  # where it holds itself
+        inner = content.values() if isinstance(content, dict) else content
+        known[id(content)] = 1 + sum(size_of(each, known) for each in inner)
+    return known[id(content)]
 
 
 def read_json(path: Path) -> dict[str, Any]:
