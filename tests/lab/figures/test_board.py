@@ -101,9 +101,7 @@ def test_hparams_are_numbers_where_settings_are(tmp_path: Path) -> None:
 
 
 def test_a_study_has_the_settings_of_its_members() -> None:
-    study = make_study(
-        Plan(0, 2, {}), xor(), lambda _: Plain(dense(2, 3, 1)), lambda _: None, (None, None)
-    )
+    study = make_study(Plan(0, 2, {}), xor(), lambda _: Plain(dense(2, 3, 1)), None, (None, None))
     assert board.shown_settings({}, study) == {"net": "Sequential", "hidden": "[3]"}
     assert board.described(study).startswith("13 parameters")
 

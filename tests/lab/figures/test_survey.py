@@ -431,7 +431,7 @@ def test_of_a_study_the_best_member_is_shown_and_what_all_say_together() -> None
 
     data = xor()
     data.passes = 200
-    study = make_study(Plan(0, 12, {"lr": [0.5, 9.0]}), data, build, lambda _: None, (None, None))
+    study = make_study(Plan(0, 12, {"lr": [0.5, 9.0]}), data, build, None, (None, None))
     record = Record()
     loop = trainer(3, Snapshots(), record)
     study.hand_out_by(loop, data)

@@ -4,9 +4,11 @@ import csv
 import json
 import re
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import lightning as L
 import numpy as np
 import pytest
 import subject  # noqa: F401
@@ -94,6 +96,36 @@ def test_a_member_is_the_run_with_its_seed(
             torch.testing.assert_close(mine, its, rtol=1e-3, atol=1e-4)
         found = metrics(newest())["train/loss"]
         assert float(rows()[number]["loss"]) == pytest.approx(found, rel=1e-3)
+
+
+class Whole(L.LightningModule):
+    """Makes its network by itself."""
+
+    def __init__(self, rate: float = 0.5) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+        self.loss, self.scheduler = nn.BCEWithLogitsLoss(), None
+        self.optimizer = partial(torch.optim.SGD, lr=rate)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return cast(Tensor, self.loss(self.net(batch[0]), batch[1]))
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val/loss", self.training_step(batch, batch_idx))
+
+    def configure_optimizers(self) -> Any:
+        return self.optimizer(self.parameters())
+
+
+def test_a_module_that_makes_its_network_by_itself_is_trained_from_many_seeds(
+    command: Command,
+) -> None:
+    fit = "fit --name r --data Gates --data.passes 50 --trainer.max_epochs 2 --figures false"
+    fit += " --model test_commands.Whole"
+    done(command(f"{fit} --seeds 3 --seed_everything 5 " + '--grid {"model.rate":[0.5,2]}'))
+    done(command(f"{fit} --seed_everything 6 --model.rate 2"))
+    found = metrics(newest())["val/loss"]
+    assert float(rows()[4]["loss"]) == pytest.approx(found, rel=1e-3)
 
 
 def test_a_grid_trains_every_setting_with_every_seed(command: Command) -> None:

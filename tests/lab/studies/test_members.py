@@ -129,7 +129,7 @@ def rows(own: bool = False) -> tuple[Tensor, Tensor]:
 
 
 def blocks_of(members: Members, loss: Loss, size: int = 10**6) -> Blocks:
-    together = isinstance(members, FastMembers) and pooled(loss, 2, rows()[1])
+    together = isinstance(members, FastMembers) and pooled(loss, torch.zeros(6, 2), rows()[1])
     return Blocks(members, by_autograd(members, loss, together), size)
 
 
@@ -210,8 +210,10 @@ def test_blocks_have_each_member_once(count: int, size: int) -> None:
 def test_a_loss_serves_all_members_at_once_only_where_that_is_the_mean(
     loss: str, wanted: bool
 ) -> None:
-    assert pooled(LOSSES[loss], 2, rows()[1]) == wanted
-    assert not pooled(lambda logits, y: (logits - y).pow(2).mean().sqrt(), 2, rows()[1])
+    assert pooled(LOSSES[loss], torch.zeros(6, 2), rows()[1]) == wanted
+    assert not pooled(
+        lambda logits, y: (logits - y).pow(2).mean().sqrt(), torch.zeros(6, 2), rows()[1]
+    )
 
 
 class Halves(L.LightningModule):
@@ -232,7 +234,7 @@ def test_gradients_by_hand_are_the_users_for_each_member() -> None:
         return nn.Linear(3, 2)
 
     members, (x, y) = stack(make, SEEDS, fast=False), rows()
-    found = Blocks(members, by_hand(Halves(make()), 2), 1).gradients(x, y)
+    found = Blocks(members, by_hand(Halves(make()), members), 1).gradients(x, y)
     for number, seed in enumerate(SEEDS):
         for mine, its in zip(found, Halves(lone(make, seed)).hand_gradients(x, y)[1], strict=True):
             torch.testing.assert_close(mine[number], its)

@@ -12,14 +12,14 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 from perceptrons.__main__ import main
-from perceptrons.lab.studies import memory, plan
+from perceptrons.lab.studies import plan, rehearsal
 
 def told(name):
     return 1024 * int(re.search(name + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 
 def note(*given):
     Path("/proc/self/clear_refs").write_text("5")
-    needs.append((memory.bytes_needed(*given), told("VmRSS")))
+    needs.append((rehearsal.bytes_needed(*given), told("VmRSS")))
 
 needs = []
 plan.check_memory = note

@@ -13,10 +13,16 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.cli import ReduceLROnPlateau
 from torch import Tensor, nn
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 from torchmetrics.functional.classification import binary_calibration_error
 
-from perceptrons.lab.data.split import SplitData, take
-from perceptrons.lab.data.tables import TableData
+from perceptrons.lab.data.split import SplitData, choose_fold, take
 from perceptrons.lab.studies.plan import Plan, make_study
 from perceptrons.lab.studies.record import Study
 from perceptrons.lab.studies.study import StudyModule, ensemble
@@ -29,6 +35,7 @@ class Noise(SplitData):
     """Random rows of two classes."""
 
     inputs, outputs, classes = 3, 1, 2
+    held_out: Any = None  # numbers of rows that are other ones
 
     @property
     def labels(self) -> Any:
@@ -40,6 +47,8 @@ class Noise(SplitData):
 
     def chosen(self, rows: Any) -> Any:
         x = torch.randn(22, 3, generator=torch.Generator().manual_seed(0))
+        if self.held_out is not None:
+            x[self.held_out] *= 3
         table = (x, torch.as_tensor(self.labels)[:, None].float())
         parts = take(table, rows)
         mean = parts["train"][0].mean(0)
@@ -186,7 +195,7 @@ def trainer(epochs: int = 2, **settings: Any) -> L.Trainer:
 
 def fitted(
     build: Callable[[dict[str, Any]], L.LightningModule],
-    data: TableData,
+    data: L.LightningDataModule,
     plan: Plan,
     clip: Any = (None, None),
     ckpt_path: Any = None,
@@ -201,7 +210,7 @@ def fitted(
 
 
 def lone(
-    build: Callable[[], L.LightningModule], data: TableData, seed: int, **settings: Any
+    build: Callable[[], L.LightningModule], data: L.LightningDataModule, seed: int, **settings: Any
 ) -> Any:
     L.seed_everything(seed, verbose=False)
     module = build()
@@ -330,6 +339,125 @@ def test_metrics_are_means_over_the_members() -> None:
     assert found["train/loss"].item() == pytest.approx(sum(losses) / 5, rel=1e-5)
     assert found["train/accuracy"].item() == pytest.approx(sum(right) / 5)
     assert found["train/solved"].item() == pytest.approx(sum(r == 1 for r in right) / 5)
+
+
+class Leaky(Noise):
+    """Standardises by all rows, those held out too: the leak that everyone plants once."""
+
+    def chosen(self, rows: Any) -> Any:
+        parts = super().chosen(rows)
+        off = parts["all"][0].mean(0)
+        return {name: (x - off, y) for name, (x, y) in parts.items()}
+
+
+def leaks(kind: type[Noise], fold: int) -> bool:
+    """Whether members of a fold train otherwise where rows held out from them are others."""
+
+    def trained(other: Tensor | None = None) -> list[Tensor]:
+        data = kind(passes=3, batch_size=5, shuffle=True)
+        if other is not None:
+            data.held_out = other
+        study: Any = fitted(lambda _: Module(), data, Plan(SEED, 2, folds=3))
+        return [*study.groups[fold].net.parameters()]
+
+    held_out = torch.as_tensor(choose_fold(22, Noise().labels, fold, 3, 0)["val"])
+    return not all(map(torch.equal, trained(), trained(held_out)))
+
+
+@pytest.mark.parametrize("fold", range(3))
+def test_nothing_of_a_fold_leaks_into_its_training_and_a_planted_leak_is_caught(fold: int) -> None:
+    assert not leaks(Noise, fold)
+    assert leaks(Leaky, fold)
+
+
+class Pictures(Dataset[Any]):
+    """Small pictures, and the number of the class of each."""
+
+    def __init__(self, rows: int, noise: float = 0.0) -> None:
+        generator = torch.Generator().manual_seed(rows)
+        self.x = torch.randn(rows, 1, 4, 4, generator=generator)
+        self.y = torch.randint(3, (rows,), generator=generator)
+        self.noise = noise
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, number: int) -> Any:
+        return self.x[number] + self.noise * torch.rand(()), int(self.y[number])
+
+
+class Plain(L.LightningDataModule):
+    """A datamodule as everybody writes it."""
+
+    def __init__(self, rows: Any = None, **loader: Any) -> None:
+        super().__init__()
+        self.rows, self.loader = rows or Pictures(22), {"batch_size": 8, **loader}
+
+    def train_dataloader(self) -> Any:
+        return DataLoader(self.rows, **self.loader)
+
+    def val_dataloader(self) -> Any:
+        return DataLoader(Pictures(10), batch_size=4)
+
+
+def convolved() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(27, 3))
+
+
+class Picture(Module):
+    correct: Any = None
+
+
+def test_a_member_is_the_run_with_its_seed_on_a_datamodule_of_the_users() -> None:
+    def build(_: Any = None) -> Module:
+        return Picture(convolved, loss=F.cross_entropy)
+
+    study = fitted(build, Plain(), Plan(SEED, 3), epochs=4)
+    for number in range(3):
+        alone = lone(build, Plain(), SEED + number, epochs=4)
+        pairs = zip(study.members[number].parameters(), alone.net.parameters(), strict=True)
+        for mine, its in pairs:
+            torch.testing.assert_close(mine, its, rtol=1e-4, atol=1e-5)
+        x, y = Pictures(10).x, Pictures(10).y
+        wanted = F.cross_entropy(alone.net(x), y)
+        torch.testing.assert_close(study.of_each["val/loss"][number], wanted)
+
+
+class Streamed(IterableDataset[Any]):
+    def __iter__(self) -> Any:
+        return iter(Pictures(3))
+
+
+UNREAD: dict[str, tuple[Callable[[], Plain], str]] = {
+    "others each time": (lambda: Plain(Pictures(22, 1.0)), "its rows are others each time"),
+    "a stream": (lambda: Plain(Streamed()), "train_dataloader of Plain gives something else"),
+    "a sampler": (
+        lambda: Plain(sampler=SubsetRandomSampler([1, 2])),
+        "train_dataloader of Plain gives something else",
+    ),
+    "rows left out": (lambda: Plain(drop_last=True), "a study leaves out no rows: drop_last"),
+    "no targets": (lambda: Plain(TensorDataset(torch.ones(9, 3))), "needs rows x and y"),
+    "three columns": (
+        lambda: Plain(TensorDataset(*[torch.ones(9, 3)] * 3)),
+        "needs rows of two tensors, x and y",
+    ),
+    "too many": (lambda: Plain(Endless()), "a study holds all rows in memory"),
+}
+
+
+class Endless(Pictures):
+    def __init__(self) -> None:
+        super().__init__(3)
+
+    def __len__(self) -> int:
+        return 10**12
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_rows_that_a_study_cannot_read_are_one_line(name: str) -> None:
+    data, said = UNREAD[name]
+    with pytest.raises(ValueError, match=re.escape(said)):
+        make_study(Plan(SEED, 2), data(), lambda _: Module(convolved, loss=F.cross_entropy))
 
 
 class Own(Module):

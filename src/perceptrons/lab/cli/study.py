@@ -3,13 +3,10 @@
 import copy
 import inspect
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning as L
-import torch
-from torch import nn
 
 from ..data.tables import TableData
 from ..runs.files import write_csv
@@ -87,10 +84,6 @@ def study_of(command: Any, plan: Plan, module: L.LightningModule, data: Any) -> 
     Raises:
         ValueError: If they cannot be trained together.
     """
-    if not isinstance(data, TableData):
-        raise ValueError(
-            f"seeds={plan.seeds}: a study needs a table; {type(data).__name__} is none"
-        )
     data.setup("fit")
     trainer: Any = command.trainer
     if not trains_alone(trainer):
@@ -100,10 +93,12 @@ def study_of(command: Any, plan: Plan, module: L.LightningModule, data: Any) -> 
     trainer.gradient_clip_val = None
 
     builder = Builder(command)
-    study = make_study(plan, data, builder, builder.net_maker, clip, command.settings.compile)
+    study = make_study(plan, data, builder, builder.net, clip, command.settings.compile)
     study.hand_out_by(trainer, data)
     trainer.callbacks.insert(0, Study())
     study.asked = command.settings.member
+    if study.groups[0].data.shuffle and not isinstance(data, TableData):
+        say("each member has the rows in an order of its own, not in that of a lone run")
     if study.random:
         say(
             "dropout and the like draw random numbers of each member's own, not those of a lone run"
@@ -134,13 +129,7 @@ class Recipes:
         return made
 
     def again(self, thing: Any, **changes: Any) -> Any:
-        """An object made anew, from parts made anew, with some arguments changed.
-
-        Raises:
-            ValueError: If it was not made from the settings.
-        """
-        if id(thing) not in self.made:
-            raise ValueError(f"{type(thing).__name__}: was not made from the settings")
+        """An object made anew, from parts made anew, with some arguments changed."""
         _, class_type, kwargs = self.made[id(thing)]
         parts = {
             name: self.again(each) if id(each) in self.made else each
@@ -163,35 +152,23 @@ def without_untold(class_type: type, kwargs: dict[str, Any]) -> dict[str, Any]:
 class Builder:
     """Makes the module of a run with some of its settings changed.
 
-    Once from the settings, which takes a third of a second; then, where that gives the very same
-    network, as it was made then.
+    Once from the settings, which takes a third of a second; then as it was made then.
     """
 
     def __init__(self, command: Any) -> None:
         self.command = command
-        self.made: dict[str, L.LightningModule] = {}
-        self.nets: dict[str, nn.Module] = {}
+        self.made: dict[str, Any] = {}
 
-    def __call__(self, setting: dict[str, Any]) -> L.LightningModule:
-        again = self.command.recipes.again
+    def __call__(self, setting: dict[str, Any]) -> Any:
         if (key := str(setting)) in self.made:
-            return cast(L.LightningModule, again(self.made[key]))
-        before = torch.get_rng_state()
-        module = self.command.module_with(setting)
-        after = torch.get_rng_state()
-        torch.set_rng_state(before)
-        twin = again(module).state_dict()
-        torch.set_rng_state(after)
-        if hasattr(module, "net") and all(
-            torch.equal(twin[name], value) for name, value in module.state_dict().items()
-        ):
-            self.made[key], self.nets[key] = module, cast(nn.Module, module.net)
-        return cast(L.LightningModule, module)
+            return self.command.recipes.again(self.made[key])
+        self.made[key] = self.command.module_with(setting)
+        return self.made[key]
 
-    def net_maker(self, setting: dict[str, Any]) -> Callable[[], nn.Module] | None:
-        """What makes the network of a setting alone."""
-        net = self.nets.get(str(setting))
-        return None if net is None else partial(self.command.recipes.again, net)
+    def net(self, setting: dict[str, Any]) -> Any:
+        """Its network alone, where the settings name one."""
+        net, recipes = self.made[str(setting)].net, self.command.recipes
+        return recipes.again(net) if id(net) in recipes.made else self(setting).net
 
 
 def with_setting(config: Any, subcommand: str, setting: dict[str, Any]) -> Any:

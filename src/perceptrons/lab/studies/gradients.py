@@ -31,23 +31,30 @@ def mapped() -> Iterator[None]:
         yield
 
 
-def of_each(function: Loss, logits: Tensor, y: Tensor) -> Tensor:
-    """What a function of logits and targets gives for each member, which comes last."""
-    rows = -1 if y.ndim == logits.ndim else None
+def of_each(function: Loss, logits: Tensor, y: Tensor, own: bool = False) -> Tensor:
+    """What a function of logits and targets gives for each member, which comes last.
+
+    Args:
+        function: A function of one member's.
+        logits: Of all members.
+        y: Their targets.
+        own: Whether each has targets of its own.
+    """
+    rows = -1 if own else None
     made: Tensor = torch.vmap(function, (-1, rows), -1, randomness="different")(logits, y)
     return made
 
 
-def pooled(loss: Loss, outputs: int, y: Tensor) -> bool:
+def pooled(loss: Loss, logits: Tensor, y: Tensor) -> bool:
     """Whether a loss of all members' logits is the mean of their losses, with their gradients.
 
-    Then one call serves all, without ``vmap``. It is found out by trying.
+    Then one call serves all, without ``vmap``. It is found out by trying, with logits as one member
+    has them.
     """
-    y = y[:3]
-    logits = torch.randn(len(y), outputs, 4, dtype=y.dtype, device=y.device, requires_grad=True)
+    logits = torch.randn(*logits.shape, 4, dtype=logits.dtype, requires_grad=True)
     try:
         apart = of_each(loss, logits, y).sum()
-        together = loss(logits, widened(y, logits)) * 4
+        together = loss(logits, widened(y, 4)) * 4
         found = [torch.autograd.grad(each, logits)[0] for each in (apart, together)]
     except (RuntimeError, ValueError, IndexError, TypeError):
         return False
@@ -56,9 +63,9 @@ def pooled(loss: Loss, outputs: int, y: Tensor) -> bool:
     )
 
 
-def widened(y: Tensor, logits: Tensor) -> Tensor:
+def widened(y: Tensor, members: int) -> Tensor:
     """Targets that members share, as each of them has them."""
-    return y if y.ndim == logits.ndim else y[..., None].expand(*y.shape, logits.shape[-1])
+    return y[..., None].expand(*y.shape, members)
 
 
 def by_autograd(members: Members, loss: Loss, together: bool) -> Gradient:
@@ -74,11 +81,12 @@ def by_autograd(members: Members, loss: Loss, together: bool) -> Gradient:
         weights: Weights, buffers: Weights, x: Tensor, y: Tensor, loss: Loss
     ) -> tuple[Tensor, Tensor]:
         weights = {n: w if n in members.trained else w.detach() for n, w in weights.items()}
-        logits = members.logits({**weights, **buffers}, x)
+        logits, own = members.logits({**weights, **buffers}, x), x.ndim > members.ndim
         if not together:
-            losses = of_each(loss, logits, y)
+            losses = of_each(loss, logits, y, own)
             return losses.sum(), losses.detach()
-        total = loss(logits, widened(y, logits)) * logits.shape[-1]
+        count = logits.shape[-1]
+        total = loss(logits, y if own else widened(y, count)) * count
         return total, total.detach()
 
     def gradient(
@@ -98,14 +106,14 @@ def by_autograd(members: Members, loss: Loss, together: bool) -> Gradient:
     return gradient
 
 
-def by_hand(module: Any, ndim: int) -> Gradient:
+def by_hand(module: Any, members: Members) -> Gradient:
     """Gradients as the user's module has them written out."""
     alone = single_by_hand(module)
 
     def gradient(
         weights: Weights, buffers: Weights, x: Tensor, y: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        rows = -1 if x.ndim > ndim else None
+        rows = -1 if x.ndim > members.ndim else None
         every = torch.vmap(alone, (0, 0, rows, rows), randomness="different")
         found: tuple[Tensor, list[Tensor]] = every(weights, buffers, x, y)
         return found
@@ -120,16 +128,13 @@ class Blocks:
         members: The networks.
         gradient: Their losses and gradients.
         bytes_of_each: Bytes that a member's weights and activations take.
-        ndim: Dimensions of a batch of inputs that all members share.
 
     Attributes:
         most: Members in a block, at most.
     """
 
-    def __init__(
-        self, members: Members, gradient: Gradient, bytes_of_each: int, ndim: int = 2
-    ) -> None:
-        self.members, self.gradient, self.ndim = members, gradient, ndim
+    def __init__(self, members: Members, gradient: Gradient, bytes_of_each: int) -> None:
+        self.members, self.gradient = members, gradient
         on_cpu = next(iter(members.weights.values())).device.type == "cpu"
         cache = (CACHE if isinstance(members, FastMembers) else MAPPED) if on_cpu else OF_GPU
         self.most = max(1, cache // bytes_of_each)
@@ -154,7 +159,7 @@ class Blocks:
         """The gradient of each of the weights."""
         if len(self.parts) == 1:
             return self.gradient(*self.pieces[0][1:], x, y)[1]
-        own = x.ndim > self.ndim
+        own = x.ndim > self.members.ndim
         whole = [torch.empty_like(weight) for weight in self.members.weights.values()]
         for part, weights, buffers in self.pieces:
             rows = [self.rows(each, part, own) for each in (x, y)]
@@ -166,7 +171,7 @@ class Blocks:
     @torch.no_grad()
     def logits(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Each block, and its logits ``(rows, outputs, members)``."""
-        own = x.ndim > self.ndim
+        own = x.ndim > self.members.ndim
         for part, weights, buffers in self.pieces:
             with mapped():
                 logits = self.members.logits({**weights, **buffers}, self.rows(x, part, own))

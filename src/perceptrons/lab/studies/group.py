@@ -6,15 +6,16 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.cli import ReduceLROnPlateau
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
 from ..data.loader import Rows, TableLoader
-from ..data.tables import TableData
 from ..training.compiled import Block, Compiled
 from ..training.gradients import Gradient, Loss, clipped
 from . import gradients
 from .gradients import Blocks, of_each
 from .members import FastMembers, MakeNet, Members, stack
+from .rows import Source
 
 # rows of a batch at least that are measured in one piece
 MEASURED = 256
@@ -28,7 +29,7 @@ class MemberLoader(TableLoader):
         seeds: Seed of each member's order. Shuffled batches are ``(rows, inputs, members)``.
     """
 
-    def __init__(self, table: Rows, data: TableData, seeds: Sequence[int]) -> None:
+    def __init__(self, table: Rows, data: Source, seeds: Sequence[int]) -> None:
         super().__init__(table, data.batch_size, data.passes, data.shuffle)
         self.seeds = seeds
 
@@ -57,7 +58,7 @@ class Group(nn.Module):
         make_net: MakeNet,
         setting: dict[str, Any],
         seeds: Sequence[int],
-        data: TableData,
+        data: Source,
         clip: Clip = (None, None),
         compile: bool = False,  # noqa: A002  the user's word for it
     ) -> None:
@@ -72,10 +73,12 @@ class Group(nn.Module):
         self.blocks: Any = None
         self.net = self.members.net
         self.loss = module.loss if isinstance(module.loss, nn.Module) else None
-        self.together = isinstance(self.members, FastMembers) and gradients.pooled(
-            module.loss, y.shape[1], y
-        )
-        self.clip, self.compile_updates, self.ndim = clip, compile, x.ndim
+        self.together = isinstance(self.members, FastMembers)
+        if self.together:
+            with isolate_rng():
+                logits = self.members.member(0)(x[:3]).detach()
+            self.together = gradients.pooled(module.loss, logits, y[:3])
+        self.clip, self.compile_updates = clip, compile
         self.tables: dict[str, Rows] = {}
         self.batches: Iterator[Rows] = iter(())
         self.position = (-1, 0)  # epoch, and updates that were made in it
@@ -122,7 +125,7 @@ class Group(nn.Module):
                 self.members.cut,
                 self.members.count,
                 self.bytes_of_each // 4,
-                self.ndim,
+                self.members.ndim,
                 calls.get(key),
             )
             calls[key] = self.compiled.call
@@ -132,7 +135,7 @@ class Group(nn.Module):
         return MemberLoader(self.on_device("train"), self.data, self.seeds)
 
     def in_blocks(self) -> Blocks:
-        return Blocks(self.members, self.gradient(), self.bytes_of_each, self.ndim)
+        return Blocks(self.members, self.gradient(), self.bytes_of_each)
 
     def on_device(self, part: str) -> Rows:
         """The rows of a part, moved once to where the network is."""
@@ -150,7 +153,7 @@ class Group(nn.Module):
     def gradient(self) -> Gradient:
         """Losses and gradients of members, clipped."""
         if self.by_hand:
-            made = gradients.by_hand(self.module, self.ndim)
+            made = gradients.by_hand(self.module, self.members)
         else:
             made = gradients.by_autograd(self.members, self.module.loss, self.together)
         value, algorithm = self.clip

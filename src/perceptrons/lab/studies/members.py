@@ -32,6 +32,7 @@ class Members(ABC):
     Args:
         make: The user's constructor.
         tensors: Parameters and buffers of all by name, each with a first dimension of members.
+        ndim: Dimensions of a batch of inputs that all members share.
 
     Attributes:
         net: A module with all parameters, by the names that the user's network gives them.
@@ -40,8 +41,8 @@ class Members(ABC):
 
     dimension: int
 
-    def __init__(self, make: MakeNet, tensors: Weights) -> None:
-        self.make, self.count = make, len(next(iter(tensors.values())))
+    def __init__(self, make: MakeNet, tensors: Weights, ndim: int) -> None:
+        self.make, self.count, self.ndim = make, len(next(iter(tensors.values()))), ndim
         self.net = self.network(self.new(), tensors)
 
     def new(self) -> nn.Module:
@@ -176,9 +177,8 @@ class MappedMembers(Members):
 
     dimension = 0
 
-    def __init__(self, make: MakeNet, tensors: Weights, ndim: int = 2) -> None:
-        super().__init__(make, tensors)
-        self.ndim = ndim  # dimensions of a batch of inputs that all members share
+    def __init__(self, make: MakeNet, tensors: Weights, ndim: int) -> None:
+        super().__init__(make, tensors, ndim)
         self.reading = WithBuffers(self.net)
 
     def network(self, net: nn.Module, tensors: Weights) -> nn.Module:
@@ -243,7 +243,7 @@ def stack(make: MakeNet, seeds: Sequence[int], fast: bool = True, ndim: int = 2)
                     raise ValueError(f"seeds: {name} has another shape under seed {seed}")
                 tensors[name][number] = tensor.detach()
     if fast and ndim == 2 and is_plain(nets[0], tensors):
-        return FastMembers(make, tensors)
+        return FastMembers(make, tensors, ndim)
     return MappedMembers(make, tensors, ndim)
 
 

@@ -5,22 +5,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import lightning as L
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
 from ..data.split import SplitData
 from ..data.tables import TableData
-from .group import Clip, Group, optimizer_of
+from .group import Clip, Group
 from .members import MakeNet, named_tensors, seed_all
-from .memory import check_memory
-from .rehearsal import check_trainable, rehearse
+from .rehearsal import INSTEAD, check_memory, check_trainable, free_memory, rehearse
+from .rows import ReadData, Source
 from .study import StudyModule
 
 Setting = dict[str, Any]
 Build = Callable[[Setting], Any]  # makes the user's module
+Made = TypeVar("Made")
 
 
 class Member(NamedTuple):
@@ -91,9 +93,9 @@ def check_values(name: str, values: Any) -> None:
 
 def make_study(
     plan: Plan,
-    data: TableData,
+    data: L.LightningDataModule,
     build: Build,
-    net_of: Callable[[Setting], MakeNet | None] | None = None,
+    net_of: Callable[[Setting], nn.Module] | None = None,
     clip: Clip = (None, None),
     compile: bool = False,  # noqa: A002  the user's word for it
 ) -> StudyModule:
@@ -103,7 +105,7 @@ def make_study(
         plan: The members.
         data: The data.
         build: Makes the user's module with a setting.
-        net_of: Gives what makes a setting's network alone, which is faster, where it is known.
+        net_of: Makes its network alone, which is faster.
         clip: How gradients are clipped.
         compile: Whether to make several updates in one function, compiled by ``torch.compile``.
 
@@ -114,70 +116,66 @@ def make_study(
     groups: list[Group] = []
     random, shapes, count = False, None, len(plan.settings) * len(folds)
     for setting in plan.settings:
-        make = partial(under_seed, make=build, given=setting)
-        module = make(plan.seed)
+        make = partial(build, setting)
+        module = under_seed(plan.seed, make)
         check_trainable(module)
         shapes = shapes or shapes_of(module)
-        check_shapes(module, shapes, setting)
-        optimizer_of(make(plan.seed))  # which may refuse it
-        make_net = net_maker(module, plan.seed, build, setting, net_of)
+        if shapes_of(module) != shapes:
+            changed = ", ".join(f"{name}={value}" for name, value in setting.items())
+            raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
+        make_net = net_maker(plan.seed, module, make, net_of and partial(net_of, setting))
         two = Group(module, make_net, setting, (plan.seed, plan.seed ^ 1), folds[0])
-        found = rehearse(two, make)
+        found = rehearse(two, partial(under_seed, make=make))
         if not groups:
             check_memory(two, found, count, plan.seeds)
         random |= found.random
         for fold in folds:
-            group = Group(make(plan.seed), make_net, setting, seeds, fold, clip, compile)
+            module = under_seed(plan.seed, make)
+            group = Group(module, make_net, setting, seeds, fold, clip, compile)
             group.leave_out(found.untrained)
             groups.append(group)
     return StudyModule(groups, plan.members, random)
 
 
-def check_shapes(module: Any, shapes: Any, setting: Setting) -> None:
-    if shapes_of(module) != shapes:
-        changed = ", ".join(f"{name}={value}" for name, value in setting.items())
-        raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
+def net_maker(seed: int, module: Any, make: Callable[[], Any], make_net: MakeNet | None) -> MakeNet:
+    """What makes a network as the user's module has it, under whatever seed there is.
+
+    Args:
+        seed: Seed of the module.
+        module: The module.
+        make: Makes it.
+        make_net: Makes a network alone, which serves where the module leaves it as it is.
+    """
+    whole: MakeNet = lambda: make().net  # noqa: E731
+    for each in filter(None, (make_net, whole)):
+        net = under_seed(seed, each)
+        mine = dict(named_tensors(net))
+        same = all(torch.equal(mine[name], its) for name, its in named_tensors(module.net))
+        if same and net is not module.net:
+            return each
+    name = type(module).__name__
+    raise ValueError(f"seeds: {name} has another network each time it is made; {INSTEAD}")
 
 
-def under_seed(seed: int, make: Callable[[Any], Any], given: Any) -> Any:
+def under_seed(seed: int, make: Callable[[], Made]) -> Made:
     """What a function makes under a seed; what else draws random numbers does not notice."""
     with isolate_rng():
         seed_all(seed)
-        return make(given)
+        return make()
 
 
 def shapes_of(module: Any) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in named_tensors(module.net)}
 
 
-def folds_of(data: TableData, folds: int | None) -> list[TableData]:
+def folds_of(data: Any, folds: int | None) -> Sequence[Source]:
     """The data of each fold.
 
     Raises:
         ValueError: If there is nothing to hold out.
     """
     if folds is None:
-        return [data]
+        return [data if isinstance(data, TableData) else ReadData(data, free_memory())]
     if not isinstance(data, SplitData):
         raise ValueError(f"folds={folds}: {type(data).__name__} has no rows to hold out")
     return [data.fold(number, folds) for number in range(folds)]
-
-
-def net_maker(
-    module: Any,
-    seed: int,
-    build: Build,
-    setting: Setting,
-    net_of: Callable[[Setting], MakeNet | None] | None,
-) -> MakeNet:
-    """What makes a network as the user's module has it, under whatever seed there is."""
-    if make_net := net_of(setting) if net_of else None:
-        mine = dict(named_tensors(under_seed(seed, lambda _: make_net(), setting)))
-        if all(torch.equal(mine[name], its) for name, its in named_tensors(module.net)):
-            return make_net
-
-    def by_module() -> nn.Module:
-        net: nn.Module = build(setting).net
-        return net
-
-    return by_module

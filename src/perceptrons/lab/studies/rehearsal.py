@@ -1,8 +1,14 @@
-"""What cannot be a study is found before it begins: two members are tried against lone runs."""
+"""What cannot be a study is found before it begins.
 
+Two members are tried against lone runs, and the memory for all of them is looked for.
+"""
+
+import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -14,12 +20,20 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from ..training.compiled import check_step
 from ..training.spans import takes_spans
 from .gradients import mapped, of_each
-from .group import Group, optimizer_of
+from .group import MEASURED, Group, optimizer_of
 from .members import named_tensors
 
 INSTEAD = "perceptrons sweep trains one run after the other"
 UPDATES = 3
 ROWS = 64
+# where Linux tells the memory of a container: version 2 and 1 of control groups
+LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+RECORD = 450  # bytes of what is written down of a member
+BESIDES = 40 * 2**20  # what else is imported and made while there is a study
+ORDER = 8  # bytes of the number of a row
 
 
 class Rehearsal(NamedTuple):
@@ -67,7 +81,7 @@ def rehearse(group: Group, build: Callable[[int], Any]) -> Rehearsal:
     with isolate_rng(), mapped(), without_fast_path():
         warnings.simplefilter("ignore")  # what Lightning says to a module without a trainer
         x, y = (column[:ROWS] for column in next(iter(group.new_loader())))
-        own = x.ndim > group.ndim
+        own = x.ndim > group.members.ndim
         rows = [(x[..., n], y[..., n]) if own else (x, y) for n in range(2)]
         group.blocks = group.in_blocks()
         module = build(group.seeds[0])
@@ -131,7 +145,7 @@ def gradients_of(group: Group, x: Tensor, y: Tensor) -> list[Tensor]:
     with named_culprit(net):
         logits = group.members.logits({**group.members.weights, **buffers}, x).detach()
     with named_culprit(type(loss).__name__ if isinstance(loss, nn.Module) else "the loss"):
-        if of_each(loss, logits, y).shape != logits.shape[-1:]:
+        if of_each(loss, logits, y, x.ndim > group.members.ndim).shape != logits.shape[-1:]:
             raise ValueError("it is no single number")
     with named_culprit("hand_gradients" if group.by_hand else net):
         found: list[Tensor] = group.blocks.gradients(x, y)
@@ -177,35 +191,101 @@ def check_optimizer(lone: list[Any], together: Any, group: Group) -> float:
 
     Returns what the optimizer keeps for each byte of weights.
     """
-    members, name = group.members, ""
-    mine = dict(members.net.named_parameters())
+    alone, mine = group.members.alone, dict(group.net.named_parameters())
     given = [{n: torch.randn_like(w) for n, w in mine.items()} for _ in range(UPDATES)]
-    together.net = members.net
+    name = ""
+    for number, module in enumerate(lone):
+        optimizer, how = optimizer_of(module)
+        name = type(optimizer).__name__
+        own = [{n: alone(each, number) for n, each in every.items()} for every in given]
+        try_updates(module.net, optimizer, how, own)
+    together.net = group.net
     try:
-        for number, module in enumerate([*lone, together]):
-            optimizer, how = optimizer_of(module)
-            name = type(optimizer).__name__
-            for gradients in given:
-                for at, weight in module.net.named_parameters():
-                    found = gradients[at]
-                    found = found if module is together else members.alone(found, number)
-                    weight.grad = found if weight.requires_grad else None
-                optimizer.step()
-                if how:
-                    how["scheduler"].step()
-    except (RuntimeError, TypeError, ValueError) as failure:
-        if (name and module is together) or isinstance(failure, (RuntimeError, TypeError)):
-            raise ValueError(coupled(name)) from None
-        raise
+        optimizer, how = optimizer_of(together)
+        try_updates(group.net, optimizer, how, given)
+    except (RuntimeError, TypeError, ValueError):
+        raise ValueError(coupled(name)) from None
     for number, module in enumerate(lone):
         for at, weight in module.net.named_parameters():
-            if not close(members.alone(mine[at], number), weight):
+            if not close(alone(mine[at], number), weight):
                 raise ValueError(coupled(name))
     kept = [v for s in optimizer.state.values() for v in s.values() if isinstance(v, Tensor)]
     weights = sum(weight.nbytes for weight in mine.values())
     return float(sum(each.nbytes for each in kept if each.ndim) / weights)
 
 
+def try_updates(
+    net: nn.Module, optimizer: torch.optim.Optimizer, how: Any, given: list[dict[str, Tensor]]
+) -> None:
+    """Make an update with each of the gradients; a rule that needs more couples the members."""
+    for gradients in given:
+        for at, weight in net.named_parameters():
+            weight.grad = gradients[at] if weight.requires_grad else None
+        try:
+            optimizer.step()
+        except TypeError:  # it takes a closure
+            raise ValueError(coupled(type(optimizer).__name__)) from None
+        if how:
+            how["scheduler"].step()
+
+
 def coupled(name: str) -> str:
     why = "what it does to a weight depends on others"
     return f"optimizer={name!r}: couples the members of a study: {why}; {INSTEAD}"
+
+
+def check_memory(two: Group, found: Rehearsal, groups: int, members: int) -> None:
+    """Find out that there is no memory for a study.
+
+    Args:
+        two: A group of two of its members.
+        found: What they have shown.
+        groups: How many groups there are.
+        members: How many members each has.
+
+    Raises:
+        ValueError: If there is not enough.
+    """
+    need, free, count = bytes_needed(two, found, groups, members), free_memory(), groups * members
+    if need > free:
+        fit = max(0, free - BESIDES) * count // (need - BESIDES)
+        said = f"{count} members need {need / 2**30:.3g} GiB, and {free / 2**30:.3g} are free"
+        raise ValueError(f"seeds={members}: {said}; about {fit} would fit")
+
+
+def bytes_needed(two: Group, found: Rehearsal, groups: int, members: int) -> int:
+    """Bytes that a study takes at most, beside the data.
+
+    That is what all members keep, and the most of what is there for a while: a checkpoint that is
+    written, or the update of a group: its gradients, rows, and what a block of it computes.
+    """
+    x, y = two.table("train")
+    batch = min(len(x), two.data.batch_size or len(x))
+    sizes = [weight.nbytes / 2 for weight in two.net.parameters()]
+    weights, buffers = sum(sizes), sum(b.nbytes / 2 for b in two.net.buffers())
+    kept = weights * (1 + found.kept) + buffers
+    shuffled = two.data.shuffle
+    orders = len(x) * ORDER if shuffled else 0
+    rows = 2 * batch * (x[0].nbytes + y[0].nbytes) if shuffled else 0
+    # an optimizer that keeps something computes with as much for the largest of the weights
+    update = weights + (2 * max(sizes) if found.kept else 0) + orders + rows
+    # a block's rows are measured in larger pieces
+    larger = max(1, min(len(x), MEASURED) / batch)
+    block = min(members, two.in_blocks().most) * two.bytes_of_each * larger
+    everyone = groups * members
+    at_once = max(everyone * kept, members * update + block)
+    return BESIDES + int(everyone * (kept + orders + RECORD) + at_once)
+
+
+def free_memory() -> int:
+    """Bytes of memory that can be had, or where that is not told, that there are."""
+    if torch.cuda.is_available():
+        return torch.cuda.mem_get_info()[0]
+    found = re.search(r"MemAvailable: +(\d+) kB", told(Path("/proc/meminfo")))
+    all_ = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [int(said) for file in LIMITS if (said := told(file)).isdecimal()]
+    return min([1024 * int(found[1]) if found else all_, *limits])
+
+
+def told(file: Path) -> str:
+    return file.read_text().strip() if file.exists() else ""

@@ -91,7 +91,9 @@ class StudyModule(L.LightningModule):
         updates = TableLoader((torch.zeros(1, 1),), passes=self.updates)  # a row for each
         data.train_dataloader = lambda: SpanLoader(updates, span_length(updates, MOST), trainer)
         data.val_dataloader = data.test_dataloader = lambda: everyone
-        data.predict_dataloader = lambda: range(0, len(data.predicted), self.rows_at_once)
+        data.predict_dataloader = lambda: range(
+            0, len(self.groups[0].data.predicted), self.rows_at_once
+        )
 
     def configure_optimizers(self) -> Any:
         calls: dict[Any, Any] = {}  # of groups that differ in learning rates and rows alone
@@ -174,8 +176,8 @@ def calibration(module: Any, rows: Any, logits_of: Any) -> dict[str, Tensor]:
     together = ensemble(module.predictions, logits)
     if "probability" not in together or "class" not in together:
         return {}
-    many = together["class"].shape[1] != y.shape[1]
-    right = y.argmax(1, keepdim=True) if many else y.int()
+    many = together["class"].shape != together["probability"].shape
+    right = y[:, None] if y.ndim == 1 else y.argmax(1, keepdim=True) if many else y.int()
 
     def error(chance: Tensor) -> Tensor:
         if many:

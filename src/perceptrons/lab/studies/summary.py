@@ -47,9 +47,9 @@ def summary(columns: Columns) -> Row:
         low, high = wilson(solved, count)
         row |= {"solved": solved, "share": solved / count, "share_low": low, "share_high": high}
         row |= quantiles("updates", [each for each in columns["updates"] if each is not None])
+    same = columns.get("val_loss") == columns["loss"]  # validated on the training rows
     for name in MEASURES:
-        twin = columns.get(name.removeprefix("val_")) if name.startswith("val_") else None
-        if name in columns and columns[name] != twin:  # or it is validated on the training rows
+        if name in columns and not (same and name.startswith("val_")):
             row |= of_measure(name, columns[name], columns.get("fold"))
     return row
 

@@ -119,7 +119,9 @@ class Spans(L.LightningModule):
         self.automatic_optimization = False
         super().on_fit_start()
 
-    def training_step(self, batch: Span, batch_idx: int) -> dict[str, Any] | None:
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        if not isinstance(batch, Span):  # the user's own call of it, as to validate
+            return super().training_step(batch, batch_idx)
         trainer, (optimizer,) = self.trainer, self.trainer.optimizers
         gradients = gradients_of(self, super().training_step, optimizer)
         step = step_of(optimizer)
