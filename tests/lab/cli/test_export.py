@@ -1,16 +1,21 @@
 """A run for other programs: ONNX and torch.export, verified, and a run in a notebook."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 import pytest
 import subject  # noqa: F401
 import torch
 from conftest import Command
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from perceptrons import load_run
+from perceptrons.lab.cli import load
 
 RUN = Path("lightning_logs", "r", "version_0")
 FIT = (
@@ -39,6 +44,46 @@ def test_an_export_says_of_the_users_own_rows_what_the_run_says(
     else:
         program = torch.export.load(RUN / "model.pt2")
         results = [each.detach().numpy() for each in program.module()(points)]
+    np.testing.assert_allclose(results[0], logits.numpy(), 1e-4, 1e-5)
+    np.testing.assert_allclose(results[1], torch.softmax(logits, 1).numpy(), 1e-4, 1e-5)
+
+
+class Images(L.LightningDataModule):
+    """Images (1, 8, 8) of three classes, with their numbers, in an ordinary DataLoader."""
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        images = torch.arange(9 * 64.0).reshape(9, 1, 8, 8) / 500
+        return DataLoader(TensorDataset(images, torch.arange(9) % 3), batch_size=4)
+
+    val_dataloader = train_dataloader
+
+
+class Pictured(nn.Sequential):
+    """A convolution and a linear layer, whose outputs the first batch tells."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, outputs))
+
+
+@pytest.mark.parametrize("format_", ["onnx", "torch"])
+def test_a_network_of_an_ordinary_loader_is_exported_for_rows_like_its_first_batch(
+    command: Command, format_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = "fit --data Images --model.net Pictured --model.loss cross_entropy --name r"
+    assert command(f"{fit} --trainer.max_epochs 1").status == 0
+    monkeypatch.setattr(load, "load_run", partial(load_run, trust=[__name__]))
+    exported = command(f"export r/version_0 --format {format_}")
+    assert (exported.status, exported.err) == (0, "")
+    assert "x (rows, 1, 8, 8) float32" in exported.out
+    module, data = load_run(RUN, trust=[__name__])
+    images, _ = next(iter(data.train_dataloader()))
+    logits: Any = module(images).detach()
+    if format_ == "onnx":
+        session = pytest.importorskip("onnxruntime").InferenceSession(RUN / "model.onnx")
+        results = session.run(["logits", "probabilities"], {"x": images.numpy()})
+    else:
+        program = torch.export.load(RUN / "model.pt2").module()
+        results = [each.detach().numpy() for each in program(images)]
     np.testing.assert_allclose(results[0], logits.numpy(), 1e-4, 1e-5)
     np.testing.assert_allclose(results[1], torch.softmax(logits, 1).numpy(), 1e-4, 1e-5)
 

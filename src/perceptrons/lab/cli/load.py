@@ -1,7 +1,8 @@
 """A run's trained module and its data: for notebooks, for figures, and for other programs.
 
 What is exported takes rows of points ``x (rows, columns)`` as the user knows them, in double
-precision as files have them, and gives ``logits`` and ``probabilities (rows, outputs)``.
+precision as files have them, or those of an ordinary loader as it hands them out. It gives
+``logits`` and ``probabilities (rows, outputs)``.
 """
 
 import html
@@ -21,7 +22,7 @@ import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
-from ..data.tables import TableData
+from ..data.tables import TableData, first_batch
 from ..runs import checkpoints, directories
 from ..runs.files import write_whole
 from ..runs.text import say
@@ -147,14 +148,16 @@ class Exported(nn.Module):
 
     outputs = OUTPUTS
 
-    def __init__(self, net: nn.Module, module: Any, data: TableData) -> None:
+    def __init__(self, net: nn.Module, module: Any, data: Any) -> None:
         super().__init__()
-        self.net, self.encode = net, data.from_points
+        self.net = net
+        self.encode = data.from_points if isinstance(data, TableData) else nn.Identity()
         self.predictions = getattr(module, "predictions", None)
         self.kind = next(net.parameters()).dtype
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        logits = self.net(self.encode(x).to(self.kind))
+        x = self.encode(x)
+        logits = self.net(x.to(self.kind) if x.is_floating_point() else x)
         said = self.predictions(logits) if self.predictions else {}
         return (logits, said["probability"]) if "probability" in said else (logits,)
 
@@ -194,16 +197,23 @@ class ExportedStudy(nn.Module):
         return mean, deviation
 
 
-def exported_study(study: StudyModule, member: str | None, checkpoint: Any) -> nn.Module:
-    """All members of a study, or one of them.
+def exported_of(loaded: Any, member: str | None) -> nn.Module:
+    """What is exported of a run: its network, all members of a study, or one of them.
 
     Raises:
-        ValueError: If there is no such member.
+        ValueError: If there is no such member, or no network.
     """
+    study, data = loaded
+    if not isinstance(study, StudyModule):
+        if member is not None:
+            raise ValueError(f"member={member!r}: it is no study")
+        if not hasattr(study, "net"):
+            raise ValueError(f"{type(study).__name__} has no net, which is what is exported")
+        return Exported(study.net, study, data)
     if member is None:
         return ExportedStudy(study)
     record = Study()
-    record.load_state_dict(checkpoint["callbacks"][record.state_key])
+    record.load_state_dict(loaded.checkpoint["callbacks"][record.state_key])
     number = record.number(member, len(study.members))
     group = study.groups[number // study.groups[0].members.count]
     return Exported(study.members[number], study.user_module, group.data)
@@ -223,20 +233,12 @@ def write_export(given: Any) -> None:
     try:
         loaded: Any = load_run(run, given.kind)
         module, data = loaded
-        if isinstance(module, StudyModule):
-            exported = exported_study(module, given.member, loaded.checkpoint)
-            module = module.user_module
-        elif given.member is not None:
-            raise ValueError(f"member={given.member!r}: it is no study")
-        elif isinstance(data, TableData) and hasattr(module, "net"):
-            exported = Exported(module.net, module, data)
-        else:
-            raise ValueError("only a network of a table is exported, which this run has not")
+        exported = exported_of(loaded, given.member).eval()
+        points = points_of(data, given.single)
     except ValueError as mistake:
         fail(f"run={str(run)!r}: {mistake}", mistake)
-    points = data.as_points().to(torch.float32 if given.single else torch.float64)
-    exported = exported.eval()
-    content, results = written(given.format, exported, points, notes_of(module, data))
+    notes = notes_of(module, data)
+    content, results = written(given.format, exported, points, notes)
     with torch.inference_mode():
         own = exported(points)
     off = max(float((one - other).abs().max()) for one, other in zip(own, results, strict=True))
@@ -246,20 +248,34 @@ def write_export(given: Any) -> None:
         write_whole(out, content)
     except OSError as failure:
         fail(f"--out={str(out)!r}: {failure.strerror}", failure, status=1)
-    kind = "float32" if given.single else "float64"
-    say(f"x (rows, {data.point_width}) {kind}: {', '.join(data.point_names)}")
+    shape, kind = ", ".join(map(str, points.shape[1:])), str(points.dtype).rpartition(".")[2]
+    say(f"x (rows, {shape}) {kind}: {', '.join(json.loads(notes['columns']))}".removesuffix(": "))
     say(f"verified against PyTorch on {len(points)} rows; largest difference {off:.1g}")
     say(f"\nwritten: {out}")
+
+
+def points_of(data: Any, single: bool) -> Tensor:
+    """Rows to verify an export by: those of a table, or else of the first batch."""
+    if isinstance(data, TableData):
+        return data.as_points().to(torch.float32 if single else torch.float64)
+    batch = first_batch(data)
+    x = batch[0] if isinstance(batch, list | tuple) else batch
+    if not isinstance(x, Tensor):
+        kind = type(data).__name__
+        raise ValueError(f"to export a network, a batch of {kind} must start with a tensor")
+    return x
 
 
 def close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, RELATIVE, ABSOLUTE)
 
 
-def notes_of(module: Any, data: TableData) -> dict[str, str]:
+def notes_of(module: Any, data: Any) -> dict[str, str]:
     """What a reader of the file needs to know: its columns and classes."""
-    classes = [*data.class_names] or [str(n) for n in range(getattr(module, "classes", 0) or 0)]
-    return {"columns": json.dumps(data.point_names), "classes": json.dumps(classes)}
+    classes = getattr(getattr(module, "user_module", module), "classes", 0) or 0
+    names = [*getattr(data, "class_names", ())] or [*map(str, range(classes))]
+    columns = getattr(data, "point_names", [])
+    return {"columns": json.dumps(columns), "classes": json.dumps(names)}
 
 
 def written(
