@@ -1,7 +1,7 @@
 """Members of a network that is not only linear layers, against JAX and the loop by hand.
 
 The network is 2-8-1 with a LayerNorm and tanh, trained on XOR by full-batch gradient descent: one
-by the loop that everyone starts with, and 1,024 and 8,192 members by JAX (jit, scan and vmap), by
+by the loop that everyone starts with, and 1,024 to 65,536 members by JAX (jit, scan and vmap), by
 ``perceptrons fit --seeds``, and by that with ``--compile true``, with all of their logging. Each is
 timed in a process of its own on one thread, by what the processor spent, in the best of some spans
 of updates; what is compiled takes seconds before that, which are told apart.
@@ -28,8 +28,9 @@ if __name__ == "__main__" and len(sys.argv) > 1:  # before any library counts th
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "any_module.json"
 HIDDEN, RATE, SPANS = 8, 0.5, 4
-WAYS = {"loop": (1,), "JAX": (1024, 8192), "eager": (1024, 8192), "compiled": (1024, 8192)}
-# updates in a span of one network or 8,192, and as many times more of fewer: about a second
+SIZES = (1024, 8192, 65_536)
+WAYS = {"loop": (1,), "JAX": SIZES, "eager": SIZES, "compiled": SIZES}
+# updates in a span of one network or 8,192, and as many times more of fewer members
 SPAN = {"loop": 5000, "JAX": 500, "eager": 150, "compiled": 400}
 X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]]
 # what is wanted of the times: at most so many times JAX's, and the loop's so many times ours
@@ -97,7 +98,7 @@ def study(members: int, span: int, *more: str) -> Iterator[float]:
 
 def measure(way: str, members: int) -> dict[str, Any]:
     ways: dict[str, Any] = {"loop": loop, "JAX": jax, "eager": study}
-    span = SPAN[way] * (8192 // members if members > 1 else 1)
+    span = SPAN[way] * 8192 // members if members > 1 else SPAN[way]
     given = (members, span, "--compile=true") if way == "compiled" else (members, span)
     moments = [*ways.get(way, study)(*given)]
     spans = [b - a for a, b in pairwise(moments)]
@@ -123,6 +124,8 @@ def main() -> None:
         each = found[("compiled", members)]
         slow = (each["to_jax"] or 0) > TO_JAX or each["to_loop"] > 1 / TO_LOOP
         print(f"{members}: {'MISSED' if slow else 'holds'}")
+    dearer = found["compiled", SIZES[-1]]["ns"] / found["compiled", SIZES[0]]["ns"]
+    print(f"a member of {SIZES[-1]} takes {dearer:.2f} times one of {SIZES[0]}")
 
 
 if __name__ == "__main__":
