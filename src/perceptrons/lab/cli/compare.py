@@ -26,31 +26,18 @@ class Alternative(NamedTuple):
 
     run: str
     setting: str
+    name: str
     rows: dict[tuple[int, int], dict[str, Any]]
 
 
 class Difference(NamedTuple):
-    """How far one alternative is from another in one measure.
+    """How far an alternative is from another in one measure, with 95 % interval and p."""
 
-    Attributes:
-        first: What it is a difference from.
-        other: The other.
-        pairs: How many seeds both have, or seeds and folds.
-        folds: In how many folds.
-        low: Lower end of its 95 % interval.
-        p: How likely one at least as large is by chance.
-    """
-
-    first: str
     other: str
     measure: str
-    pairs: int
-    folds: int
-    one: float
-    two: float
-    difference: float
-    low: float
-    high: float
+    pairs: str  # of what, and how many
+    means: tuple[float, float]
+    interval: tuple[float, float]
     p: float
 
 
@@ -85,32 +72,29 @@ def alternatives(runs: Sequence[Path]) -> list[Alternative]:
         columns = read_members(run)
         names, title = varied(columns), f"{run.parent.name}/{run.name}"
         for at, seed in enumerate(columns["seed"]):
-            key = title, ", ".join(f"{short(name)}={columns[name][at]:g}" for name in names)
-            rows = found.setdefault(key, Alternative(*key, {})).rows
+            setting = ", ".join(f"{short(name)}={columns[name][at]:g}" for name in names)
+            name = ", ".join(filter(None, (title, setting)))
+            name = setting or title if len(runs) == 1 else name
+            one = found.setdefault((title, setting), Alternative(title, setting, name, {}))
             fold = columns["fold"][at] if "fold" in columns else -1  # no other has these rows
-            rows[seed, fold] = {each: column[at] for each, column in columns.items()}
+            one.rows[seed, fold] = {each: column[at] for each, column in columns.items()}
     return [*found.values()]
 
 
-def compared(every: list[Alternative]) -> list[tuple[str, Alternative, str, Alternative]]:
-    """Which are compared, and their names: runs of the same grid at each setting, or all with one.
+def compared(every: list[Alternative]) -> list[tuple[Alternative, Alternative]]:
+    """Which are compared: runs of the same grid at each setting, or all with the first.
 
     Raises:
         ValueError: If there is one alone.
     """
+    if len(every) == 1:
+        raise ValueError(f"{every[0].name!r}: there is nothing to compare it with")
     runs = [*dict.fromkeys(each.run for each in every)]
     settings = [[each.setting for each in every if each.run == run] for run in runs]
-    if len(runs) > 1 and len(settings[0]) > 1 and all(each == settings[0] for each in settings):
-        first = {each.setting: each for each in every if each.run == runs[0]}
-        others = [each for each in every if each.run != runs[0]]
-        return [(e.setting, first[e.setting], f"{e.run}, {e.setting}", e) for e in others]
-    names = [", ".join(filter(None, (each.run, each.setting))) for each in every]
-    if len(runs) == 1:
-        names = [each.setting or each.run for each in every]
-    if len(every) == 1:
-        raise ValueError(f"{names[0]!r}: there is nothing to compare it with")
-    pairs = zip(names[1:], every[1:], strict=True)
-    return [(names[0], every[0], name, other) for name, other in pairs]
+    if len(runs) > 1 and all(each == settings[0] for each in settings):
+        count = len(settings[0])
+        return [(every[at % count], each) for at, each in enumerate(every) if at >= count]
+    return [(every[0], each) for each in every[1:]]
 
 
 def compare(runs: Sequence[Path]) -> str:
@@ -121,62 +105,54 @@ def compare(runs: Sequence[Path]) -> str:
     """
     pairs = compared(alternatives(runs))
     found = [each for pair in pairs for each in differences(*pair)]
-    firsts = [*dict.fromkeys(first for first, *_ in pairs)]
-    first = firsts[0] if len(firsts) == 1 else f"{pairs[0][1].run}, at each setting"
+    one, other = pairs[0]
+    first = f"{one.run}, at each setting" if pairs[-1][0] is not one else one.name
     if not found:
         return f"{first}: no other differs from it in any measure"
     corrected = holm([each.p for each in found])
     found = [each._replace(p=p) for each, p in zip(found, corrected, strict=True)]
-    columns: Columns = {
-        "to": [each.other for each in found] if len(pairs) > 1 else [],
+    columns: Columns = {"to": [each.other for each in found]} if len(pairs) > 1 else {}
+    columns |= {
         "measure": [each.measure for each in found],
-        "first": [digits(each.one) for each in found],
-        "other": [digits(each.two) for each in found],
-        "difference": [digits(each.difference) for each in found],
-        "95 % interval": [f"{digits(each.low)} to {digits(each.high)}" for each in found],
+        "first": [digits(each.means[0]) for each in found],
+        "other": [digits(each.means[1]) for each in found],
+        "difference": [digits(each.means[1] - each.means[0]) for each in found],
+        "95 % interval": [" to ".join(map(digits, each.interval)) for each in found],
         "p": [digits(each.p) for each in found],
     }
-    head = f"first: {first}" + ("" if len(pairs) > 1 else f"\nother: {pairs[0][2]}")
-    table = aligned({name: values for name, values in columns.items() if values}, keep=("p",))
+    head = f"first: {first}" + ("" if len(pairs) > 1 else f"\nother: {other.name}")
     lines = [fill(said(each), WIDTH, subsequent_indent="    ") for each in found]
-    return "\n".join([head, "", table, "", *lines])
+    return "\n".join([head, "", aligned(columns, keep=("p",)), "", *lines])
 
 
-def differences(
-    name: str, first: Alternative, other_name: str, other: Alternative
-) -> list[Difference]:
-    """The differences of two alternatives, in each measure that both have."""
+def differences(first: Alternative, other: Alternative) -> list[Difference]:
+    """The differences of two alternatives, in each measure that both have.
+
+    Raises:
+        ValueError: If they have no seed and fold in common.
+    """
     keys = sorted(first.rows.keys() & other.rows.keys())
     if not keys:
         why = "have no seed and fold in common; --pool reports them as one"
-        raise ValueError(f"{name} of {first.run} and {other_name}: {why}")
+        raise ValueError(f"{first.name} and {other.name}: {why}")
     pairs = [(first.rows[key], other.rows[key]) for key in keys]
     seeds, folds = (np.unique(each, return_inverse=True)[1] for each in zip(*keys, strict=True))
+    # validated on the rows that they are trained on
+    same = all(each.get("val_loss") == each["loss"] for pair in pairs for each in pair)
     found = []
     for measure in ("solved", *MEASURES):
-        there = [m for m in pairs if all(each.get(measure) is not None for each in m)]
-        twice = measure.startswith("val_") and same_rows(pairs)
-        if len(there) < len(pairs) or twice:
-            continue
-        one, two = np.array([[a[measure], b[measure]] for a, b in there], float).T
-        finite = np.isfinite(one) & np.isfinite(two)
-        if not finite.any():
-            continue
-        one, two = one[finite], two[finite]
-        if (one == two).all():  # nothing to say
+        values = np.array([[each.get(measure) for each in pair] for pair in pairs], float).T
+        finite = np.isfinite(values).all(0)
+        one, two = values[:, finite]
+        if (same and measure.startswith("val_")) or (one == two).all():  # nothing to say
             continue
         low, high, p = bootstrap((two - one, seeds[finite], folds[finite]))
         p = mcnemar(one, two) if measure == "solved" and folds.max() == 0 else p
+        what = "pairs of seed and fold" if folds.max() else "seeds"
+        what = f"{len(one):,} {what}" if len(one) > 1 else "seed"
         means = float(one.mean()), float(two.mean())
-        apart = means[1] - means[0]
-        counts, names = (len(one), len(np.unique(folds))), (name, other_name)
-        found.append(Difference(*names, measure, *counts, *means, apart, low, high, p))
+        found.append(Difference(other.name, measure, what, means, (low, high), p))
     return found
-
-
-def same_rows(pairs: Sequence[Any]) -> bool:
-    """Whether members are validated on the rows that they are trained on."""
-    return all(each["val_loss"] == each["loss"] for pair in pairs for each in pair)
 
 
 def bootstrap(pairs: Pairs) -> tuple[float, float, float]:
@@ -189,40 +165,36 @@ def bootstrap(pairs: Pairs) -> tuple[float, float, float]:
     Source: T. C. Hesterberg, What Teachers Should Know About the Bootstrap, Am. Stat. 69 (2015)
     371-386.
     """
-    from scipy.stats import norm, t  # takes most of a second
+    from scipy.special import ndtr, stdtr, stdtrit
 
     values, seeds, folds = pairs
     draw, means = np.random.default_rng(0), []
     counts = seeds.max() + 1, folds.max() + 1
+    if len(seeds) == 1:  # a single pair tells nothing of others
+        return -np.inf, np.inf, 1.0
     size = max(1, AT_ONCE // len(values))
     for start in range(0, DRAWS, size):
-        draws = min(size, DRAWS - start)
-        weights = draw.multinomial(counts[0], [1 / counts[0]] * counts[0], draws)[:, seeds]
-        if counts[1] > 1:
-            weights = (
-                weights * draw.multinomial(counts[1], [1 / counts[1]] * counts[1], draws)[:, folds]
-            )
+        weights = np.ones((min(size, DRAWS - start), len(values)))
+        for count, each in zip(counts, (seeds, folds), strict=True):
+            if count > 1:
+                weights *= draw.multinomial(count, [1 / count] * count, len(weights))[:, each]
         total = weights.sum(1)
         means.append((weights @ values)[total > 0] / total[total > 0])
     found = np.concatenate(means)
-    least = min([count for count in counts if count > 1], default=1)
-    if least == 1:  # a single pair tells nothing of others
-        return -np.inf, np.inf, 1.0
+    least = min(count for count in counts if count > 1)
     wider = np.sqrt(least / (least - 1))
-    tail = norm.cdf(wider * t.ppf(0.025, least - 1))
+    tail = ndtr(wider * stdtrit(least - 1, 0.025))
     low, high = np.quantile(found, [tail, 1 - tail])
     off = abs(values.mean()) / max(wider * found.std(), 1e-300)
-    return float(low), float(high), float(2 * t.sf(off, least - 1))
+    return float(low), float(high), float(2 * stdtr(least - 1, -off))
 
 
 def mcnemar(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
     """McNemar's test, exact: of the pairs that differ, half would go either way by chance."""
     from scipy.stats import binomtest  # takes most of a second
 
-    only_one, only_two = int((one > two).sum()), int((two > one).sum())
-    if not only_one + only_two:
-        return 1.0
-    return float(binomtest(only_two, only_one + only_two).pvalue)
+    apart = int((one != two).sum())
+    return float(binomtest(int((two > one).sum()), apart).pvalue) if apart else 1.0
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -241,20 +213,18 @@ def holm(values: Sequence[float]) -> list[float]:
 def said(found: Difference) -> str:
     """A difference in words."""
     measure = found.measure.replace("val_", "validation ")
-    what = "pairs of seed and fold" if found.folds > 1 else "seeds"
-    of_same = f"from the same {found.pairs:,} {what}" if found.pairs > 1 else "from the same seed"
     p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.2g}"
+    of_same = f"from the same {found.pairs}"
     if found.p >= SURE:
         return f"{found.other}: no difference in {measure} can be told {of_same} ({p})"
-    more = "more" if found.difference > 0 else "less"
-    scale = 1 if measure.endswith("loss") else 100
-    ends = sorted(abs(each) * scale for each in (found.low, found.high))
-    interval = " to ".join(f"{each:.3g}" for each in ends)
-    apart = f"{abs(found.difference) * scale:.3g}"
-    if measure == "solved":
-        return f"{found.other} solves {apart} points {more} {of_same}, {interval} ({p})"
-    unit = "" if scale == 1 else " points"
-    return f"{found.other} has {apart}{unit} {more} {measure} {of_same}, {interval} ({p})"
+    apart = found.means[1] - found.means[0]
+    more = "more" if apart > 0 else "less"
+    scale, unit = (1, "") if measure.endswith("loss") else (100, " points")
+    size = f"{abs(apart) * scale:.3g}{unit} {more}"
+    ends = sorted(abs(each) * scale for each in found.interval)
+    end = f"{of_same}, {' to '.join(f'{each:.3g}' for each in ends)} ({p})"
+    does = f"solves {size}" if measure == "solved" else f"has {size} {measure}"
+    return f"{found.other} {does} {end}"
 
 
 def pool(runs: Sequence[Path]) -> str:

@@ -13,7 +13,6 @@ Row = dict[str, Any]
 Values = NDArray[np.float64]
 
 Z = 1.959964  # of a normal distribution, 95 % lie within so many standard deviations
-MANY = 100  # values from which on its quantile serves
 KEYS = ("member", "seed", "fold", "solved", "updates")
 MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -82,12 +81,9 @@ def half_width(values: Values, folds: NDArray[np.int64] | None) -> float | None:
         values = np.array([values[folds == fold].mean() for fold in np.unique(folds)])
     if len(values) < 2:
         return None
-    quantile = Z
-    if len(values) < MANY:
-        from scipy.stats import t  # takes most of a second
+    from scipy.special import stdtrit
 
-        quantile = float(t.ppf(0.975, len(values) - 1))
-    return quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / math.sqrt(len(values)))
 
 
 def quantiles(name: str, values: Sequence[float] | Values) -> Row:
@@ -114,28 +110,25 @@ def wilson(count: int, of: int) -> tuple[float, float]:
 def tables(rows: Sequence[Row]) -> list[Columns]:
     """Summaries as two tables: what is solved, then a line for each measure."""
     names = [name for name in rows[0] if name not in NOT_SETTINGS and not measured(name)]
-    heads = {short(name): [row[name] for row in rows] for name in names}
-    first: Columns = {**heads, "members": [row["members"] for row in rows]}
+    first: Columns = {short(name): [row[name] for row in rows] for name in names}
+    first["members"] = [row["members"] for row in rows]
     if "solved" in rows[0]:
         first["solved"] = [f"{row['share']:.1%}" for row in rows]
         first["95 % interval"] = [f"{r['share_low']:.1%} to {r['share_high']:.1%}" for r in rows]
-        for end in ("10", "median", "90"):
-            head = "updates 10 %" if end == "10" else "90 %" if end == "90" else end
+        for head, end in (("updates 10 %", "10"), ("median", "median"), ("90 %", "90")):
             first[head] = [row[f"updates_{end}"] for row in rows]
-    second: Columns = {
-        name: [] for name in (*heads, "measure", "mean", "std", "95 % interval", "median")
-    }
-    for at, row in enumerate(rows):
-        for name in (each for each in MEASURES if f"{each}_mean" in row):
-            for head, column in heads.items():
-                second[head].append(column[at])
-            second["measure"].append(name.replace("_", " "))
-            second["mean"].append(digits(row[f"{name}_mean"]))
-            second["std"].append(digits(row[f"{name}_std"]))
-            ends = [digits(row[f"{name}_{end}"]) for end in ("low", "high")]
-            second["95 % interval"].append("-" if "-" in ends else " to ".join(ends))
-            second["median"].append(digits(row[f"{name}_median"]))
+    lines = [(row, name) for row in rows for name in MEASURES if f"{name}_mean" in row]
+    second: Columns = {short(name): [row[name] for row, _ in lines] for name in names}
+    second["measure"] = [name.replace("_", " ") for _, name in lines]
+    for end in ("mean", "std", "95 % interval", "median"):
+        second[end] = [digits(row.get(f"{name}_{end}")) for row, name in lines]
+    second["95 % interval"] = [interval(row, name) for row, name in lines]
     return [first, second]
+
+
+def interval(row: Row, name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return "-" if low is None else f"{digits(low)} to {digits(high)}"
 
 
 NOT_SETTINGS = ("members", "solved", "share", "share_low", "share_high")
