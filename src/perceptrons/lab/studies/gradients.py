@@ -131,51 +131,42 @@ class Blocks:
 
     Attributes:
         most: Members in a block, at most.
+        pieces: Which members a block has, and views of their weights and buffers.
     """
 
     def __init__(self, members: Members, gradient: Gradient, bytes_of_each: int) -> None:
         self.members, self.gradient = members, gradient
-        on_cpu = next(iter(members.weights.values())).device.type == "cpu"
+        on_cpu = next(members.net.parameters()).device.type == "cpu"
         cache = (CACHE if isinstance(members, FastMembers) else MAPPED) if on_cpu else OF_GPU
         self.most = max(1, cache // bytes_of_each)
-        several = [*parts(members.count, self.most)]
-        self.parts: list[slice | None] = [*several] if len(several) > 1 else [None]
-        self.pieces = [(part, *self.views(part)) for part in self.parts]
+        self.pieces = [
+            (part, members.part(members.weights, part), members.part(members.buffers, part))
+            for part in parts(members.count, self.most)
+        ]
 
-    def views(self, part: slice | None) -> tuple[Weights, Weights]:
-        """Weights and buffers of a block."""
-        cut, members = self.members.cut, self.members
-        return (
-            {name: cut(weight, part) for name, weight in members.weights.items()},
-            {name: cut(buffer, part) for name, buffer in members.buffers.items()},
-        )
-
-    def rows(self, table: Tensor, part: slice | None, own: bool) -> Tensor:
+    def rows(self, part: slice, *columns: Tensor) -> list[Tensor]:
         """A batch's rows for a block, whose members mostly have them in common."""
-        return table[..., part] if own and part is not None else table
+        own = columns[0].ndim > self.members.ndim
+        return [column[..., part] if own else column for column in columns]
 
     @torch.no_grad()
     def gradients(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """The gradient of each of the weights."""
-        if len(self.parts) == 1:
+        if len(self.pieces) == 1:
             return self.gradient(*self.pieces[0][1:], x, y)[1]
-        own = x.ndim > self.members.ndim
-        whole = [torch.empty_like(weight) for weight in self.members.weights.values()]
+        whole = {name: torch.empty_like(each) for name, each in self.members.weights.items()}
         for part, weights, buffers in self.pieces:
-            rows = [self.rows(each, part, own) for each in (x, y)]
-            found = self.gradient(weights, buffers, rows[0], rows[1])[1]
-            for each, piece in zip(whole, found, strict=True):
-                self.members.cut(each, part).copy_(piece)
-        return whole
+            _, found = self.gradient(weights, buffers, *self.rows(part, x, y))
+            for each, made in zip(self.members.part(whole, part).values(), found, strict=True):
+                each.copy_(made)
+        return [*whole.values()]
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Each block, and its logits ``(rows, outputs, members)``."""
-        own = x.ndim > self.members.ndim
         for part, weights, buffers in self.pieces:
             with mapped():
-                logits = self.members.logits({**weights, **buffers}, self.rows(x, part, own))
-            yield part or slice(None), logits
+                yield part, self.members.logits({**weights, **buffers}, *self.rows(part, x))
 
 
 def bytes_of_one(members: Members, loss: Loss, x: Tensor, y: Tensor) -> int:
@@ -190,12 +181,9 @@ def bytes_of_one(members: Members, loss: Loss, x: Tensor, y: Tensor) -> int:
     saved = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
     with isolate_rng(), torch.enable_grad(), saved:
         loss(net(x), y)
-    shared = {tensor.untyped_storage().data_ptr() for tensor in (x, y)}
-    weights = {weight.untyped_storage().data_ptr() for weight in net.parameters()}
-    activations = sum(size for at, size in kept.items() if at not in shared | weights)
-    products = 0
-    if isinstance(
-        members, FastMembers
-    ):  # a layer's weights times its inputs, before they are summed
-        products = max(len(x) * w.nbytes for w in net.parameters() if w.ndim == 2)
-    return sum(weight.nbytes for weight in net.parameters()) + activations + products
+    weights = [*net.parameters()]
+    shared = {tensor.untyped_storage().data_ptr() for tensor in (x, y, *weights)}
+    size = sum(bytes_ for at, bytes_ in kept.items() if at not in shared)
+    if isinstance(members, FastMembers):  # weights times inputs, before they are summed
+        size += max(len(x) * weight.nbytes for weight in weights if weight.ndim == 2)
+    return size + sum(weight.nbytes for weight in weights)

@@ -1,6 +1,7 @@
 """A group of a study: the members of one setting and fold, trained at once by one optimizer."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import lightning as L
@@ -70,7 +71,6 @@ class Group(nn.Module):
         self.by_hand = getattr(module, "hand_gradients", None) is not None
         self.members: Members = stack(make_net, seeds, not self.by_hand, x.ndim)
         self.bytes_of_each = gradients.bytes_of_one(self.members, module.loss, *batch)
-        self.blocks: Any = None
         self.net = self.members.net
         self.loss = module.loss if isinstance(module.loss, nn.Module) else None
         self.together = isinstance(self.members, FastMembers)
@@ -108,9 +108,7 @@ class Group(nn.Module):
         Args:
             calls: What groups have compiled, by all that it depends on.
         """
-        self.loader = self.new_loader()
         self.position = (-1, 0)
-        self.blocks = self.in_blocks()
         own, self.module.net = self.module.net, self.net
         self.optimizer, how = optimizer_of(self.module)
         self.module.net = own  # which gradients by hand may hold on to
@@ -131,10 +129,12 @@ class Group(nn.Module):
             calls[key] = self.compiled.call
         return self.optimizer, how
 
-    def new_loader(self) -> MemberLoader:
+    @cached_property
+    def loader(self) -> MemberLoader:
         return MemberLoader(self.on_device("train"), self.data, self.seeds)
 
-    def in_blocks(self) -> Blocks:
+    @cached_property
+    def blocks(self) -> Blocks:
         return Blocks(self.members, self.gradient(), self.bytes_of_each)
 
     def on_device(self, part: str) -> Rows:
@@ -197,10 +197,10 @@ class Group(nn.Module):
         if self.how and self.how["interval"] == interval and number % self.how["frequency"] == 0:
             self.how["scheduler"].step()
 
-    @property
-    def measured_rows(self) -> int:
-        """Rows that are measured in one piece."""
-        return max(MEASURED, self.data.batch_size or 0)
+    def in_pieces(self, *columns: Tensor) -> Iterator[Rows]:
+        """Rows in pieces that are measured at once."""
+        size = max(MEASURED, self.data.batch_size or 0)
+        return zip(*(torch.split(column, size) for column in columns), strict=True)
 
     def predict(self, rows: slice) -> Tensor:
         """Logits ``(rows, outputs, members)`` of some of the rows to predict."""
@@ -209,22 +209,19 @@ class Group(nn.Module):
     @torch.no_grad()
     def logits_of(self, x: Tensor) -> Tensor:
         """Logits ``(rows, outputs, members)``."""
-        self.blocks = self.blocks or self.in_blocks()
-        pieces = torch.split(x, self.measured_rows)
-        return torch.cat([torch.cat([z for _, z in self.blocks.logits(p)], -1) for p in pieces])
+        pieces = self.in_pieces(x)
+        return torch.cat([torch.cat([z for _, z in self.blocks.logits(p)], -1) for (p,) in pieces])
 
     @torch.no_grad()
     def measure(self, part: str) -> dict[str, Tensor]:
         """Loss and accuracy of each member ``(members,)``, and whether it has all rows right."""
-        self.blocks = self.blocks or self.in_blocks()
         x, y = self.on_device(part)
         loss: Loss = getattr(self.module, "measured_loss", None) or self.module.loss
         correct: Loss | None = getattr(self.module, "correct", None)
         # made once: thousands of small tensors would keep what lies between them from being freed
         losses, accuracy = torch.zeros(2, self.members.count, device=x.device)
         solved = torch.ones_like(losses, dtype=torch.bool)
-        pieces = (torch.split(column, self.measured_rows) for column in (x, y))
-        for some_x, some_y in zip(*pieces, strict=True):
+        for some_x, some_y in self.in_pieces(x, y):
             share = len(some_x) / len(x)
             for at, logits in self.blocks.logits(some_x):
                 # half as many bits would be too few for a report's digits
@@ -248,20 +245,22 @@ def optimizer_of(
         ValueError: If there are several, or the scheduler waits for a measure.
     """
     given: Any = module.configure_optimizers()
-    scheduler: Any = None
     if isinstance(given, dict):
-        given, scheduler = given["optimizer"], given.get("lr_scheduler")
-    elif isinstance(given, (tuple, list)):
-        lists = given if given and isinstance(given[0], (tuple, list)) else (given, ())
-        if len(lists[0]) != 1 or len(lists[1]) > 1:
-            raise ValueError("seeds: a study needs a single optimizer and scheduler")
-        given, scheduler = lists[0][0], (*lists[1], None)[0]
+        given = given["optimizer"], given.get("lr_scheduler")
+    elif not isinstance(given, (tuple, list)):
+        given = given, None
+    elif not given or not isinstance(given[0], (tuple, list)):
+        given = given, ()
+    optimizers, schedulers = ((e if isinstance(e, (tuple, list)) else [e]) for e in given)
+    if len(optimizers) != 1 or len(schedulers) > 1:
+        raise ValueError("seeds: a study needs a single optimizer and scheduler")
+    (scheduler,) = schedulers or [None]
     if scheduler is None:
-        return given, None
+        return optimizers[0], None
     how = scheduler if isinstance(scheduler, dict) else {"scheduler": scheduler}
     plateau = (ReduceLROnPlateau, torch.optim.lr_scheduler.ReduceLROnPlateau)
     if isinstance(how["scheduler"], plateau):
         raise ValueError(
             "scheduler: ReduceLROnPlateau couples the members: it waits for their mean"
         )
-    return given, {"interval": "epoch", "frequency": 1, **how}
+    return optimizers[0], {"interval": "epoch", "frequency": 1, **how}

@@ -71,10 +71,12 @@ class Members(ABC):
     def buffers(self) -> Weights:
         return dict(self.net.named_buffers())
 
-    def cut(self, tensor: Tensor, part: slice | int | None) -> Tensor:
-        """Some members of a parameter, or of what an optimizer keeps for it."""
-        if part is None:
-            return tensor
+    def part(self, tensors: Weights, part: slice) -> Weights:
+        """Some members of several parameters."""
+        return {name: self.cut(tensor, part) for name, tensor in tensors.items()}
+
+    def cut(self, tensor: Tensor, part: Any) -> Tensor:
+        """Some members, or one, of a parameter, or of what an optimizer keeps for it."""
         return tensor[..., part] if self.dimension == -1 else tensor[part]
 
     def member(self, number: int) -> nn.Module:

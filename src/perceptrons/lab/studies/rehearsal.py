@@ -80,10 +80,9 @@ def rehearse(group: Group, build: Callable[[int], Any]) -> Rehearsal:
     lone = [build(seed) for seed in group.seeds]
     with isolate_rng(), mapped(), without_fast_path():
         warnings.simplefilter("ignore")  # what Lightning says to a module without a trainer
-        x, y = (column[:ROWS] for column in next(iter(group.new_loader())))
+        x, y = (column[:ROWS] for column in next(iter(group.loader)))
         own = x.ndim > group.members.ndim
         rows = [(x[..., n], y[..., n]) if own else (x, y) for n in range(2)]
-        group.blocks = group.in_blocks()
         module = build(group.seeds[0])
         random = draws(module, *rows[0])
         module.eval()
@@ -271,7 +270,7 @@ def bytes_needed(two: Group, found: Rehearsal, groups: int, members: int) -> int
     update = weights + (2 * max(sizes) if found.kept else 0) + orders + rows
     # a block's rows are measured in larger pieces
     larger = max(1, min(len(x), MEASURED) / batch)
-    block = min(members, two.in_blocks().most) * two.bytes_of_each * larger
+    block = min(members, two.blocks.most) * two.bytes_of_each * larger
     everyone = groups * members
     at_once = max(everyone * kept, members * update + block)
     return BESIDES + int(everyone * (kept + orders + RECORD) + at_once)
