@@ -155,6 +155,10 @@ class Command(LightningCLI):
         ends = trainer.max_steps != -1 or trainer.max_time
         if ends and "trainer.max_epochs" not in self.chosen:
             trainer.max_epochs = -1
+        # what Lightning would dump, after it had checked once more what has just been parsed
+        how: Any = {"skip_validation": True, "skip_link_targets": False}
+        text = self.parser.dump(self.config, "yaml", False, **how)
+        self.config_dump = yaml.safe_load(text)[self.subcommand]
         if self.subcommand != "fit" and not self.settings.ckpt_path:
             say("no --ckpt_path: these are the initial weights, as the seed draws them")
 
@@ -297,7 +301,8 @@ class Command(LightningCLI):
     def dumped(self) -> str:
         """All settings as YAML, once the run has its name."""
         # jsonargparse leaves out what the data might say, though the user has said it
-        text = record.loadable(self._parser(self.subcommand).dump(self.settings))
+        parser = self._parser(self.subcommand)
+        text = record.loadable(parser.dump(self.settings, skip_validation=True))
         return with_values(text, {path: v for path, v in self.chosen.items() if path in LINKED})
 
     def after_fit(self) -> None:
