@@ -19,10 +19,11 @@ pytestmark = [
         "configs/xor.yaml --model.gradients by_hand --model.loss mse --data.passes 100",
         "configs/blobs3.yaml --data.shuffle true --data.batch_size 32 --data.passes 5",
         "configs/xor.yaml --model.optimizer Adam --model.optimizer.lr 0.01 --data.passes 100",
-        "configs/xor.yaml --model.net.replicas 5 --data.passes 100",
-        "configs/xor.yaml --model.net.replicas 5 --model.lr_grid [0.5,1] --data.passes 100"
+        "configs/xor.yaml --compile true --data.passes 100",
+        "configs/xor.yaml --seeds 5 --data.passes 100",
+        "configs/xor.yaml --seeds 5 --grid {model.optimizer.lr:[0.5,1]} --data.passes 100"
         " --model.gradients by_hand",
-        "configs/xor.yaml --model.net.replicas 5 --data.passes 100 --model.compile true",
+        "configs/xor.yaml --seeds 5 --data.passes 100 --compile true",
     ],
 )
 def test_a_gpu_trains_what_a_cpu_trains(command: Command, settings: str) -> None:

@@ -45,17 +45,11 @@ class FiniteLoss(Callback):
         rate = rate_of(trainer)
         if rate is not None and not 0 <= rate < math.inf:
             raise ValueError(f"scheduler: makes the learning rate {rate:g}")
-        many = isinstance(outputs, dict)
-        loss = outputs.get("loss") if many else outputs
-        if not isinstance(loss, Tensor):
-            return
-        finite = loss.reshape(-1).isfinite()
+        # a span has many losses
+        loss, many = outputs.get("loss"), outputs.get("span", [(trainer.global_step, rate)])
+        finite = loss.reshape(-1).isfinite() if isinstance(loss, Tensor) else torch.ones(1)
         if not finite.all():
-            first = int(finite.int().argmin())
-            updates = outputs.get("updates") if many else None
-            update = updates[first] if updates else trainer.global_step
-            rates = outputs.get("rates") if many else None
-            raise NonFiniteLossError(update, rates[first] if rates else rate_of(trainer))
+            raise NonFiniteLossError(*many[int(finite.int().argmin())])
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         losses = [v for name, v in trainer.callback_metrics.items() if name.endswith("/loss")]

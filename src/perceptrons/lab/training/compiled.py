@@ -1,6 +1,6 @@
-"""Several updates in one function that ``torch.compile`` compiles: gradients, and the optimizer.
+"""Several updates in one function of machine code: gradients, and the optimizer.
 
-A call costs some 80 us whatever it holds, so it holds as many updates as make that small, and fewer
+A call costs some 10 us whatever it holds, so it holds as many updates as make that small, and fewer
 where there are so many weights that compiling would take long.
 """
 
@@ -31,12 +31,16 @@ from .graphs import Function, Updates, compiled, described
 from .protocol import Trainable
 
 # seconds of a call that make its own cost a tenth, and of a number that an update makes
-CALL, NUMBER = 8e-4, 5e-10
-MOST, LARGE = 16, 64  # updates in a call, and weights from which on it is a quarter of them
+CALL, NUMBER = 1e-4, 5e-10
+# updates in a call, and tensors that it updates, each by some 15 operations. 16 of 2-2-1 compile in
+# 14 s of the processor, as 4 do, whose updates take half as long again; 32 do in 22 s, and are no
+# faster. More operations than those of 64 tensors would take minutes
+MOST, TENSORS = 16, 64
 ROW = 8  # calls for a block in a row, with its weights still in the cache
 SHAPES = 4  # of batches in a call, each of which is compiled for itself
 
 Call = tuple[Function, list[Tensor]]  # and what it takes
+Step = Callable[[], None]  # of the schedulers
 
 
 class Block(NamedTuple):
@@ -86,9 +90,8 @@ class Compiled:
         check_compiles(optimizer)
         self.optimizer, self.parameters, self.gradient = optimizer, parameters, gradient
         self.blocks, self.cut, self.ndim = blocks, cut, ndim
-        weights = sum(each.numel() for each in parameters.values()) // members
-        most = MOST if weights <= LARGE else MOST // 4
-        self.at_once = max(2, min(most, round(CALL / (NUMBER * numbers * members))))
+        most = min(MOST, TENSORS // len(parameters), round(CALL / (NUMBER * numbers * members)))
+        self.at_once = 1 << max(1, most).bit_length() - 1  # so that spans divide by it
         self.call: dict[Any, Function] = {} if call is None else call
         self.failed = False
         self.loss = torch.zeros(())  # the last
@@ -118,14 +121,13 @@ class Compiled:
 
     @torch.no_grad()
     def run(
-        self, batches: Iterator[Rows], count: int, step_schedulers: Callable[[], None] | None
+        self, batches: Iterator[Rows], count: int, step_schedulers: Step | None
     ) -> tuple[int, list[Rows]]:
         """Make at most ``count`` updates; how many it were, and batches taken and not used."""
-        made = 0
-        calls: list[Call] = []
-        last: list[Rows] = []
         if not is_ready(self.optimizer):
-            return made, [*islice(batches, 1)]
+            return 0, [*islice(batches, 1)]
+        made, last = 0, list[Rows]()
+        calls: list[Call] = []
         while made + self.at_once <= count and not self.failed:
             coming: list[list[Call]] = []
             for _ in range(min(ROW, (count - made) // self.at_once)):
@@ -147,7 +149,7 @@ class Compiled:
                 (self.loss,) = function(tensors)
         return self.at_once * len(coming)
 
-    def coming(self, step_schedulers: Callable[[], None] | None) -> Rows:
+    def coming(self, step_schedulers: Step | None, device: torch.device) -> list[Tensor]:
         """Learning rates of the next updates, and how many there will have been with each."""
         done, rates = updates_made(self.optimizer), []
         numbers = torch.arange(done + 1, done + 1 + self.at_once, dtype=torch.float64)
@@ -155,9 +157,9 @@ class Compiled:
             rates.append([group["lr"] for group in self.optimizer.param_groups])
             if step_schedulers:
                 step_schedulers()
-        return torch.tensor(rates, dtype=torch.float64), numbers
+        return [torch.tensor(rates, dtype=torch.float64).to(device), numbers.to(device)]
 
-    def calls(self, batches: list[Rows], step_schedulers: Callable[[], None] | None) -> list[Call]:
+    def calls(self, batches: list[Rows], step_schedulers: Step | None) -> list[Call]:
         """What makes the updates of each block; nothing where these batches are not compiled."""
         if not self.states:  # views, made once
             kept = [states_of(self.optimizer, each) for each in self.parameters.values()]
@@ -168,12 +170,13 @@ class Compiled:
         found = [self.found(*each, batches) for each in zip(self.blocks, self.states, strict=True)]
         if None in found:
             return []
-        coming = [each.to(batches[0][0].device) for each in self.coming(step_schedulers)]
+        coming = self.coming(step_schedulers, batches[0][0].device)
         return [(function, [*tensors, *coming]) for function, tensors in found if function]
 
     def found(self, block: Block, states: list[State], batches: list[Rows]) -> Any:
         """The function for a block and its batches, compiled the first time, and what it takes."""
-        rows = [self.rows(batch, block.part) for batch in batches]
+        own = block.part is not None and batches[0][0].ndim > self.ndim  # rows of each member
+        rows = [tuple(c[..., block.part] for c in each) for each in batches] if own else batches
         # a batch that comes again is given once
         given = {id(column): column for batch in rows for column in batch}
         places = {each: at for at, each in enumerate(given)}
@@ -186,7 +189,7 @@ class Compiled:
             if len(self.call) == SHAPES * len(self.blocks):
                 return None
             one, many = (self.flat(block, states, each, len(given)) for each in (plan[:1], plan))
-            coming = [each.to(rows[0][0].device) for each in self.coming(None)]
+            coming = self.coming(None, rows[0][0].device)
             self.compile(key, one, many, [*tensors, *coming])
         return None if self.failed else (self.call[key], tensors)
 
@@ -219,12 +222,6 @@ class Compiled:
             print(f"took {time.monotonic() - start:.1f} s", flush=True)
         for each, value in zip(tensors, before, strict=True):
             each.copy_(value)
-
-    def rows(self, batch: Rows, part: slice | None) -> Rows:
-        """A batch's rows for a block, whose members mostly have them in common."""
-        if part is None or batch[0].ndim == self.ndim:
-            return batch
-        return tuple(column[..., part] for column in batch)
 
 
 def same(some: list[Rows], others: list[Rows]) -> bool:

@@ -34,7 +34,8 @@ def single(module: Any) -> Gradient:
     """Loss and gradients of a module's network."""
     if getattr(module, "hand_gradients", None):
         return single_by_hand(module)
-    loss, net = LEAN.get(module.loss, module.loss), module.net
+    loss: Loss = LEAN.get(module.loss, module.loss)
+    net: nn.Module = module.net
     chain = dense_layers(net) is not None
 
     def gradient(
@@ -42,10 +43,8 @@ def single(module: Any) -> Gradient:
     ) -> tuple[Tensor, list[Tensor]]:
         def value(weights: Weights) -> Tensor:
             if chain and len(x) * sum(each.numel() for each in weights.values()) <= FUSED:
-                made: Tensor = loss(fused(net, weights, x), y)
-            else:
-                made = loss(functional_call(net, {**weights, **buffers}, (x,)), y)
-            return made
+                return loss(fused(net, weights, x), y)
+            return loss(functional_call(net, {**weights, **buffers}, (x,)), y)
 
         gradients, found = grad_and_value(value)(weights)
         return found, [*gradients.values()]
@@ -103,21 +102,16 @@ def clipped(
         algorithm: ``value``, or else by the norm.
     """
 
+    at = -1 if dimension is None else dimension
+
     def made(*given: Any) -> tuple[Tensor, list[Tensor]]:
         losses, found = gradient(*given)
         if algorithm == "value":
             return losses, [each.clamp(-value, value) for each in found]
-        last = [
-            each[..., None] if dimension is None else each.movedim(dimension, -1) for each in found
-        ]
-        norms = (
-            torch.stack([each.pow(2).reshape(-1, each.shape[-1]).sum(0) for each in last])
-            .sum(0)
-            .sqrt()
-        )
+        last = [each.movedim(at, -1) for each in found]
+        members = 1 if dimension is None else last[0].shape[-1]
+        norms = torch.cat([each.reshape(-1, members) for each in last]).norm(dim=0)
         factors = (value / (norms + 1e-6)).clamp(max=1.0)
-        if dimension is None:
-            return losses, [each * factors for each in found]
-        return losses, [(each * factors).movedim(-1, dimension) for each in last]
+        return losses, [(each * factors).movedim(-1, at) for each in last]
 
     return made

@@ -64,6 +64,7 @@ def compiled(function: Updates, tensors: list[Tensor], name: str) -> Function:
     """
     if tensors[0].device.type != "cpu":
         made = torch.compile(graph_of(function, tensors), fullgraph=True, dynamic=False)
+        made(*tensors)
         return lambda given: [made(*given)]
     file = place_of(name)
     if not file.exists():

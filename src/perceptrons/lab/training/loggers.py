@@ -57,21 +57,10 @@ class CSVLogger(loggers.CSVLogger):
 
     Args:
         save_dir: Another directory; empty: the run's.
-        name: A directory in that; of no use in a run's.
-        version: One in that again.
-        prefix: What the names of metrics begin with.
-        flush_logs_every_n_steps: How often to write, in updates.
     """
 
-    def __init__(
-        self,
-        save_dir: str = "",
-        name: str | None = "lightning_logs",
-        version: int | str | None = None,
-        prefix: str = "",
-        flush_logs_every_n_steps: int = 100,
-    ) -> None:
-        super().__init__(save_dir, name, version, prefix, flush_logs_every_n_steps)
+    def __init__(self, save_dir: str = "", **settings: Any) -> None:
+        super().__init__(save_dir, **settings)
 
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         if metrics:  # a report without any is no row

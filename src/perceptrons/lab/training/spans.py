@@ -146,8 +146,7 @@ class Spans(L.LightningModule):
             step_schedulers(schedulers(trainer, "epoch"), trainer)
         if not made:
             return None
-        losses, updates, rates = zip(*made, strict=True)
-        return {"loss": torch.stack(losses), "updates": updates, "rates": rates}
+        return {"loss": torch.stack([each[0] for each in made]), "span": [e[1:] for e in made]}
 
     def batches_left(self, span: Span, made: list[Any]) -> Iterator[tuple[int, Rows]]:
         """The batches that are still to be made updates of, by their numbers."""
