@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from perceptrons.lab.runs import checkpoints
 from perceptrons.lab.runs.checkpoints import CheckpointError, WholeCheckpointIO
 from perceptrons.lab.runs.record import measured, updates
-from perceptrons.lab.runs.resume import ExactResume, Stopped, check_state, make_resumable, stoppable
+from perceptrons.lab.runs.resume import ExactResume, Stopped, make_resumable, stoppable
 from perceptrons.lab.training.loggers import RunLogger
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory|The dirpath")
@@ -106,7 +106,7 @@ def test_a_malformed_checkpoint_is_one_line(kind: str, saved: Path, tmp_path: Pa
     with pytest.raises(
         CheckpointError, match=r"is a checkpoint of another program$|cannot be read$"
     ):
-        check_state("odd.ckpt", checkpoints.read(tmp_path / "odd.ckpt"))
+        checkpoints.check_state("odd.ckpt", checkpoints.read(tmp_path / "odd.ckpt"))
 
 
 @pytest.mark.parametrize("size", [0, 10, 1000])

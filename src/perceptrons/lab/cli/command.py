@@ -26,7 +26,7 @@ from ..runs import checkpoints, directories, record
 from ..runs.files import write_csv, write_json
 from ..runs.kinds import imported
 from ..runs.record import BestCheckpoint, Report, measured, predicted_columns
-from ..runs.resume import ExactResume, Stopped, make_resumable, start_of, stoppable
+from ..runs.resume import ExactResume, Stopped, make_resumable, stoppable
 from ..runs.text import aligned, say
 from ..studies.study import StudyModule
 from ..training.callbacks import (
@@ -239,7 +239,7 @@ class Command(LightningCLI):
         trainer: Any = self.trainer
         file = self.settings.ckpt_path
         trained = self.settings.trainer if self.subcommand == "fit" else None
-        checkpoint = start_of(file, self.model, trained)
+        checkpoint = checkpoints.start_of(file, self.model, trained)
         self.done = checkpoint.get("global_step", 0)
         self.measured_before = checkpoint.get("metrics", {})
         directory = self.directory = self.directory or self.new_run()

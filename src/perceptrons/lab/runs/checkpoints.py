@@ -8,12 +8,14 @@ import codecs
 import copy
 import io
 import pickletools
+import random
 import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
@@ -27,6 +29,9 @@ OUTLINE: dict[str, type] = {
     "global_step": int,
     "pytorch-lightning_version": str,
 }
+# Lightning's counters in a checkpoint, each of all epochs and of this one
+COUNTERS = ("epoch_progress", "epoch_loop.batch_progress")
+COUNTED = ("total", "current")
 
 
 class CheckpointError(ValueError):
@@ -212,3 +217,98 @@ def tensors(content: Any) -> Iterator[torch.Tensor]:
         elif isinstance(each, dict | list | tuple | set) and id(each) not in seen:
             seen.add(id(each))  # content may hold itself
             left += each.values() if isinstance(each, dict) else each
+
+
+def start_of(file: str | None, model: torch.nn.Module, trainer: Any = None) -> dict[str, Any]:
+    """The checkpoint that a command starts from; empty without one.
+
+    Args:
+        file: The checkpoint's file.
+        model: The module that is to have its weights.
+        trainer: The trainer's settings, if it is to train.
+
+    Raises:
+        ValueError: If it does not fit.
+    """
+    if not file:
+        return {}
+    checkpoint = read(Path(file))
+    check_state(file, checkpoint)
+    if other := differences(model, checkpoint["state_dict"]):
+        raise ValueError(f"ckpt_path={file!r}: is of another network: {other}")
+    if trainer is not None:
+        check_end(trainer, checkpoint)
+    return checkpoint
+
+
+def check_state(path: str, checkpoint: dict[str, Any]) -> None:
+    """Find out that a checkpoint's state of the training is none.
+
+    Raises:
+        CheckpointError: If a part of it is missing, or of another shape.
+    """
+    metrics = checkpoint["metrics"]
+    numbers = (*metrics.values(), checkpoint.get("seconds"))
+    states = [*checkpoint["optimizer_states"], *as_list(checkpoint.get("lr_schedulers"))]
+    whole = {
+        "metrics": all(isinstance(each, str) for each in metrics)
+        and all(isinstance(each, int | float) for each in numbers),
+        "optimizer_states": all(isinstance(each, dict) for each in states),
+        "callbacks": isinstance(checkpoint.get("callbacks"), dict),
+        "ended": isinstance(checkpoint.get("ended"), bool),
+        "loops": has_counters(checkpoint["loops"]),
+        "random": is_random_state(checkpoint["random"]),
+    }
+    if wrong := [name for name, right in whole.items() if not right]:
+        raise CheckpointError(f"ckpt_path={path!r}: its {wrong[0]} cannot be read")
+
+
+def as_list(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else [None]
+
+
+def has_counters(loops: dict[str, Any]) -> bool:
+    """Whether Lightning's counters are there that say how far a run is."""
+    fit = loops.get("fit_loop")
+    if not isinstance(fit, dict) or not all(isinstance(fit.get(each), dict) for each in COUNTERS):
+        return False
+    return all(
+        isinstance(counts := fit[name].get(time), dict)
+        and counts.keys() >= {"ready", "completed", "started", "processed"}
+        and all(isinstance(count, int) and count >= 0 for count in counts.values())
+        for name in COUNTERS
+        for time in COUNTED
+    )
+
+
+def is_random_state(state: dict[str, Any]) -> bool:
+    """Whether generators of their own can be set to a state."""
+    try:
+        random.Random().setstate(state["python"])
+        np.random.RandomState().set_state(numpy_state(state["numpy"]))
+        torch.Generator().set_state(state["torch"])
+        return isinstance(state["cuda"], list)
+    except Exception:  # each of them raises what it likes
+        return False
+
+
+def check_end(trainer: Any, checkpoint: dict[str, Any]) -> None:
+    """Find out that training is to end before it goes on.
+
+    Args:
+        trainer: The trainer's settings.
+        checkpoint: What it starts from.
+
+    Raises:
+        ValueError: If more is done already than is to be done.
+    """
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    done = {"max_epochs": epochs, "max_steps": checkpoint["global_step"]}
+    for name, count in done.items():
+        if trainer[name] is not None and 0 <= trainer[name] < count:
+            raise ValueError(f"{name}={trainer[name]}: the checkpoint has done {count} already")
+
+
+def numpy_state(state: Any) -> Any:
+    name, keys, *rest = state
+    return (name, keys.numpy().astype(np.uint32), *rest)

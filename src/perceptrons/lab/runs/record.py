@@ -163,10 +163,12 @@ class Report(Callback):
         if trainer.state.fn == "fit":
             pl_module.log("step", updates(trainer), sync_dist=True)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit":
             if getattr(self, "first", False):
                 trainer.sanity_checking, self.first = True, False
+            # Lightning has those of the epoch before until this one is over
+            trainer.callback_metrics.update(trainer.fit_loop.epoch_loop.measured())
             self.report(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -16,14 +16,11 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.trainer.connectors.logger_connector.result import _ResultCollection
+from torch import Tensor
 from torchmetrics import Metric
 
-from .checkpoints import CheckpointError, differences, read
+from .checkpoints import numpy_state
 from .record import measured
-
-# Lightning's counters in a checkpoint, each of all epochs and of this one
-COUNTERS = ("epoch_progress", "epoch_loop.batch_progress")
-TIMES = ("total", "current")
 
 
 class Stopped(SystemExit):
@@ -94,6 +91,10 @@ class ResumableEpochLoop(_TrainingEpochLoop):
         # twice (issue 19617); so it is hidden while the fit loop, which loads after this, decides
         loading = restarting and not self._loaded_from_state_dict
         self.max_steps = -1 if loading else self.end
+
+    def measured(self) -> dict[str, Tensor]:
+        """What is logged over this epoch, as far as it has come."""
+        return dict(self._results.metrics(on_step=False)["callback"])
 
     def advance(self, data_fetcher: Any) -> None:
         # asked since the last epoch's last batch: of this epoch nothing is done
@@ -167,96 +168,6 @@ def stoppable(trainer: Any) -> Iterator[None]:
     finally:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
-
-
-def start_of(file: str | None, model: torch.nn.Module, trainer: Any = None) -> dict[str, Any]:
-    """The checkpoint that a command starts from; empty without one.
-
-    Args:
-        file: The checkpoint's file.
-        model: The module that is to have its weights.
-        trainer: The trainer's settings, if it is to train.
-
-    Raises:
-        ValueError: If it does not fit.
-    """
-    if not file:
-        return {}
-    checkpoint = read(Path(file))
-    check_state(file, checkpoint)
-    if other := differences(model, checkpoint["state_dict"]):
-        raise ValueError(f"ckpt_path={file!r}: is of another network: {other}")
-    if trainer is not None:
-        check_end(trainer, checkpoint)
-    return checkpoint
-
-
-def check_state(path: str, checkpoint: dict[str, Any]) -> None:
-    """Find out that a checkpoint's state of the training is none.
-
-    Raises:
-        CheckpointError: If a part of it is missing, or of another shape.
-    """
-    metrics = checkpoint["metrics"]
-    numbers = (*metrics.values(), checkpoint.get("seconds"))
-    states = [*checkpoint["optimizer_states"], *as_list(checkpoint.get("lr_schedulers"))]
-    whole = {
-        "metrics": all(isinstance(each, str) for each in metrics)
-        and all(isinstance(each, int | float) for each in numbers),
-        "optimizer_states": all(isinstance(each, dict) for each in states),
-        "callbacks": isinstance(checkpoint.get("callbacks"), dict),
-        "ended": isinstance(checkpoint.get("ended"), bool),
-        "loops": has_counters(checkpoint["loops"]),
-        "random": is_random_state(checkpoint["random"]),
-    }
-    if wrong := [name for name, right in whole.items() if not right]:
-        raise CheckpointError(f"ckpt_path={path!r}: its {wrong[0]} cannot be read")
-
-
-def as_list(content: Any) -> list[Any]:
-    return content if isinstance(content, list) else [None]
-
-
-def has_counters(loops: dict[str, Any]) -> bool:
-    """Whether Lightning's counters are there that say how far a run is."""
-    fit = loops.get("fit_loop")
-    if not isinstance(fit, dict) or not all(isinstance(fit.get(each), dict) for each in COUNTERS):
-        return False
-    return all(
-        isinstance(counts := fit[name].get(time), dict)
-        and counts.keys() >= {"ready", "completed", "started", "processed"}
-        and all(isinstance(count, int) and count >= 0 for count in counts.values())
-        for name in COUNTERS
-        for time in TIMES
-    )
-
-
-def is_random_state(state: dict[str, Any]) -> bool:
-    """Whether generators of their own can be set to a state."""
-    try:
-        random.Random().setstate(state["python"])
-        np.random.RandomState().set_state(numpy_state(state["numpy"]))
-        torch.Generator().set_state(state["torch"])
-        return isinstance(state["cuda"], list)
-    except Exception:  # each of them raises what it likes
-        return False
-
-
-def check_end(trainer: Any, checkpoint: dict[str, Any]) -> None:
-    """Find out that training is to end before it goes on.
-
-    Args:
-        trainer: The trainer's settings.
-        checkpoint: What it starts from.
-
-    Raises:
-        ValueError: If more is done already than is to be done.
-    """
-    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    done = {"max_epochs": epochs, "max_steps": checkpoint["global_step"]}
-    for name, count in done.items():
-        if trainer[name] is not None and 0 <= trainer[name] < count:
-            raise ValueError(f"{name}={trainer[name]}: the checkpoint has done {count} already")
 
 
 class ExactResume(Callback):
@@ -358,8 +269,3 @@ def set_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
-
-
-def numpy_state(state: Any) -> Any:
-    name, keys, *rest = state
-    return (name, keys.numpy().astype(np.uint32), *rest)
