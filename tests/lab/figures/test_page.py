@@ -199,7 +199,7 @@ def test_no_runs_are_refused() -> None:
 
 def test_too_much_is_refused(tmp_path: Path) -> None:
     run = run_of(network(2, 2, 1))
-    run["pictures"] = {"boundary": "data:image/png;base64," + "A" * 1_000_000}
+    run["pictures"] = {"boundary": ("data:image/png;base64," + "A" * 1_000_000, 400)}
     with pytest.raises(ValueError, match="more than 1 MB"):
         write_page(tmp_path / "page.html", [run])
     assert not (tmp_path / "page.html").exists()
@@ -525,7 +525,7 @@ def test_several_runs_are_a_table_that_sorts_and_opens_them(shown: Any) -> None:
 @in_browser
 def test_without_javascript_there_is_a_still_picture(shown: Any, tmp_path: Path) -> None:
     picture = "data:image/png;base64,iVBORw0KGgo="
-    browser = shown({**learned(updates=400), "pictures": {"boundary": picture}})
+    browser = shown({**learned(updates=400), "pictures": {"boundary": (picture, 40)}})
     assert not browser.find_element(By.CSS_SELECTOR, "[data-picture]").is_displayed()
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:

@@ -131,7 +131,7 @@ def draw_weights(
     signs = ["-" if value > 0 else (0, (2.2, 1.2)) for value in values]
     wide = [0.4 + 4.6 * abs(value) / largest for value in values]
     axes.add_collection(
-        LineCollection(lines, colors=ink(), linestyles=signs, linewidths=wide, zorder=1, alpha=0.55)
+        LineCollection(lines, colors="gray", linestyles=signs, linewidths=wide, zorder=1)
     )
     for (start, end), value in zip(lines, values, strict=True) if written else ():
         (x, y), (right, up) = start + NEAR * (end - start), end - start

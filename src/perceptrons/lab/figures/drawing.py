@@ -42,7 +42,7 @@ SUFFIX = ".figures"
 FILES: dict[Any, Any] = {"font.size": 9.0, "figure.figsize": (3.9, 4.4)}
 # TensorBoard's first page shows images at most 220 pixels high, whatever they have
 BOARD: dict[Any, Any] = {"font.size": 12.0, "figure.figsize": (4.9, 3.4), "figure.dpi": 100.0}
-DPI, PAGE_DPI, PAGE_COLOURS = 200, 130, 64
+DPI, PAGE_COLOURS = 200, 32
 # processes that draw: kept, because Python warns of one that is forgotten
 BESIDE: "list[subprocess.Popen[bytes]]" = []
 # of a moving picture's frame, and of its last, in milliseconds
@@ -76,8 +76,11 @@ def drawn(scene: Scene) -> "Iterator[tuple[str, Iterator[tuple[int, Figure]]]]":
         yield name, ((end, each(scene)) for each in (draw,))
 
 
-def pictures(scene: Scene, names: Sequence[str] = tuple(SAYS)) -> dict[str, str]:
-    """The last picture of each figure, as addresses that hold it."""
+def pictures(scene: Scene, names: Sequence[str] = tuple(SAYS)) -> dict[str, tuple[str, int]]:
+    """The last picture of each figure, as addresses that hold it, and half its width.
+
+    So it is sharp where two of the screen's pixels are one of the page's.
+    """
     from matplotlib import rc_context
     from PIL import Image
 
@@ -86,10 +89,10 @@ def pictures(scene: Scene, names: Sequence[str] = tuple(SAYS)) -> dict[str, str]
         for name, frames in drawn(scene):
             if name in names:
                 file = io.BytesIO()
-                picture = Image.open(io.BytesIO(png([*frames][-1][1], PAGE_DPI))).convert("RGB")
-                picture.quantize(PAGE_COLOURS).save(file, "png", optimize=True)
+                picture = Image.open(io.BytesIO(png([*frames][-1][1], DPI))).convert("RGB")
+                picture.quantize(PAGE_COLOURS).convert("RGB").save(file, "webp", lossless=True)
                 data = base64.b64encode(file.getvalue()).decode()
-                found[name] = f"data:image/png;base64,{data}"
+                found[name] = f"data:image/webp;base64,{data}", picture.width // 2
     return found
 
 

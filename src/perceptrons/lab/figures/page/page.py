@@ -23,6 +23,7 @@ MOST_PAGE = 1_000_000
 PAGE = "figures/page.html"  # in a run
 STILL = ("boundary", "predicted", "loss")  # pictures of a run that can be played with
 IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
+INDENT = re.compile(r"^ +", re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:const|function|class) (\w+))", re.MULTILINE)
 
 
@@ -59,7 +60,7 @@ class Run(TypedDict, total=False):
     command: list[str]  # arguments of fit that make the run again
     note: str  # why something is missing
     training_note: str  # in what training on differs from the run
-    pictures: dict[str, str]  # by their names, as data: addresses
+    pictures: dict[str, tuple[str, int]]  # by their names, as data: addresses, and their width
 
 
 EMPTY: Run = {"settings": {}, "curves": {}, "rows": {}, "widths": [], "activations": []}
@@ -112,8 +113,9 @@ def still(run: Run, number: int) -> str:
     """The pictures of a run, which a page shows without JavaScript or where that has no more."""
     title = html.escape(run["title"])
     shown = (
-        f'<img src="{address}" alt="{name} of {title}" data-name="{name}" data-picture="{number}">'
-        for name, address in run.get("pictures", {}).items()
+        f'<img src="{address}" width="{width}" alt="{name} of {title}" data-name="{name}"'
+        f' data-picture="{number}">'
+        for name, (address, width) in run.get("pictures", {}).items()
     )
     return "\n".join(shown)
 
@@ -136,7 +138,7 @@ def bundle() -> str:
         done[name] = f"const {name}_js = (() => {{\n{body}return {{ {names} }};\n}})();\n"
 
     add("main")
-    return "\n".join(done.values())
+    return INDENT.sub("", "\n".join(done.values()))
 
 
 def escaped(value: Any) -> str:

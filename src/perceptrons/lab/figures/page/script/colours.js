@@ -4,13 +4,19 @@
 const STEPS = 256;
 let scales = {};
 
-const channels = (colour) => colour.match(/\w\w/g).map((pair) => Number.parseInt(pair, 16));
+/** Red, green and blue of one of light-dark's two colours. */
+function channels(pair) {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const number = Number.parseInt(pair.match(/[0-9a-f]{6}/g)[dark ? 1 : 0], 16);
+  return [number >> 16, (number >> 8) & 255, number & 255];
+}
+
 const mix = (from, to, share) => from.map((each, at) => each + (to[at] - each) * share);
 
 /** Read the colours anew, after the system has turned dark or light. */
 export function readColours() {
   const style = getComputedStyle(document.documentElement);
-  const read = (name) => channels(style.getPropertyValue(name).trim());
+  const read = (name) => channels(style.getPropertyValue(name));
   const middle = read("--map");
   const classes = Array.from({ length: 8 }, (_, at) => read(`--class${at}`));
   const scale = (low, high) =>

@@ -22,10 +22,9 @@ export class Chart {
   constructor(box, title, jump) {
     this.title = title;
     this.jump = jump;
-    this.log = false;
     this.ground = shape("g");
     this.own = shape("g");
-    this.now = shape("g");
+    this.now = shape("path", { class: "now" });
     this.drawing = shape(
       "svg",
       { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", role: "img", "aria-label": title },
@@ -53,15 +52,14 @@ export class Chart {
   /** Make room up to an update, and for all values. */
   frame(update) {
     const all = [...this.series, ...this.tail].flatMap(({ points }) => points);
-    const values = all
-      .map(([, value]) => value)
-      .filter((value) => Number.isFinite(value) && (!this.log || value > 0));
+    const values = all.map(([, value]) => value).filter(Number.isFinite);
     const most = values.reduce((a, b) => Math.max(a, b), this.guess ? this.guess * 1.08 : 0);
-    this.end = all.reduce((end, [at]) => Math.max(end, at), Math.max(update, 1));
-    const least = values.reduce((a, b) => Math.min(a, b), most);
-    this.low = this.log ? Math.log10(least || 1e-6) : Math.max(-1, Math.min(0, least));
-    this.high = this.log ? Math.log10(most || 1) : (this.fixed ?? most * 1.05) || 1;
-    if (this.log && this.high - this.low < 0.1) this.low = this.high - 0.1;
+    this.end = all.reduce((end, [at]) => Math.max(end, at), Math.max(update ?? 0, 1));
+    this.low = Math.max(
+      -1,
+      values.reduce((a, b) => Math.min(a, b), 0),
+    );
+    this.high = (this.fixed ?? most * 1.05) || 1;
   }
 
   x(update) {
@@ -69,8 +67,7 @@ export class Chart {
   }
 
   y(value) {
-    const at = this.log ? Math.log10(Math.max(value, 1e-12)) : value;
-    const share = (at - this.low) / (this.high - this.low);
+    const share = (value - this.low) / (this.high - this.low);
     return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * Math.max(0, Math.min(1.02, share));
   }
 
@@ -85,40 +82,28 @@ export class Chart {
     return shape("path", { d: path.join(""), class: kind, style: `stroke:${colour}` });
   }
 
+  /** A horizontal line. */
+  level(value, kind) {
+    return shape("path", { class: kind, d: `M${LEFT} ${this.y(value)}H${WIDTH - RIGHT}` });
+  }
+
   drawSeries() {
-    const heights = this.log
-      ? ticks(this.low, this.high)
-          .filter(Number.isInteger)
-          .map((power) => 10 ** power)
-      : ticks(this.low, this.high);
-    const marks = heights.flatMap((value) => [
-      shape("path", { class: "rule", d: `M${LEFT} ${this.y(value)}H${WIDTH - RIGHT}` }),
-      shape("text", { class: "tick end", x: LEFT - 6, y: this.y(value) + 4 }, readable(value)),
+    const text = (x, y, how, words) => shape("text", { class: `tick ${how}`, x, y }, words);
+    const marks = ticks(this.low, this.high).flatMap((value) => [
+      this.level(value, "rule"),
+      text(LEFT - 6, this.y(value) + 4, "end", readable(value)),
     ]);
     const times = ticks(0, this.end).map((update) =>
-      shape(
-        "text",
-        { class: "tick middle", x: Math.min(this.x(update), WIDTH - 22), y: HEIGHT - 6 },
-        readable(update),
-      ),
+      text(Math.min(this.x(update), WIDTH - 22), HEIGHT - 6, "middle", readable(update)),
     );
     const guess = this.guess
-      ? [shape("path", { class: "guess", d: `M${LEFT} ${this.y(this.guess)}H${WIDTH - RIGHT}` })]
+      ? [
+          this.level(this.guess, "guess"),
+          text(WIDTH - RIGHT - 6, this.y(this.guess) - 4, "end", "a guess"),
+        ]
       : [];
-    if (guess.length)
-      guess.push(
-        shape(
-          "text",
-          { class: "tick end", x: WIDTH - RIGHT - 6, y: this.y(this.guess) - 4 },
-          "a guess",
-        ),
-      );
-    this.ground.replaceChildren(
-      ...marks,
-      ...times,
-      ...guess,
-      ...this.series.map((each) => this.line(each)),
-    );
+    const lines = this.series.map((each) => this.line(each));
+    this.ground.replaceChildren(...marks, ...times, ...guess, ...lines);
   }
 
   /** Where we are, and what training on has brought: tail like series. */
@@ -129,9 +114,7 @@ export class Chart {
     if (this.end !== end || this.high !== high || this.low !== low) this.drawSeries();
     this.own.replaceChildren(...this.tail.map((each) => this.line(each)));
     const x = this.x(update);
-    this.now.replaceChildren(
-      shape("path", { class: "now", d: `M${x} ${TOP - 6}V${HEIGHT - BOTTOM}` }),
-    );
+    this.now.setAttribute("d", update >= 0 ? `M${x} ${TOP - 6}V${HEIGHT - BOTTOM}` : "");
   }
 
   updateAt({ clientX }) {

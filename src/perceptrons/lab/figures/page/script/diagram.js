@@ -1,6 +1,6 @@
 // The network: each neuron as its own map, each weight as a line of its sign and size.
 
-import { element, shape, tell } from "./dom.js";
+import { ARROWS, element, shape, tell } from "./dom.js";
 import { paintNeuron } from "./map.js";
 import { layersOf } from "./network.js";
 import { EXTRAS } from "./rows.js";
@@ -51,11 +51,7 @@ export class Diagram {
       for (let neuron = 0; neuron < Math.min(width, MOST); neuron++) this.addNeuron(layer, neuron);
     });
     for (const [number, layer] of this.layers.entries()) this.addWeights(layer, number);
-    const groups = this.weights.flatMap(({ line, hit, label }) => [
-      line,
-      hit,
-      ...(label ? [label] : []),
-    ]);
+    const groups = this.weights.flatMap(({ line, hit, label }) => [line, hit, label ?? []].flat());
     this.lines.replaceChildren(...groups, ...this.remarks());
     this.nodes.replaceChildren(...this.neurons.map(({ button }) => button));
     const label = `weights of the network ${play.net.widths.join("-")}: arrow keys go from one to the next`;
@@ -150,7 +146,7 @@ export class Diagram {
     return this.play.net.widths.flatMap((width, layer) => {
       if (width <= MOST) return [];
       const [x] = this.middle(layer, 0);
-      return [shape("text", { x, y: 12, class: "more" }, `first ${MOST} of ${width}`)];
+      return [shape("text", { x, y: 12, class: "number" }, `first ${MOST} of ${width}`)];
     });
   }
 
@@ -168,10 +164,8 @@ export class Diagram {
     for (const { layer, neuron, canvas, bias } of this.neurons) {
       paintNeuron(canvas, this.play, look, layer, neuron);
       const from = layer > 0 ? this.layers[layer - 1].bias : -1;
-      bias.textContent =
-        from < 0
-          ? ""
-          : `${weights[from + neuron] < 0 ? "−" : "+"}${Math.abs(weights[from + neuron]).toFixed(2)}`;
+      const value = weights[from + neuron];
+      bias.textContent = from < 0 ? "" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
     }
   }
 
@@ -198,28 +192,15 @@ export class Diagram {
     if (layer === 0) return "an input";
     const { net, softmaxed, numeric } = this.play;
     const { inputs, weight, bias } = this.layers[layer - 1];
-    const terms = [];
-    for (let input = 0; input < Math.min(inputs, 6); input++) {
-      terms.push([
-        net.weights[weight + neuron * inputs + input],
-        `·${neuronName(this.play, layer - 1, input)}`,
-      ]);
-    }
-    const rest = inputs > 6 ? ` + … of ${inputs} inputs` : "";
-    if (bias >= 0) terms.push([net.weights[bias + neuron], ""]);
-    const sum = terms.map(
-      ([value, name], at) =>
-        `${value < 0 ? (at ? " − " : "−") : at ? " + " : ""}${readable(Math.abs(value))}${name}`,
-    );
-    const outer =
-      layer < net.widths.length - 1
-        ? net.activations[layer - 1]
-        : softmaxed
-          ? "softmax"
-          : numeric
-            ? ""
-            : "sigmoid";
-    return `${outer}(${sum.join("")}${rest})`;
+    const terms = Array.from({ length: Math.min(inputs, 6) }, (_, input) => {
+      const value = net.weights[weight + neuron * inputs + input];
+      return `${readable(value)}·${neuronName(this.play, layer - 1, input)}`;
+    });
+    if (inputs > 6) terms.push(`… of ${inputs} inputs`);
+    if (bias >= 0) terms.push(readable(net.weights[bias + neuron]));
+    const sum = terms.join(" + ").replaceAll("+ -", "− ").replace(/^-/, "−");
+    const outer = numeric ? "" : softmaxed ? "softmax" : "sigmoid";
+    return `${net.activations[layer - 1] ?? outer}(${sum})`;
   }
 
   pointAt(layer, neuron, event) {
@@ -249,11 +230,12 @@ export class Diagram {
 
   /** Arrow keys go from weight to weight. */
   pressKey(event) {
-    const way = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (!way || !this.weights.length) return;
+    if (!ARROWS[event.key]) return;
     event.preventDefault();
+    const [right, up] = ARROWS[event.key];
     const before = this.weights.findIndex(({ at }) => at === this.marked);
-    const next = this.weights[(before + way + this.weights.length) % this.weights.length];
+    const count = this.weights.length;
+    const next = this.weights[(before + right - up + count) % count];
     this.tellWeight(next, { target: next.hit });
   }
 }

@@ -2,32 +2,37 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-function fill(made, attributes, children) {
+// the way that an arrow key goes on the axes of a plane
+export const ARROWS = {
+  ArrowRight: [1, 0],
+  ArrowLeft: [-1, 0],
+  ArrowUp: [0, 1],
+  ArrowDown: [0, -1],
+};
+
+/** Give an element attributes; those that begin with "on" are listeners. */
+export function fill(made, attributes, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (value === true) made.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined)
       made.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child !== null));
+  made.append(...children);
   return made;
 }
 
-/** An HTML element; attributes that begin with "on" are listeners. */
+/** An HTML element. */
 export function element(name, attributes = {}, ...children) {
-  return fill(document.createElement(name), attributes, children);
+  return fill(document.createElement(name), attributes, ...children);
 }
 
 /** An SVG element. */
 export function shape(name, attributes = {}, ...children) {
-  return fill(document.createElementNS(SVG, name), attributes, children);
+  return fill(document.createElementNS(SVG, name), attributes, ...children);
 }
 
 export const byId = (id) => document.getElementById(id);
-
-export function setAttributes(made, attributes) {
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-}
 
 /** Tell what is pointed at: in a box beside the pointer, and to screen readers. */
 export function tell(text, event) {

@@ -1,7 +1,7 @@
 // The reader's own line: two handles, and a count of the rows that it has right.
 
 import { bestOfAllLines, crossing, rightByLine } from "./boundary.js";
-import { setAttributes, shape } from "./dom.js";
+import { ARROWS, fill, shape } from "./dom.js";
 
 export class OwnLine {
   /** say(text) tells how many rows the line has right. */
@@ -31,26 +31,18 @@ export class OwnLine {
       if (event.buttons) this.move(number, this.plane.pointOf(event));
     });
     made.addEventListener("keydown", (event) => {
-      const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[
-        event.key
-      ];
+      const way = ARROWS[event.key];
       if (!way) return;
-      const { span } = this.plane.play;
-      this.move(
-        number,
-        this.ends[number].map(
-          (value, axis) => value + 0.02 * way[axis] * (span[axis][1] - span[axis][0]),
-        ),
-      );
+      const step = ([low, high], axis) => this.ends[number][axis] + 0.02 * way[axis] * (high - low);
+      this.move(number, this.plane.play.axes.map(step));
       event.preventDefault();
     });
     return made;
   }
 
   toggle(shown) {
-    const { span } = this.plane.play;
-    const at = (x, y) =>
-      [x, y].map((share, axis) => span[axis][0] + share * (span[axis][1] - span[axis][0]));
+    const { axes } = this.plane.play;
+    const at = (...shares) => axes.map(([low, high], axis) => low + shares[axis] * (high - low));
     this.ends = shown ? [at(0.12, 0.55), at(0.88, 0.62)] : null;
     this.tried = 0;
     this.best = this.mine = 0;
@@ -84,11 +76,16 @@ export class OwnLine {
     this.say(this.told(right, rows.length));
   }
 
+  /** Whether the reader has seen that no line is better. */
+  get isOver() {
+    const known = this.best !== null && this.best < this.plane.play.rows.length;
+    return known && (this.mine >= this.best || this.tried > 40);
+  }
+
   told(right, total) {
     const said = [`Your line has ${right} of ${total} rows right; your best so far: ${this.mine}.`];
-    if (this.best === null) return said[0];
     if (this.best === total) said.push(`A line can have all ${total} right.`);
-    else if (this.mine >= this.best || this.tried > 40) {
+    if (this.isOver) {
       said.push(`No line has more than ${this.best} of ${total}.`);
       if (this.cross)
         said.push(
@@ -104,23 +101,11 @@ export class OwnLine {
     this.stroke.setAttribute("d", `M${a - x} ${b - y}L${c + x} ${d + y}`);
     this.handles.forEach((made, number) => {
       const [cx, cy] = this.plane.xy(this.ends[number]);
-      const text = this.ends[number].map((value) => value.toFixed(2)).join(", ");
-      setAttributes(made, {
-        cx,
-        cy,
-        "aria-valuetext": text,
-        "aria-valuenow": this.ends[number][0].toFixed(2),
-      });
+      const [x, y] = this.ends[number].map((value) => value.toFixed(2));
+      fill(made, { cx, cy, "aria-valuetext": `${x}, ${y}`, "aria-valuenow": x });
     });
-    const shown =
-      this.cross &&
-      this.best < this.plane.play.rows.length &&
-      (this.mine >= this.best || this.tried > 40);
-    const segment = ([from, to]) =>
-      `M${this.plane.xy(from).join(" ")}L${this.plane.xy(to).join(" ")}`;
-    this.why.setAttribute(
-      "d",
-      shown ? segment(this.cross.slice(0, 2)) + segment(this.cross.slice(2)) : "",
-    );
+    const places = this.isOver && this.cross ? this.cross.map((point) => this.plane.xy(point)) : [];
+    const path = places.map(([x, y], at) => `${at % 2 ? "L" : "M"}${x} ${y}`);
+    this.why.setAttribute("d", path.join(""));
   }
 }

@@ -75,14 +75,6 @@ class Page {
       this.play.third = Number(target.value);
       this.changed("rows");
     });
-    byId("log").addEventListener("change", ({ target }) => {
-      this.charts[0].log = target.checked;
-      this.placeCharts();
-      this.draw();
-    });
-    document.addEventListener("keydown", ({ key }) => {
-      if (key === "Escape") this.choose(null, null);
-    });
     new ResizeObserver(() => this.changed("shape")).observe(byId("network"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       readColours();
@@ -108,27 +100,22 @@ class Page {
       row.toggleAttribute("aria-current", row.dataset.run === String(number));
     }
     if (seen) this.openPlay();
-    else this.drawCharts(this.run.updates ?? 0);
+    else this.drawCharts();
   }
 
   openPlay() {
     const play = new Play(this.run, (what) => this.changed(what));
     this.play = play;
     this.chosen = null;
-    this.plane.place(play);
+    this.plane.play = play;
     this.player.place(this.run);
     const twoClasses = play.span.length === 2 && !play.softmaxed && !play.numeric;
     byId("own-line").hidden = !twoClasses;
     byId("own-line").setAttribute("aria-pressed", "false");
     this.line.toggle(false);
     byId("space").hidden = play.span.length < 3;
-    const [low, high] = play.span[2] ?? [0, 1];
-    Object.assign(byId("third"), {
-      min: low,
-      max: high,
-      step: (high - low) / 100 || 0.01,
-      value: play.third,
-    });
+    const [min, max] = play.span[2] ?? [0, 1];
+    Object.assign(byId("third"), { min, max, step: (max - min) / 100, value: play.third });
     byId("third-name").textContent = this.run.inputs[2] ?? "";
     const { inputs, target } = this.run;
     const up = inputs[1] ?? (play.softmaxed ? "" : (target?.name ?? "p"));
@@ -147,8 +134,7 @@ class Page {
   changed(what) {
     if (!this.play) return;
     if (what === "shape") {
-      this.chosen =
-        this.chosen && this.chosen.layer < this.play.net.widths.length ? null : this.chosen;
+      this.chosen = null;
       this.diagram.place(this.play);
       drawShapeControls(this.play);
       drawTrainingControls(this.play);
@@ -180,7 +166,7 @@ class Page {
 
   choose(layer, neuron) {
     const same = this.chosen?.layer === layer && this.chosen?.neuron === neuron;
-    this.chosen = layer === null || same ? null : { layer, neuron };
+    this.chosen = same ? null : { layer, neuron };
     if (this.play) this.changed("rows");
   }
 
@@ -232,30 +218,25 @@ class Page {
 
   drawCharts(update) {
     const history = this.play?.history ?? [];
-    const tail = (value) =>
+    const tail = (name) =>
       ["train", "val"].map((part) => ({
         label: `trained on, ${part === "val" ? "validation" : "training"}`,
-        points: history
-          .filter((each) => each[part])
-          .map((each) => [each.update, value(each[part])]),
+        points: history.flatMap((each) => (each[part] ? [[each.update, each[part][name]]] : [])),
         colour: "var(--accent)",
         dashed: part === "val",
       }));
-    this.charts[0].drawNow(
-      update,
-      tail(({ loss }) => loss),
-    );
-    this.charts[1]?.drawNow(
-      update,
-      tail(({ score }) => score),
-    );
+    for (const [chart, name] of [
+      [this.charts[0], "loss"],
+      [this.charts[1], "score"],
+    ])
+      chart?.drawNow(update, tail(name));
     if (this.beside && this.lastUpdate !== update) this.beside.draw(update);
     this.lastUpdate = update;
   }
 }
 
 readColours();
-document.documentElement.classList.add("alive");
+document.body.classList.add("alive");
 const page = new Page();
 page.open(0);
 globalThis.page = page; // to be looked at in the browser's console

@@ -2,7 +2,7 @@
 
 import { zeroLines } from "./boundary.js";
 import { classColour, numberColour } from "./colours.js";
-import { element, setAttributes, shape, tell } from "./dom.js";
+import { ARROWS, element, fill, shape, tell } from "./dom.js";
 import { DEVIATIONS, leadsOf, paintAnswer, paintNeuron } from "./map.js";
 
 const SIZE = 400; // of the drawing's own coordinates
@@ -34,10 +34,6 @@ export class Plane {
     box.append(this.canvas, this.drawing);
     this.points = [];
     this.listen();
-  }
-
-  place(play) {
-    this.play = play;
   }
 
   /** Where a place on the axes is in the drawing. */
@@ -117,7 +113,7 @@ export class Plane {
       const colour = play.numeric
         ? `rgb(${numberColour(row.y[0] / DEVIATIONS)})`
         : classColour(kind);
-      setAttributes(this.points[at], {
+      fill(this.points[at], {
         transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
         style: `--own: ${colour}; opacity: ${Math.max(0.12, 1 - 2.5 * far)}`,
         "aria-label": `row ${at + 1}, ${play.rightOf(row, output)}`,
@@ -128,7 +124,7 @@ export class Plane {
   /** Cross out the rows that the network has wrong. */
   drawWrong(wrong) {
     this.points.forEach((mark, at) => {
-      if (mark.classList.contains("wrong") !== wrong[at]) mark.classList.toggle("wrong", wrong[at]);
+      mark.classList.toggle("wrong", wrong[at]);
     });
   }
 
@@ -161,9 +157,7 @@ export class Plane {
   /** Arrow keys go from row to row; with shift they move it; delete and enter change it. */
   pressKey(event) {
     const { rows, axes } = this.play;
-    const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[
-      event.key
-    ];
+    const way = ARROWS[event.key];
     if (event.target.dataset?.handle || !rows.length) return;
     const at = this.points.indexOf(document.activeElement);
     if (way && event.shiftKey && at >= 0) {
@@ -183,14 +177,12 @@ export class Plane {
 
   focusRow(at) {
     const mark = this.points[Math.min(at, this.points.length - 1)];
-    mark?.focus();
-    if (mark)
-      this.actions.hover(this.play.rows[mark.dataset.row].point, this.rowOf({ target: mark }), {
-        target: mark,
-      });
+    const row = this.rowOf({ target: mark });
+    mark.focus();
+    this.actions.hover(row.point, row, { target: mark });
   }
 
   setTitle(title) {
-    setAttributes(this.drawing, { "aria-label": title });
+    this.drawing.setAttribute("aria-label", title);
   }
 }
