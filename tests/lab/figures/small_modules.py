@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perceptrons.lab.data.tables import TableData
+from perceptrons.lab.figures.drawing import drawn
+from perceptrons.lab.figures.scene import Scene
 from perceptrons.lab.figures.snapshots import History
 from perceptrons.lab.figures.trained import Trained
 
@@ -88,6 +90,11 @@ def solver() -> nn.Sequential:
         for parameter, value in zip(network.parameters(), weights, strict=True):
             parameter.copy_(torch.tensor(value))
     return network
+
+
+def figures_of(scene: Scene) -> dict[str, list[tuple[int, Any]]]:
+    """Update and figure of each frame, by the figure's name."""
+    return {name: [*frames] for name, frames in drawn(scene)}
 
 
 def xor() -> Points:

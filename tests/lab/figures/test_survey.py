@@ -17,6 +17,7 @@ from small_modules import (
     Plain,
     Points,
     dense,
+    figures_of,
     solver,
     trained,
     trainer,
@@ -268,7 +269,7 @@ CASES: dict[str, tuple[Any, Any, set[str], dict[str, str]]] = {
 def test_every_figure_is_drawn_or_a_line_says_why_not(case: str) -> None:
     network, data, drawn, missing = CASES[case]
     scene = scene_of(network, data)
-    figures = drawing.figures(scene)
+    figures = figures_of(scene)
     assert set(figures) == drawn | {"loss"}
     assert scene.missing == missing
     for _, figure in (frames[-1] for frames in figures.values()):
@@ -285,7 +286,7 @@ def test_of_a_module_without_the_parts_there_are_curves_and_a_line_says_why() ->
     history = History(reports=[0, 5], metrics=[{"val/loss": 2.0}, {"val/loss": 1.0}])
     scene = survey(trained(Bare(), object(), history, 5))
     assert scene.missing["boundary"] == "Bare has no net"
-    assert set(drawing.figures(scene)) == {"loss"}
+    assert set(figures_of(scene)) == {"loss"}
     assert scene.metrics["val/loss"].tolist() == [2.0, 1.0]
 
 
@@ -331,7 +332,7 @@ def test_the_figures_of_a_predicted_number_show_it_over_its_target() -> None:
     data.y, data.classes = 2 * data.x[:, :1], 0
     module = Number(perceptron(2.0, 0.0, 0.0, 0.0, 0.0, bias=0.1), 0)
     scene = survey(trained(module, data))
-    assert set(drawing.figures(scene)) == {"loss", "network", "predicted", "importance", "worst"}
+    assert set(figures_of(scene)) == {"loss", "network", "predicted", "importance", "worst"}
     figure: Any = plots.predicted(scene)
     spots = np.concatenate([each.get_offsets() for each in figure.axes[0].collections])
     expected = 20 * data.x[:, 0].double() + 5
@@ -346,7 +347,7 @@ def test_a_network_of_images_has_the_figures_of_a_table() -> None:
     data.x = data.x.view(60, 1, 4, 4)
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3))
     scene = scene_of(network, data)
-    assert set(drawing.figures(scene)) == {"loss", "confusion", "probability", "worst"}
+    assert set(figures_of(scene)) == {"loss", "confusion", "probability", "worst"}
     assert set(scene.worst) == {"row", "right", "p of right"}
     assert scene.missing["network"] == "Sequential is not an nn.Sequential of linear layers"
 
@@ -450,7 +451,7 @@ def test_of_a_study_the_best_member_is_shown_and_what_all_say_together() -> None
         expected = study.members[best](data.split["all"][0])
     np.testing.assert_allclose(scene.at_rows[-1], expected, atol=1e-5)
     assert scene.hits[-1] == 4
-    assert {"members", "solved", "boundary", "loss"} <= set(drawing.figures(scene))
+    assert {"members", "solved", "boundary", "loss"} <= set(figures_of(scene))
     assert scene.study is not None
     assert [row["lr"] for row in scene.study.groups] == [0.5, 9.0]
 
@@ -459,7 +460,7 @@ def test_the_losses_of_the_members_are_drawn_with_their_quantiles() -> None:
     losses = np.linspace(1, np.linspace(0, 0.9, 20), 5)
     run = trained(Plain(solver()), xor(), title="a run, member 3")
     scene = survey(replace(run, study=Study(np.arange(5), losses)))
-    (axes,) = drawing.figures(scene)["members"][0][1].axes
+    (axes,) = figures_of(scene)["members"][0][1].axes
     assert len(axes.lines) == 20 + 3 + 1  # three quantiles, and chance
     median: Any = axes.lines[21].get_ydata()
     np.testing.assert_allclose(median, np.median(losses, axis=1))
@@ -473,6 +474,6 @@ def test_the_share_solved_is_drawn_by_what_varies() -> None:
     ]
     study = Study(np.arange(2), np.zeros((2, 0)), ["lr", "hidden"], groups)
     scene = survey(replace(trained(Plain(solver()), xor()), study=study))
-    (axes,) = drawing.figures(scene)["solved"][0][1].axes
+    (axes,) = figures_of(scene)["solved"][0][1].axes
     legend: Any = axes.get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["hidden [2]", "hidden [4]"]

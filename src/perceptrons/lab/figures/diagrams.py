@@ -48,7 +48,10 @@ def network(scene: Scene, number: int = -1) -> Figure:
             if column and written:
                 text = f"bias {scene.layers[column - 1].biases[number, one]:+.3g}"
                 axes.annotate(text, node - UP, ha="center", va="top", fontsize=size(0.85))
-    draw_more(axes, scene, places)
+    for (*_, (x, y)), nodes, width in zip(places, places, widths(scene), strict=True):
+        if width > len(nodes):
+            more: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": size(0.85)}
+            axes.text(x, y - 0.6, f"and {width - len(nodes)} more", **more)
     return figure
 
 
@@ -77,15 +80,6 @@ def canvas(scene: Scene, number: int, places: Sequence[Array]) -> tuple[Figure, 
     figure.suptitle(title, fontsize=size(), y=1 - 0.08 / height, va="top")
     figure.text(0.5, 0.06 / height, KEY, ha="center", fontsize=size(0.85))
     return figure, axes
-
-
-def draw_more(axes: Axes, scene: Scene, places: Sequence[Array]) -> None:
-    """How many neurons of each layer are not shown."""
-    for nodes, width in zip(places, widths(scene), strict=True):
-        if width > len(nodes):
-            x, y = nodes[-1]
-            text = f"and {width - len(nodes)} more"
-            axes.text(x, y - 0.6, text, ha="center", va="top", fontsize=size(0.85))
 
 
 def widths(scene: Scene) -> list[int]:

@@ -5,6 +5,7 @@ and does not wait; it needs neither torch nor Lightning, which take seconds.
 """
 
 import base64
+import html
 import io
 import os
 import pickle
@@ -47,11 +48,6 @@ DPI, PAGE_COLOURS = 200, 32
 BESIDE: "list[subprocess.Popen[bytes]]" = []
 # of a moving picture's frame, and of its last, in milliseconds
 SHOWN_FOR, LAST_SHOWN_FOR = 120, 2500
-
-
-def figures(scene: Scene) -> "dict[str, list[tuple[int, Figure]]]":
-    """Update and figure of each frame, by the figure's name."""
-    return {name: [*frames] for name, frames in drawn(scene)}
 
 
 def drawn(scene: Scene) -> "Iterator[tuple[str, Iterator[tuple[int, Figure]]]]":
@@ -202,9 +198,7 @@ def event(value: Any, update: int = 0) -> Any:
 
 def escape(text: object) -> str:
     """Text from a file as it may stand in TensorBoard's Markdown: no HTML, no link, no table."""
-    line = " ".join(str(text).split())
-    for sign in "&<>":
-        line = line.replace(sign, {"&": "&amp;", "<": "&lt;", ">": "&gt;"}[sign])
+    line = html.escape(" ".join(str(text).split()), quote=False)
     return "".join(f"\\{sign}" if sign in r"\`*_{}[]()#+!|~" else sign for sign in line)
 
 
