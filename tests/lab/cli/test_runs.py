@@ -89,3 +89,26 @@ def test_what_takes_seconds_to_import_is_left_out_where_it_is_not_needed(words: 
     program = f"{start}\ntry: main()\nexcept SystemExit: pass\n{show}"
     line = [sys.executable, "-c", program, *words.split()]
     assert subprocess.run(line, capture_output=True, text=True).stdout.endswith("set()\n")
+
+
+def test_a_fit_says_first_what_it_trains(command: Command) -> None:
+    lines = command(f"fit {SHORT} --trainer.accelerator cpu").out.splitlines()
+    assert [line.split(maxsplit=1) for line in lines[:6]] == [
+        ["data:", "Gates, 4 rows to train on"],
+        ["network:", "MLP 2-2-1"],
+        ["parameters:", "9"],
+        ["optimizer:", "SGD, lr 1"],
+        ["device:", "cpu, 32-true"],
+        ["run:", "lightning_logs/xor/version_0"],
+    ]
+    study = command(f"fit {SHORT} --seeds 3").out
+    assert "9 each, of 3 members" in study
+
+
+def test_a_report_has_the_validation_set_whole_where_one_of_its_measures_is_as_of_training(
+    command: Command,
+) -> None:
+    shown = command("fit --config configs/moons.yaml --data.passes 1 --trainer.max_epochs 1").out
+    (first,) = (line for line in shown.splitlines() if line.startswith("Epoch 0"))
+    assert "train/accuracy  50.00%" in first
+    assert "val/accuracy  50.00%" in first

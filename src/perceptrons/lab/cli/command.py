@@ -280,11 +280,9 @@ class Command(LightningCLI):
         flags, settings = flags_of(self.given), yaml.safe_load(self.dumped)
         given = any(each.startswith("model.optimizer") for each in flags)
         self.exact = ExactResume(run, sections(settings), given and not self.resumed)
-        every += [self.exact, FiniteLoss(), LoggedMonitors(), LastReport(), PlateauStep(), Report()]
-        if self.settings.figures:
-            every += [Snapshots(self.resumed)]
-        every += [Board(run, settings)]
-        return every
+        every += [self.exact, FiniteLoss(), LoggedMonitors(), LastReport(), PlateauStep()]
+        kept = [Snapshots(self.resumed)] if self.settings.figures else []
+        return [*every, Report(shown(run)), *kept, Board(run, settings)]
 
     def new_run(self) -> Path:
         """Make a directory for the run, and write down there what it is."""

@@ -18,6 +18,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
 
 from ..data.tables import TableData
+from ..studies.study import StudyModule
+from ..training.protocol import dense_layers
 from .files import read_json, read_yaml, remove_partial, write_json, write_whole
 from .text import Columns, say
 
@@ -147,7 +149,7 @@ def cpu() -> str:
 
 
 class Report(Callback):
-    """Prints a line at each report, the first before any update.
+    """Prints what begins to train, and a line at each report, the first before any update.
 
     Lightning throws away what its check before the training measures, and logs by its own count of
     batches, which lags behind where one batch is many updates. So that check is an ordinary report
@@ -156,8 +158,22 @@ class Report(Callback):
 
     takes_spans = True
 
+    def __init__(self, run: str) -> None:
+        self.run, self.introduced = run, False
+
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.introduce(trainer, pl_module)
         trainer.validating, self.first = True, True
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.introduce(trainer, pl_module)
+
+    def introduce(self, trainer: Any, module: L.LightningModule) -> None:
+        """Print it once: a resumed run has no check before the training."""
+        if trainer.is_global_zero and not self.introduced:
+            said = introduction(trainer, module) | {"run": self.run}
+            say("\n".join(f"{name + ':':<11} {what}" for name, what in said.items()) + "\n")
+        self.introduced = True
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit":
@@ -184,6 +200,31 @@ class Report(Callback):
         say(f"Epoch {progress(trainer)}  {said}")
 
 
+def introduction(trainer: Any, module: Any) -> dict[str, str]:
+    """Data, network, number of parameters, optimizer and device of a training."""
+    data, members = trainer.datamodule, ""
+    if isinstance(module, StudyModule):
+        members, module = f" each, of {len(module.each):,} members", module.user_module
+    rows = {}
+    if isinstance(data, TableData):
+        train, val = (data.split[part][0] for part in ("train", "val"))
+        others = f", {len(val):,} to validate on" if val is not train else ""
+        rows = {"data": f"{type(data).__name__}, {len(train):,} rows to train on{others}"}
+    net = getattr(module, "net", None) or module
+    layers = [linear for linear, _ in dense_layers(net) or []]
+    widths = "-".join(str(each.in_features) for each in layers[:1])
+    widths += "".join(f"-{each.out_features}" for each in layers)
+    (optimizer, *_), device = trainer.optimizers or [None], trainer.strategy.root_device
+    rate = f", lr {optimizer.param_groups[0]['lr']:g}" if optimizer else ""
+    return {
+        **rows,
+        "network": f"{type(net).__name__} {widths}".rstrip(),
+        "parameters": f"{sum(each.numel() for each in net.parameters()):,}{members}",
+        "optimizer": f"{type(optimizer).__name__}{rate}" if optimizer else "none",
+        "device": f"{device}, {trainer.precision}",
+    }
+
+
 def updates(trainer: L.Trainer) -> Tensor:
     """Updates made, as a metric; in 32 bits those beyond 16 million would be rounded."""
     return torch.tensor(trainer.global_step, dtype=torch.float64)
@@ -196,13 +237,10 @@ def measured(trainer: L.Trainer) -> dict[str, float]:
 
 
 def few(metrics: dict[str, float]) -> dict[str, float]:
-    """Metrics but for those of validation that are the same as of training: the same rows."""
-    twins = {name: f"train/{name[4:]}" for name in metrics if name.startswith("val/")}
-    return {
-        name: value
-        for name, value in metrics.items()
-        if name not in twins or metrics.get(twins[name]) != value
-    }
+    """Metrics but for those of validation where all are as of training: these are the same rows."""
+    own = {name: value for name, value in metrics.items() if not name.startswith("val/")}
+    twins = all(own.get(f"train/{n[4:]}") == metrics[n] for n in metrics.keys() - own.keys())
+    return own if twins else metrics
 
 
 def form(name: str) -> str:
