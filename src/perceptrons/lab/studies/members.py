@@ -42,17 +42,16 @@ class Members(ABC):
     dimension: int
 
     def __init__(self, make: MakeNet, tensors: Weights, ndim: int) -> None:
-        self.make, self.count, self.ndim = make, len(next(iter(tensors.values()))), ndim
-        self.net = self.network(self.new(), tensors)
+        self.make, self.ndim = make, ndim
+        self.net = self.new()
+        for name, tensor in named_tensors(self.net):
+            tensor.data = tensors[name]  # so that weights that two layers share stay shared
+        self.count = tensors[name].shape[self.dimension]
 
     def new(self) -> nn.Module:
         """A network, whose weights do not matter."""
         with isolate_rng():
             return self.make()
-
-    @abstractmethod
-    def network(self, net: nn.Module, tensors: Weights) -> nn.Module:
-        """The module that holds the parameters and buffers of all, made of one."""
 
     @abstractmethod
     def logits(self, weights: Weights, x: Tensor) -> Tensor:
@@ -97,34 +96,19 @@ class Members(ABC):
         return one.cpu().clone(memory_format=torch.contiguous_format)
 
 
-class MemberLayer(nn.Module):
-    """A layer of many members, which are the last dimension.
+class MemberLinear(nn.Linear):
+    """A linear layer of many members, which are the last dimension.
 
     There the processor's wide registers go along them: compiled, a member of a tiny network takes
     an eighth of what ``torch.func.vmap`` makes of it.
     """
-
-    weight: nn.Parameter | None
-    bias: nn.Parameter | None
-
-    def __init__(self, layer: Any, weight: Tensor | None, bias: Tensor | None) -> None:
-        super().__init__()
-        self.eps = getattr(layer, "eps", 0.0)
-        for name, tensor, its in (("weight", weight, layer.weight), ("bias", bias, layer.bias)):
-            last = None if tensor is None else tensor.transpose(0, -1).contiguous()
-            made = None if last is None else nn.Parameter(last, its.requires_grad)
-            self.register_parameter(name, made)
-
-
-class MemberLinear(MemberLayer):
-    weight: nn.Parameter
 
     def forward(self, x: Tensor) -> Tensor:
         sums = (x[:, :, None] * self.weight).sum(1)
         return sums if self.bias is None else sums + self.bias
 
 
-class MemberNorm(MemberLayer):
+class MemberNorm(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         x = x - x.mean(1, keepdim=True)
         x = x * (x.square().mean(1, keepdim=True) + self.eps).rsqrt()
@@ -132,7 +116,7 @@ class MemberNorm(MemberLayer):
         return x if self.bias is None else x + self.bias
 
 
-LAYERS: dict[type[nn.Module], type[MemberLayer]] = {
+LAYERS: dict[type[nn.Module], type[nn.Module]] = {
     nn.Linear: MemberLinear,
     nn.LayerNorm: MemberNorm,
 }
@@ -149,12 +133,11 @@ class FastMembers(Members):
 
     dimension = -1
 
-    def network(self, net: nn.Module, tensors: Weights) -> nn.Module:
-        for name, layer in [*net.named_modules()]:
-            if made := LAYERS.get(type(layer)):
-                own = (tensors.get(f"{name}.{each}") for each in ("weight", "bias"))
-                net.set_submodule(name, made(layer, *own))
-        return net
+    def __init__(self, make: MakeNet, tensors: Weights, ndim: int) -> None:
+        last = {name: each.transpose(0, -1).contiguous() for name, each in tensors.items()}
+        super().__init__(make, last, ndim)
+        for layer in self.net.modules():
+            layer.__class__ = LAYERS.get(type(layer), type(layer))
 
     def logits(self, weights: Weights, x: Tensor) -> Tensor:
         if x.ndim == 2:  # as many as there are members, or they would share the masks of a dropout
@@ -182,27 +165,17 @@ class MappedMembers(Members):
     def __init__(self, make: MakeNet, tensors: Weights, ndim: int) -> None:
         super().__init__(make, tensors, ndim)
         self.reading = WithBuffers(self.net)
-
-    def network(self, net: nn.Module, tensors: Weights) -> nn.Module:
-        made: dict[int, nn.Parameter] = {}  # weights that two layers share stay shared
-        first: dict[int, str] = {}
-        self.places: dict[str, str] = {}  # where in a network a tensor goes, and its name here
-        for prefix, layer in net.named_modules():
-            start = f"{prefix}." if prefix else ""
-            for name, parameter in layer.named_parameters(recurse=False):
-                if id(parameter) not in made:
-                    trained = parameter.requires_grad
-                    made[id(parameter)] = nn.Parameter(tensors[start + name], trained)
-                self.places[start + name] = first.setdefault(id(parameter), start + name)
-                layer.register_parameter(name, made[id(parameter)])
-            for name, _ in layer.named_buffers(recurse=False):
-                self.places[start + name] = start + name
-                setattr(layer, name, tensors[start + name])
-        return net
+        names = {id(tensor): name for name, tensor in own_tensors(self.net)}
+        # where in it a tensor goes, and its name here
+        self.places = {
+            f"{prefix}.{place}": names[id(tensor)]
+            for prefix, layer in self.reading.named_modules()
+            for place, tensor in own_tensors(layer, recurse=False)
+        }
 
     def logits(self, weights: Weights, x: Tensor) -> Tensor:
         def alone(weights: Weights, x: Tensor) -> Any:  # torch.compile takes no generic type here
-            there = {f"net.{place}": weights[name] for place, name in self.places.items()}
+            there = {place: weights[name] for place, name in self.places.items()}
             # torch's own tying takes a layer that is there twice for two, and loses its weights
             logits, buffers = functional_call(self.reading, there, (x,), tie_weights=False)
             # what a network writes into a buffer is there; what it puts in its place is not
@@ -290,6 +263,11 @@ def seed_all(seed: int) -> None:
 def named_tensors(net: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Parameters and buffers by name, shared ones under each of their names."""
     return chain(net.named_parameters(remove_duplicate=False), net.named_buffers())
+
+
+def own_tensors(net: nn.Module, recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers by name, shared ones under the first."""
+    return chain(net.named_parameters(recurse=recurse), net.named_buffers(recurse=recurse))
 
 
 def parts(count: int, size: int) -> list[slice]:
