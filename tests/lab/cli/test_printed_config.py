@@ -10,6 +10,7 @@ EVERY = sorted(
     for file in CONFIGS.rglob("*.yaml")
     if "sweeps" not in file.relative_to(CONFIGS).parts
 )
+SHORT = "--data.passes 8 --trainer.max_epochs 1"
 SPACE = "model.optimizer.lr: {low: 0.01, high: 0.1}"
 
 
@@ -45,3 +46,13 @@ def test_settings_are_printed_by_fit_and_not_by_a_sweep(command: Command) -> Non
     swept = command("sweep --config configs/xor.yaml --space space.yaml --print_config")
     assert (swept.status, swept.err.count("\n")) == (2, 1)
     assert swept.err.startswith("error: print_config: ")
+
+
+def test_a_whole_number_of_batches_is_so_many_and_a_fraction_their_share(command: Command) -> None:
+    for given, updates in (("1", 1), ("2", 2), ("1.0", 8), ("0.25", 2)):
+        limit = f"--trainer.limit_train_batches {given}"
+        finished = command(f"fit --config configs/xor.yaml {limit} {SHORT} --name r")
+        assert (finished.status, finished.err) == (0, "")
+        assert f"Epoch 1/1  update {updates} " in finished.out
+    text = printed(command, f"configs/xor.yaml {limit.replace('0.25', '1')}")
+    assert "limit_train_batches: 1\n" in text

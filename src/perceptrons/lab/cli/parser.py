@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, Union, cast, get_args
 
 import lightning as L
 import yaml
@@ -95,6 +95,11 @@ class SettingsParser(LightningArgumentParser):
         Returns:
             All settings, and by their paths those that are given.
         """
+        for action in (cast(Any, action) for each in self.every() for action in each._actions):
+            kinds = get_args(getattr(action, "_typehint", None))
+            if {int, float} <= {*kinds}:  # 1 is one batch, and 1.0 all: not to be tried first
+                ordered = sorted(kinds, key=lambda kind: kind is float)
+                action._typehint = Union[tuple(ordered)]  # noqa: UP007  of a list
         printing = [word for word in words if word.startswith("--print_config")]
         config = self.parse_args([each for each in words if each not in printing], defaults=False)
         verb, given = config.subcommand, config[config.subcommand]
