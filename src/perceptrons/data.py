@@ -1,7 +1,6 @@
 """The data: logic gates and blobs, each a small table."""
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from .lab.data.loader import Rows
 from .lab.data.ranges import FinitePositive
-from .lab.data.split import Chosen, Labels, SplitData, take
+from .lab.data.split import PointData
 from .lab.data.tables import TableData
 
 # output of each named gate, given how many of its inputs are 1 (for each row) and how many it has
@@ -91,7 +90,7 @@ def truth(gate: str, inputs: int) -> Tensor:
     return torch.tensor([[float(digit)] for digit in gate])
 
 
-class Blobs(SplitData):
+class Blobs(PointData):
     """Round clusters of points, one class each, from scikit-learn's ``make_blobs``.
 
     Two clusters have one output; more have an output for each. ``random_state`` is the seed of the
@@ -121,9 +120,7 @@ class Blobs(SplitData):
         self.n_samples, self.n_features = n_samples, n_features
         self.centers, self.cluster_std = centers, cluster_std
 
-    @cached_property
-    def blobs(self) -> tuple[Any, Labels]:
-        """The points ``(rows, inputs)`` and the cluster of each ``(rows,)``."""
+    def draw(self) -> tuple[Any, Any]:
         from sklearn.datasets import make_blobs  # takes a second
 
         points, labels = make_blobs(
@@ -133,15 +130,6 @@ class Blobs(SplitData):
             random_state=self.random_state,
         )
         return points, labels
-
-    @property
-    def labels(self) -> Labels:
-        return self.blobs[1]
-
-    def chosen(self, rows: Chosen) -> dict[str, Rows]:
-        points, labels = map(torch.from_numpy, self.blobs)
-        y = labels[:, None] if self.classes == 2 else torch.nn.functional.one_hot(labels)
-        return take((points.float(), y.float()), rows)
 
 
 def check_centers(centers: list[list[float]], points: int) -> None:

@@ -1,14 +1,13 @@
 """Named columns as inputs of a network: numbers standardised, texts one-hot, the target's classes.
 
-scikit-learn's transformers are fitted on the training rows alone. What they found is kept as plain
-lists, which a checkpoint can hold, so that what is evaluated or predicted later is encoded as the
-network has learned it.
+scikit-learn's imputers and scaler are fitted on the training rows alone. What they found is kept as
+plain lists, which a checkpoint can hold, so that what is evaluated or predicted later is encoded as
+the network has learned it.
 """
 
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -48,12 +47,15 @@ class Encoding:
         Raises:
             ValueError: If a column has one value only, or is too large or too small.
         """
+        from sklearn.impute import SimpleImputer
         from sklearn.preprocessing import StandardScaler
 
-        transformer = column_transformer(texts).fit(table)
-        inputs, filled = in_order(texts, transformer.transform(table)), np.empty(len(texts))
-        for _, pipeline, columns in transformer.transformers_:
-            filled[columns] = pipeline[0].statistics_
+        filled = []
+        for column, known in zip(table.T[..., None], texts.values(), strict=True):
+            how = "most_frequent" if known else "mean"
+            imputer = SimpleImputer(strategy=how, keep_empty_features=True).fit(column)
+            filled.append(float(imputer.statistics_[0]))
+        inputs = widened(texts, filled, table)
         with np.errstate(over="ignore", invalid="ignore"):
             scaler = StandardScaler().fit(inputs)
         names = input_names(texts)
@@ -64,16 +66,11 @@ class Encoding:
             out = "leave such columns out by exclude"
             raise ValueError(f"features: {what} rows: {enumerated(wrong)}; {out}")
         mean, std = np.where(text, 0.0, scaler.mean_), np.where(text, 1.0, scaler.scale_)
-        return cls(texts, filled.tolist(), mean.tolist(), std.tolist())
-
-    @cached_property
-    def transformer(self) -> Any:
-        """The transformer that was fitted: fitted on one row, which it is told all by."""
-        return column_transformer(self.texts).fit(np.array([self.filled]))
+        return cls(texts, filled, mean.tolist(), std.tolist())
 
     def numbers(self, table: NDArray[np.float64]) -> Tensor:
         """Each input before it is standardised ``(rows, inputs)``."""
-        return torch.from_numpy(in_order(self.texts, self.transformer.transform(table)))
+        return torch.from_numpy(widened(self.texts, self.filled, table))
 
     def standardise(self, numbers: Tensor) -> Tensor:
         """The inputs of a network ``(rows, inputs)``."""
@@ -81,40 +78,14 @@ class Encoding:
         return ((numbers - mean) / std).float()
 
 
-def column_transformer(texts: Texts) -> Any:
-    """scikit-learn's steps: missing values filled in, texts one-hot; numbers first, then texts."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder
-
-    one_hot = OneHotEncoder(
-        categories=[np.arange(float(len(known))) for known in texts.values() if known],
-        drop="if_binary",
-        sparse_output=False,
-        handle_unknown="error",
-    )
-    numbers = make_pipeline(SimpleImputer(keep_empty_features=True))
-    texts_ = make_pipeline(
-        SimpleImputer(strategy="most_frequent", keep_empty_features=True), one_hot
-    )
-    chosen = [
-        (name, steps, [place for place, known in enumerate(texts.values()) if bool(known) == text])
-        for name, steps, text in (("numbers", numbers, False), ("texts", texts_, True))
+def widened(texts: Texts, filled: list[float], table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Columns ``(rows, columns)`` as inputs ``(rows, inputs)``: gaps filled, texts one-hot."""
+    columns = np.where(np.isnan(table), filled, table).T[..., None]
+    parts = [
+        (column == np.arange(len(known)))[:, len(known) == 2 :] if known else column
+        for column, known in zip(columns, texts.values(), strict=True)
     ]
-    return ColumnTransformer([each for each in chosen if each[2]])
-
-
-def in_order(texts: Texts, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inputs ``(rows, inputs)`` that a column transformer gives in the order of the columns."""
-    columns = [
-        place
-        for text in (False, True)
-        for place, known in enumerate(texts.values())
-        if bool(known) == text
-        for _ in inputs_of(known)
-    ]
-    return inputs[:, np.argsort(columns, kind="stable")]
+    return np.concatenate(parts, 1, dtype=np.float64)
 
 
 def inputs_of(known: tuple[str, ...]) -> Sequence[str]:

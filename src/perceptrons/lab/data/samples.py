@@ -1,25 +1,18 @@
 """Data that needs no file: two shapes in the plane, and tables that scikit-learn ships."""
 
 import math
-from abc import abstractmethod
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from jsonargparse.typing import PositiveInt
-from numpy.typing import NDArray
 
 from .columns import Column
 from .encoding import ColumnData
-from .loader import Rows
 from .ranges import FiniteNonNegative, FinitePositive, Fraction
-from .split import Chosen, Labels, SplitData, take
-
-Points = NDArray[np.float64]
+from .split import PointData
 
 
-class TwoShapes(SplitData):
+class TwoShapes(PointData):
     """Points of two shapes in the plane that no straight line separates, one class each.
 
     ``random_state`` is the seed of the points too.
@@ -46,27 +39,6 @@ class TwoShapes(SplitData):
             raise ValueError(f"noise={noise}: must be at least 0 and below 1e30")
         self.n_samples, self.noise = n_samples, noise
 
-    @abstractmethod
-    def draw(self) -> tuple[Points, Labels]:
-        """The points ``(rows, 2)`` and the class of each ``(rows,)``."""
-
-    @cached_property
-    def drawn(self) -> tuple[Points, Labels]:
-        """:meth:`draw`, done once."""
-        return self.draw()
-
-    @property
-    def labels(self) -> Labels:
-        return self.drawn[1]
-
-    @property
-    def rows(self) -> int:
-        return len(self.labels)
-
-    def chosen(self, rows: Chosen) -> dict[str, Rows]:
-        points, labels = map(torch.from_numpy, self.drawn)
-        return take((points.float(), labels[:, None].float()), rows)
-
 
 class Moons(TwoShapes):
     """Two half circles, each reaching into the other, from scikit-learn's ``make_moons``.
@@ -78,13 +50,11 @@ class Moons(TwoShapes):
     def __init__(self, noise: FiniteNonNegative = 0.1, **shapes: Any) -> None:
         super().__init__(noise=noise, **shapes)
 
-    def draw(self) -> tuple[Points, Labels]:
+    def draw(self) -> tuple[Any, Any]:
         from sklearn.datasets import make_moons
 
-        points, labels = make_moons(
-            self.n_samples, noise=self.noise, random_state=self.random_state
-        )
-        return points, labels
+        how = {"noise": self.noise, "random_state": self.random_state}
+        return tuple(make_moons(self.n_samples, **how))
 
 
 class Circles(TwoShapes):
@@ -101,13 +71,11 @@ class Circles(TwoShapes):
         super().__init__(noise=noise, **shapes)
         self.factor = factor
 
-    def draw(self) -> tuple[Points, Labels]:
+    def draw(self) -> tuple[Any, Any]:
         from sklearn.datasets import make_circles
 
-        points, labels = make_circles(
-            self.n_samples, noise=self.noise, random_state=self.random_state, factor=self.factor
-        )
-        return points, labels
+        how = {"noise": self.noise, "random_state": self.random_state, "factor": self.factor}
+        return tuple(make_circles(self.n_samples, **how))
 
 
 class Spiral(TwoShapes):
@@ -129,7 +97,7 @@ class Spiral(TwoShapes):
         super().__init__(noise=noise, **shapes)
         self.turns = turns
 
-    def draw(self) -> tuple[Points, Labels]:
+    def draw(self) -> tuple[Any, Any]:
         generator = np.random.default_rng(self.random_state)
         labels = np.arange(self.n_samples) % 2
         distance = (np.arange(self.n_samples) // 2 + 1) / math.ceil(self.n_samples / 2)

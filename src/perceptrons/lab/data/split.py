@@ -2,9 +2,11 @@
 
 import copy
 from abc import abstractmethod
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from .loader import Rows
@@ -74,6 +76,30 @@ class SplitData(TableData):
             choose_fold(self.rows, self.labels, number, folds, self.random_state)
         )
         return fold
+
+
+class PointData(SplitData):
+    """Points of two classes or more, drawn by ``random_state``, which is the split's seed too."""
+
+    classes: int
+
+    @abstractmethod
+    def draw(self) -> tuple[Any, Any]:
+        """The points ``(rows, inputs)`` and the class of each ``(rows,)``, from 0."""
+
+    @cached_property
+    def drawn(self) -> tuple[Any, Any]:
+        """:meth:`draw`, done once."""
+        return self.draw()
+
+    @property
+    def labels(self) -> Labels:
+        return np.asarray(self.drawn[1])
+
+    def chosen(self, rows: Chosen) -> dict[str, Rows]:
+        points, labels = map(torch.as_tensor, self.drawn)
+        y = labels[:, None] if self.classes == 2 else torch.nn.functional.one_hot(labels)
+        return take((points.float(), y.float()), rows)
 
 
 def choose_rows(
