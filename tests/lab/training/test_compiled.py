@@ -1,6 +1,8 @@
 """Compiled updates give what torch's optimizers give, and are left out where they cannot be had."""
 
+import copy
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,17 +81,20 @@ class Module:
         self.net, self.loss = net, loss
 
 
-def trained(net: nn.Module, updates: int, at_once: bool, clip: Any = None) -> tuple[Any, int]:
+def trained(
+    net: nn.Module, updates: int, at_once: bool, clip: Any = None, **given: Any
+) -> tuple[Any, int]:
     """A network's weights after some updates, and how many of them were made at once."""
     torch.manual_seed(1)
     rows = [(torch.randn(4, 2), torch.rand(4, 1).round()) for _ in range(3)]
     batches, made, left = itertools.cycle(rows), 0, updates
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
-    module = Module(net)
+    module = Module(net, **given)
     gradient = clipped(single(module), None, clip, "norm") if clip else single(module)
     weights = {name: weight.detach() for name, weight in net.named_parameters()}
-    many = Compiled(optimizer, dict(net.named_parameters()), gradient, [Block(None, weights, {})])
+    block = Block(None, weights, dict(net.named_buffers()))
+    many = Compiled(optimizer, dict(net.named_parameters()), gradient, [block])
     while left:
         done, waiting = many.run(batches, left, scheduler.step) if at_once else (0, [])
         made, left = made + done, left - done
@@ -101,20 +106,22 @@ def trained(net: nn.Module, updates: int, at_once: bool, clip: Any = None) -> tu
             optimizer.step()
             scheduler.step()
             left -= 1
-    return weights, made
+    return net.state_dict(), made
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("updates", [7, 24])
-@pytest.mark.parametrize("clip", [None, 0.1])
+@pytest.mark.parametrize(
+    ("layer", "clip"), [(nn.Tanh(), None), (nn.Tanh(), 0.1), (nn.BatchNorm1d(3), None)]
+)
 def test_updates_at_once_are_those_one_by_one(
-    updates: int, clip: Any, monkeypatch: pytest.MonkeyPatch
+    updates: int, layer: nn.Module, clip: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiled, "MOST", 4)
     ends = []
     for at_once in (True, False):
         torch.manual_seed(0)
-        net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+        net = nn.Sequential(nn.Linear(2, 3), copy.deepcopy(layer), nn.Linear(3, 1))
         weights, made = trained(net, updates, at_once, clip)
         assert made == (updates - 1) // 4 * 4 * at_once
         ends.append(weights)
@@ -134,6 +141,22 @@ def test_what_cannot_be_compiled_goes_on_one_by_one_in_one_line(
     said = capsys.readouterr().out
     assert said.count("\n") == 1
     assert "compiling the updates ... not possible, going on without: " in said
+
+
+@pytest.mark.slow
+def test_machine_code_serves_the_updates_that_it_is_of_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "MOST", 1)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    for weight, files in ((2.0, 1), (2.0, 1), (3.0, 2)):
+        net, twin = nn.Linear(2, 1), nn.Linear(2, 1)
+        twin.load_state_dict(net.state_dict())
+        loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([weight]))
+        (mine, made), (its, _) = (trained(n, 9, n is net, loss=loss) for n in (net, twin))
+        assert made == 8
+        assert len([*tmp_path.glob("updates/*.pt2")]) == files
+        torch.testing.assert_close(mine, its, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow

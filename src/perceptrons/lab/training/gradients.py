@@ -6,7 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value
+from torch.func import functional_call
 
 from .protocol import dense_layers
 
@@ -41,13 +41,14 @@ def single(module: Any) -> Gradient:
     def gradient(
         weights: Weights, buffers: Weights, x: Tensor, y: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        def value(weights: Weights) -> Tensor:
+        with torch.enable_grad():
+            leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
             if chain and len(x) * sum(each.numel() for each in weights.values()) <= FUSED:
-                return loss(fused(net, weights, x), y)
-            return loss(functional_call(net, {**weights, **buffers}, (x,)), y)
-
-        gradients, found = grad_and_value(value)(weights)
-        return found, [*gradients.values()]
+                found = loss(fused(net, leaves, x), y)
+            else:
+                found = loss(functional_call(net, {**leaves, **buffers}, (x,)), y)
+            made = torch.autograd.grad(found, [*leaves.values()], materialize_grads=True)
+        return found.detach(), [*made]
 
     return gradient
 
