@@ -121,7 +121,7 @@ def test_updates_at_once_are_those_one_by_one(
     ends = []
     for at_once in (True, False):
         torch.manual_seed(0)
-        net = nn.Sequential(nn.Linear(2, 3), copy.deepcopy(layer), nn.Linear(3, 1))
+        net = nn.Sequential(nn.Linear(2, 3, bias=False), copy.deepcopy(layer), nn.Linear(3, 1))
         weights, made = trained(net, updates, at_once, clip)
         assert made == (updates - 1) // 4 * 4 * at_once
         ends.append(weights)

@@ -78,8 +78,7 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
     "compile": (
         bool,
         False,
-        "fit: whether to make several updates in one function, which torch.compile takes seconds to"
-        " compile.",
+        "fit: whether to make several updates in one function, which is compiled first.",
     ),
     "resume": (
         str | None,
