@@ -90,23 +90,18 @@ class Study(Callback):
 
     def rows(self, members: list[Member]) -> Columns:
         """A row for each member, by column."""
-        return rows_of_members(members, self.last, self.since)
-
-
-def rows_of_members(members: list[Member], last: dict[str, Tensor], since: Tensor) -> Columns:
-    columns: Columns = {"member": [*range(len(members))], "seed": [m.seed for m in members]}
-    if members[0].fold is not None:
-        columns["fold"] = [member.fold for member in members]
-    for name in members[0].setting:
-        columns[name] = [member.setting[name] for member in members]
-    if len(since):
-        columns["solved"] = (since >= 0).int().tolist()
-        columns["updates"] = [None if each < 0 else each for each in since.tolist()]
-    for name, values in last.items():
-        stage, _, measure = name.partition("/")
-        if measure != "solved":
-            columns[measure if stage == "train" else f"{stage}_{measure}"] = values.tolist()
-    return columns
+        columns: Columns = {"member": [*range(len(members))], "seed": [m.seed for m in members]}
+        if members[0].fold is not None:
+            columns["fold"] = [member.fold for member in members]
+        for name in members[0].setting:
+            columns[name] = [member.setting[name] for member in members]
+        if len(self.since):
+            columns["solved"] = (self.since >= 0).int().tolist()
+            columns["updates"] = [None if each < 0 else each for each in self.since.tolist()]
+        for name, values in self.last.items():
+            if not name.endswith("/solved"):
+                columns[name.removeprefix("train/").replace("/", "_")] = values.tolist()
+        return columns
 
 
 def made_by_each(study: StudyModule, step: int) -> Tensor:

@@ -128,12 +128,6 @@ class StudyModule(L.LightningModule):
             self.measured.setdefault(f"{stage}/{name}", []).append(values)
 
     def on_validation_epoch_end(self) -> None:
-        self.report()
-
-    def on_test_epoch_end(self) -> None:
-        self.report()
-
-    def report(self) -> None:
         """Log means over the members."""
         self.of_each = {name: torch.cat(pieces).cpu() for name, pieces in self.measured.items()}
         if self.member is not None:
@@ -141,6 +135,8 @@ class StudyModule(L.LightningModule):
             self.of_each = {name: values[self.member][None] for name, values in every.items()}
         self.measured = {}
         self.log_dict({name: mean(values) for name, values in self.of_each.items()})
+
+    on_test_epoch_end = on_validation_epoch_end
 
     def predict_step(self, batch: int, batch_idx: int = 0) -> dict[str, Tensor]:
         """What the members say of some rows: the mean of each number, and its standard deviation.
