@@ -446,6 +446,7 @@ def test_a_predicted_number_is_a_curve_over_points_that_can_be_dragged(shown: An
     command = browser.find_element(By.ID, "command").get_attribute("value") or ""
     assert "day,height\n-1,88\n" in command
     assert "--model Regressor" in command
+    assert command.index("--data Table") < command.index("--data.task regression")
 
 
 @in_browser
@@ -459,6 +460,7 @@ def test_a_perceptron_with_the_product_of_the_inputs_learns_xor(shown: Any) -> N
     click(browser, "#copy")
     command = browser.find_element(By.ID, "command").get_attribute("value") or ""
     assert "x1,x2,x1_x2,class\n0,0,0,0\n0,1,0,1\n" in command
+    assert "--model.net MLP" in command  # no config says it
 
 
 @in_browser

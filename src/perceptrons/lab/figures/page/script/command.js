@@ -30,12 +30,12 @@ function csvOf(play) {
   return [[...names, targetName(run)], ...lines].map((line) => line.map(cell).join(",")).join("\n");
 }
 
-/** What the run's own command is given besides: the settings that were changed. */
-function changes(play) {
+/** What the run's own command is given besides, or a new one: the network and its optimizer. */
+function changes(play, anew) {
   const { run, net, settings } = play;
   const flags = [];
   const hidden = net.widths.slice(1, -1);
-  if (hidden.length || run.widths.length > 2) {
+  if (anew || hidden.length || run.widths.length > 2) {
     flags.push(["--model.net", "MLP"], ["--model.net.hidden", `[${hidden}]`]);
     if (hidden.length) flags.push(["--model.net.activation", net.activations[0]]);
     if (!net.bias) flags.push(["--model.net.bias", "false"]);
@@ -55,14 +55,15 @@ function changes(play) {
 /** A command for a shell; rows that are not the run's own are written to a file first. */
 export function commandOf(play) {
   const { run, extras, rowsChanged } = play;
-  const flags = changes(play);
+  const anew = rowsChanged || extras.length > 0;
+  const flags = changes(play, anew);
   const lines = [];
-  if (rowsChanged || extras.length) {
+  if (anew) {
     lines.push("cat > rows.csv <<'END OF ROWS'", csvOf(play), "END OF ROWS");
-    const target = ["--data.target", targetName(run)];
-    flags.unshift(["--data", "Table"], ["--data.path", "rows.csv"], target);
     if (play.numeric) flags.unshift(["--data.task", "regression"], ["--model", run.settings.model]);
     else flags.push(["--model.loss", run.loss]);
+    const target = ["--data.target", targetName(run)];
+    flags.unshift(["--data", "Table"], ["--data.path", "rows.csv"], target);
     flags.push(["--data.passes", "1000"], ["--trainer.max_epochs", "10"]);
     lines.push(`${run.program} fit \\`);
   } else
