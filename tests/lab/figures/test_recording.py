@@ -80,6 +80,12 @@ def test_frames_are_the_snapshots_and_the_last_is_the_network() -> None:
     }
 
 
+def test_a_run_without_snapshots_says_so() -> None:
+    found = run_data(trained(Plain(dense(2, 3, 1)), xor()), RUN)
+    assert found["note"] == "There are no snapshots: this is the end."
+    assert shown(Plain(dense(2, 3, 1)), xor())["note"] == ""
+
+
 def test_the_optimizers_state_is_in_the_order_of_the_weights() -> None:
     module = Momentum(dense(2, 2, 1))
     made = fitted(module, xor())

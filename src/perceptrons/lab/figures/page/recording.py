@@ -42,6 +42,8 @@ def run_data(run: Trained, config: Path) -> Run:
     }
     try:
         shown.update({**playable(run), **training(run)})
+        if len(shown["frames"]) == 1:
+            shown["note"] = f"{run.note} There are no snapshots: this is the end.".lstrip()
     except ValueError as why:
         shown["note"] = f"{run.note} Curves and pictures only: {why}.".lstrip()
     return shown
