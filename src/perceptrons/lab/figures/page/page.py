@@ -23,7 +23,7 @@ MOST_PAGE = 1_000_000
 PAGE = "figures/page.html"  # in a run
 STILL = ("boundary", "predicted", "loss")  # pictures of a run that can be played with
 IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
-INDENT = re.compile(r"^ +", re.MULTILINE)
+UNREAD = re.compile(r"^ *(?://|/?\*).*\n|^ +", re.MULTILINE)  # comments, and what indents
 EXPORT = re.compile(r"^export (?=(?:const|function|class) (\w+))", re.MULTILINE)
 
 
@@ -138,7 +138,7 @@ def bundle() -> str:
         done[name] = f"const {name}_js = (() => {{\n{body}return {{ {names} }};\n}})();\n"
 
     add("main")
-    return INDENT.sub("", "\n".join(done.values()))
+    return UNREAD.sub("", "\n".join(done.values()))
 
 
 def escaped(value: Any) -> str:

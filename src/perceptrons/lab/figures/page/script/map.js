@@ -34,7 +34,7 @@ function paint(canvas, side, colourOf) {
 }
 
 /** How a neuron's value becomes a number from -1 to 1, given its activation and all its values. */
-function rangeOf(activation, values, width, neuron) {
+function shareOf(activation, values, width, neuron) {
   if (activation === "sigmoid") return (value) => 2 * value - 1;
   if (activation === "tanh") return (value) => value;
   let largest = 1e-9;
@@ -50,7 +50,7 @@ export function paintNeuron(canvas, play, { side, pass }, layer, neuron) {
   const values = pass.values[layer];
   const at = (cell) => values[cell * width + neuron];
   if (layer < play.net.widths.length - 1) {
-    const range = rangeOf(layer ? play.net.activations[layer - 1] : "", values, width, neuron);
+    const range = shareOf(layer ? play.net.activations[layer - 1] : "", values, width, neuron);
     paint(canvas, side, (cell) => numberColour(range(at(cell))));
   } else if (play.numeric) {
     paint(canvas, side, (cell) => numberColour(at(cell) / DEVIATIONS));
