@@ -30,20 +30,12 @@ export class Pointing {
       ? `row ${play.rows.indexOf(row) + 1}${row.part === "val" ? " (validation)" : ""}`
       : "here";
     const kind = row ? `, ${play.rightOf(row, this.page.output)}` : "";
-    const steps = layers.map(
-      (each, layer) =>
-        (layer
-          ? layer === layers.length - 1
-            ? play.numeric
-              ? "answer"
-              : "p"
-            : `layer ${layer}`
-          : "inputs") +
-        `  ${each
-          .slice(0, 8)
-          .map((value) => value.toFixed(3))
-          .join("  ")}${each.length > 8 ? " …" : ""}`,
-    );
+    const hidden = layers.slice(1, -1).map((_, at) => `layer ${at + 1}`);
+    const titles = ["inputs", ...hidden, play.numeric ? "answer" : "p"];
+    const steps = layers.map((each, layer) => {
+      const few = each.slice(0, 8).map((value) => value.toFixed(3));
+      return [titles[layer], ...few, ...(each.length > 8 ? ["…"] : [])].join("  ");
+    });
     tell([name + kind, ...steps].join("\n"), event);
   }
 
