@@ -614,7 +614,7 @@ def test_dropout_draws_masks_of_its_own_for_each_member_and_says_so() -> None:
     study = make_study(Plan(SEED, 40), Noise(), lambda _: Module(net))
     assert study.random
     group: Any = study.groups[0]
-    group.configure({})
+    group.configure()
     ((_, logits),) = group.blocks.logits(torch.ones(1, 3))
     assert len(logits.unique()) > 2
     assert not make_study(Plan(SEED, 2), Noise(), lambda _: Module()).random

@@ -100,21 +100,14 @@ class Group(nn.Module):
         for name, weight in self.net.named_parameters():
             weight.requires_grad_(weight.requires_grad and name not in names)
 
-    def configure(
-        self, calls: dict[Any, Any]
-    ) -> tuple[torch.optim.Optimizer, dict[str, Any] | None]:
-        """The optimizer, and the scheduler as Lightning takes it, by the user's factories.
-
-        Args:
-            calls: What groups have compiled, by all that it depends on.
-        """
+    def configure(self) -> tuple[torch.optim.Optimizer, dict[str, Any] | None]:
+        """The optimizer, and the scheduler as Lightning takes it, by the user's factories."""
         self.position = (-1, 0)
         own, self.module.net = self.module.net, self.net
         self.optimizer, how = optimizer_of(self.module)
         self.module.net = own  # which gradients by hand may hold on to
         self.how, self.compiled = how, None
         if self.compile_updates:
-            key = self.constants()
             self.compiled = Compiled(
                 self.optimizer,
                 dict(self.net.named_parameters()),
@@ -124,9 +117,7 @@ class Group(nn.Module):
                 self.members.count,
                 self.bytes_of_each // 4,
                 self.members.ndim,
-                calls.get(key),
             )
-            calls[key] = self.compiled.call
         return self.optimizer, how
 
     @cached_property
@@ -143,12 +134,6 @@ class Group(nn.Module):
             device = next(self.net.parameters()).device
             self.tables[part] = tuple(column.to(device) for column in self.table(part))
         return self.tables[part]
-
-    def constants(self) -> str:
-        """All that compiled updates hold: groups with the same share them."""
-        settings = {name: value for name, value in self.setting.items() if not name.endswith("lr")}
-        groups = [{**each, "params": 0, "lr": 0} for each in self.optimizer.param_groups]
-        return f"{settings} {groups} {self.loader.batch_size}"
 
     def gradient(self) -> Gradient:
         """Losses and gradients of members, clipped."""

@@ -96,8 +96,7 @@ class StudyModule(L.LightningModule):
         )
 
     def configure_optimizers(self) -> Any:
-        calls: dict[Any, Any] = {}  # of groups that differ in learning rates and rows alone
-        made = [group.configure(calls) for group in self.groups]
+        made = [group.configure() for group in self.groups]
         return [optimizer for optimizer, _ in made], [how for _, how in made if how]
 
     def training_step(self, batch: Span, batch_idx: int) -> None:

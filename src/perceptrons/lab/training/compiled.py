@@ -69,7 +69,6 @@ class Compiled:
         members: How many networks there are.
         numbers: How many numbers an update of one makes.
         ndim: Dimensions of a batch of inputs that members share.
-        call: What another has compiled, and that serves here too.
 
     Raises:
         ValueError: If the optimizer has no functional form.
@@ -85,14 +84,13 @@ class Compiled:
         members: int = 1,
         numbers: int = 1,
         ndim: int = 2,
-        call: dict[Any, Function] | None = None,
     ) -> None:
         check_compiles(optimizer)
         self.optimizer, self.parameters, self.gradient = optimizer, parameters, gradient
         self.blocks, self.cut, self.ndim = blocks, cut, ndim
         most = min(MOST, TENSORS // len(parameters), round(CALL / (NUMBER * numbers * members)))
         self.at_once = 1 << max(1, most).bit_length() - 1  # so that spans divide by it
-        self.call: dict[Any, Function] = {} if call is None else call
+        self.call: dict[Any, Function] = {}
         self.failed = False
         self.loss = torch.zeros(())  # the last
         self.states: list[list[State]] = []
