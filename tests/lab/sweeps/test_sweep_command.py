@@ -201,14 +201,15 @@ def test_what_fails_by_the_machine_is_run_again(
 
 
 LINES = {
-    "--trials 0": "trials=0: must be from 1 to 1000000",
-    "--trials many": "trials='many': expected int",
-    "--grace 99999999999999999999": "grace=99999999999999999999: must be from 2 to 86400",
-    "--pruner medain": "pruner='medain': choose one of median, hyperband, none; did you mean"
-    " median?",
+    "--trials 0": "--trials: '0': must be from 1 to 1000000",
+    "--trials many": "--trials: 'many': must be from 1 to 1000000",
+    "--grace 99999999999999999999": "--grace: '99999999999999999999': must be from 2 to 86400",
+    "--pruner medain": "--pruner: invalid choice: 'medain' (choose from 'median', 'hyperband',"
+    " 'none'); did you mean median?",
     "--metric val/los --mode min": f"metric='val/los': {LOGGED}; did you mean val/loss?",
     "--metric val/f1": "mode: missing; is val/f1 to be low or high? --mode min or --mode max",
-    "--mode up": "mode='up': choose one of min, max, minimize, maximize",
+    "--mode up": "--mode/--direction: invalid choice: 'up' (choose from 'min', 'max',"
+    " 'minimize', 'maximize')",
     "--name a/b": "name='a/b': must be the name of a directory, without slashes, and not hidden",
     "--resume last": "resume: not in a sweep, whose trials are whole runs from the start",
     "--storage mysql://a:secret@b/c": f"storage='mysql://a:***@b/c': {DATABASES}",

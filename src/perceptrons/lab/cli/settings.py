@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -295,10 +296,9 @@ def start_from(words: list[str], given: Any, root: Path) -> Start:
 
 def flags_of(words: list[str]) -> dict[str, Any]:
     """The flags of a command by their names, as far as they are ``--name=value`` or two words."""
-    pairs = zip(words, [*words[1:], ""], strict=True)
     return {
         word.lstrip("-").partition("=")[0]: word.partition("=")[2] or after
-        for word, after in pairs
+        for word, after in pairwise([*words, ""])
         if word.startswith("--")
     }
 

@@ -2,15 +2,16 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from contextlib import closing
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..cli.errors import Parser, fail, nearest
+from ..cli import settings
+from ..cli.errors import Parser, fail
 from ..runs.directories import ROOT, checked_name
 
 if TYPE_CHECKING:
@@ -25,24 +26,6 @@ command again resumes a sweep that was stopped or killed; given while it runs, h
 setting, by the name of its flag: model.optimizer.lr: {low: 0.01, high: 10.0, log: true} or
 data.passes: {low: 100, high: 900, step: 100} or model.net.hidden: {choices: [[2], [4], [8]]}.
 """
-# flags, their defaults, and what help says of them
-FLAGS: dict[tuple[str, ...], tuple[str | None, str]] = {
-    ("--space",): (None, "a YAML file: what each of some settings may be"),
-    ("--trials",): ("50", "trials of the sweep in all (50)"),
-    ("--name",): (None, "of the sweep and of its runs (the space file's name and _sweep)"),
-    ("--metric", "--monitor"): ("val/loss", "any metric that the runs log (val/loss)"),
-    ("--mode", "--direction"): (None, "min or max (min for a loss, max for an accuracy)"),
-    ("--pruner",): ("median", "ends runs early: median, hyperband or none (median)"),
-    ("--storage",): (
-        None,
-        "database that machines share: postgresql://<user>@<host>/<database>"
-        " (lightning_logs/<name>/sweep.db, of this machine)",
-    ),
-    ("--jobs", "--workers"): ("1", "processes on this machine, a thread each (1)"),
-    ("--retries",): ("2", "how often a trial that fails is run again (2)"),
-    ("--grace",): ("60", "seconds after which a silent worker is taken for dead (60)"),
-}
-RANGES = {"trials": (1, 10**6), "jobs": (1, 1000), "retries": (0, 1000), "grace": (2, 86400)}
 MODES = {"min": "minimize", "max": "maximize", "minimize": "minimize", "maximize": "maximize"}
 MINIMIZED, MAXIMIZED = ("loss", "error"), ("accuracy", "solved")
 PRUNERS = ("median", "hyperband", "none")
@@ -70,7 +53,8 @@ def main(words: list[str], model: Any = None) -> None:
     """
     given, rest = parser().parse_known_args(words)
     try:
-        check_given(given)
+        given.mode = given.mode or mode_of(given.metric)
+        given.name = checked_name(given.name or f"{Path(given.space).stem}_sweep")
         flags = flags_of(rest)
         if find_spec("optuna") is None:
             raise ValueError("sweep: Optuna is not installed; pip install -e '.[sweep]' does it")
@@ -87,36 +71,41 @@ def main(words: list[str], model: Any = None) -> None:
 
 def parser() -> argparse.ArgumentParser:
     made = Parser("sweep", DESCRIPTION)
-    made.add_argument("-c", "--config", action="append", help="the config; several are merged")
-    for names, (default, text) in FLAGS.items():
-        made.add_argument(*names, default=default, help=text)
-    made.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # of --jobs
+    add = made.add_argument
+    add("-c", "--config", action="append", required=True, help="the config; several are merged")
+    add("--space", required=True, help="a YAML file: what each of some settings may be")
+    add("--trials", type=between(1, 10**6), default=50, help="trials of the sweep in all (50)")
+    add("--name", help="of the sweep and of its runs (the space file's name and _sweep)")
+    metric = "any metric that the runs log (val/loss)"
+    add("--metric", "--monitor", default="val/loss", help=metric)
+    mode = "min or max (min for a loss, max for an accuracy)"
+    add("--mode", "--direction", choices=MODES, metavar="MODE", help=mode)
+    pruner = "ends runs early: median, hyperband or none (median)"
+    add("--pruner", choices=PRUNERS, default="median", metavar="PRUNER", help=pruner)
+    storage = (
+        "database that machines share: postgresql://<user>@<host>/<database>"
+        " (lightning_logs/<name>/sweep.db, of this machine)"
+    )
+    add("--storage", help=storage)
+    jobs = "processes on this machine, a thread each (1)"
+    add("--jobs", "--workers", type=between(1, 1000), default=1, help=jobs)
+    retries = "how often a trial that fails is run again (2)"
+    add("--retries", type=between(0, 1000), default=2, help=retries)
+    grace = "seconds after which a silent worker is taken for dead (60)"
+    add("--grace", type=between(2, 86400), default=60, help=grace)
+    add("--worker", action="store_true", help=argparse.SUPPRESS)  # of --jobs
     return made
 
 
-def check_given(given: argparse.Namespace) -> None:
-    """Check the sweep's own flags, and put in what depends on others.
+def between(least: int, most: int) -> Callable[[str], int]:
+    """A whole number of a range, as a type of argparse's."""
 
-    Raises:
-        ValueError: If one is mistaken.
-    """
-    for name in ("config", "space"):
-        if not getattr(given, name):
-            example = "--config configs/xor.yaml --space configs/sweeps/xor.yaml"
-            raise ValueError(f"{name}: missing; for example {example}")
-    for name, (least, most) in RANGES.items():
-        text = getattr(given, name)
-        if not text.removeprefix("-").isdecimal():
-            raise ValueError(f"{name}={text!r}: expected int")
-        if len(text) > 20 or not least <= int(text) <= most:
-            raise ValueError(f"{name}={text}: must be from {least} to {most}")
-        setattr(given, name, int(text))
-    given.mode = given.mode or mode_of(given.metric)
-    for name, choices in (("mode", MODES), ("pruner", PRUNERS)):
-        if (text := getattr(given, name)) not in choices:
-            hint = nearest(text, choices)
-            raise ValueError(f"{name}={text!r}: choose one of {', '.join(choices)}{hint}")
-    given.name = checked_name(given.name or f"{Path(given.space).stem}_sweep")
+    def number(text: str) -> int:
+        if text.isdecimal() and least <= int(text[:20]) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r}: must be from {least} to {most}")
+
+    return number
 
 
 def mode_of(metric: str) -> str:
@@ -136,15 +125,9 @@ def flags_of(rest: list[str]) -> dict[str, str]:
     Raises:
         ValueError: If one is none, or cannot be in a sweep.
     """
-    found: dict[str, str] = {}
-    for word, after in pairwise([*rest, ""]):
-        flag, equals, value = word.partition("=")
-        if not flag.startswith("--"):
-            continue
-        name = flag.removeprefix("--").replace("init_args.", "")
-        if name in NOT_TAKEN:
-            raise ValueError(f"{name}: not in a sweep, whose trials are whole runs from the start")
-        found[name] = value if equals else after
+    found = {name.replace("init_args.", ""): it for name, it in settings.flags_of(rest).items()}
+    if name := next(filter(found.__contains__, NOT_TAKEN), None):
+        raise ValueError(f"{name}: not in a sweep, whose trials are whole runs from the start")
     return found
 
 
@@ -206,7 +189,7 @@ def join(given: argparse.Namespace, flags: dict[str, str], space: "Space") -> "T
 
     root = Path(flags.get("trainer.default_root_dir", "."), ROOT)
     url = address(given.storage or f"sqlite:///{root / given.name / 'sweep.db'}")
-    settings: dict[str, Any] = {
+    common: dict[str, Any] = {
         "config": [yaml.safe_load(Path(config).read_text()) for config in given.config],
         "flags": {key: it for key, it in flags.items() if key not in OF_A_MACHINE},
         "space": {name: distribution_to_json(each) for name, each in space.items()},
@@ -214,4 +197,4 @@ def join(given: argparse.Namespace, flags: dict[str, str], space: "Space") -> "T
         "direction": MODES[given.mode],
     }
     how = given.trials, given.pruner, given.retries, given.grace
-    return Trials(url, given.name, settings, space, *how)
+    return Trials(url, given.name, common, space, *how)
