@@ -54,17 +54,13 @@ def distribution(name: Any, line: Any) -> Distribution:
     if not is_range:
         return choices(name, line["choices"])
     numbers = {key: number(f"{name}.{key}", line[key]) for key in NUMBERS if key in line}
+    # whole numbers where all that is given is whole
     whole = all(isinstance(each, int) for each in numbers.values())
-    log = line.get("log", False) is True
+    kind = IntDistribution if whole else FloatDistribution
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # Optuna would take a range that is not the one given
         try:
-            # whole numbers where all that is given is whole
-            return (
-                IntDistribution(**numbers, log=log)
-                if whole
-                else FloatDistribution(**numbers, log=log)
-            )
+            return kind(**numbers, log=line.get("log", False) is True)
         except (ValueError, UserWarning) as error:
             raise ValueError(f"{name}: {error}") from error
 
@@ -107,12 +103,12 @@ def flags(values: Values) -> list[str]:
 
 def ends(space: Space) -> list[Values]:
     """Sets of values in which each end of a range and each choice comes at least once."""
-    edges: dict[str, list[Any]] = {}
-    for name, each in space.items():
-        if isinstance(each, CategoricalDistribution):
-            edges[name] = [*each.choices]
-        else:
-            edges[name] = [each.low, each.high]
+    edges: dict[str, list[Any]] = {
+        name: [*each.choices]
+        if isinstance(each, CategoricalDistribution)
+        else [each.low, each.high]
+        for name, each in space.items()
+    }
     longest = max(map(len, edges.values()))
     return [{name: at[i % len(at)] for name, at in edges.items()} for i in range(longest)]
 
@@ -142,8 +138,7 @@ def draw(space: Space, trial: optuna.Trial) -> Values:
         if isinstance(each, CategoricalDistribution):
             drawn[name] = trial.suggest_categorical(name, each.choices)
             continue
-        suggest: Any = (
-            trial.suggest_int if isinstance(each, IntDistribution) else trial.suggest_float
-        )
+        whole = isinstance(each, IntDistribution)
+        suggest: Any = trial.suggest_int if whole else trial.suggest_float
         drawn[name] = suggest(name, each.low, each.high, step=each.step, log=each.log)
     return drawn
