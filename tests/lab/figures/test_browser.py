@@ -230,7 +230,7 @@ def test_parallel_coordinates_has_an_axis_for_each_setting_and_each_result(page:
 
 @pytest.mark.parametrize("name", ["scalars", "custom_scalars"])
 def test_the_address_without_smoothing_smooths_nothing(page: Page, name: str) -> None:
-    query, _, rest = board.UNSMOOTHED.partition("#")
+    query, _, rest = board.ADDRESS.rpartition("/")[2].partition("#")
     page.browser.get("about:blank")
     page.browser.get(f"{page.address}{query}#{name}&{rest.partition('&')[2]}")
     card = {"scalars": "tf-scalar-dashboard", "custom_scalars": "tf-custom-scalar-dashboard"}[name]

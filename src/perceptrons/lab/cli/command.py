@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import Logger
 
 from ..data import samples, table  # noqa: F401  their classes go by short names
 from ..data.tables import TableData
-from ..figures.board import Board
+from ..figures.board import ADDRESS, Board
 from ..figures.page.recording import show_fit
 from ..figures.snapshots import Snapshots
 from ..runs import checkpoints, directories, record
@@ -323,7 +323,7 @@ class Command(LightningCLI):
             board = self.settings.trainer.logger in (None, True)
             if board:
                 logs = quote(shown(self.directory.parent))
-                say(f"look: tensorboard --logdir {logs} --host localhost")
+                say(f"look: tensorboard --logdir {logs} --host localhost\n      {ADDRESS}")
             settings, run = self.exact.settings, Path(shown(self.directory))
             say(show_fit(self.trainer, self.model, run, settings, board))
 

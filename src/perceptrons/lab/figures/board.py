@@ -23,7 +23,7 @@ from ..training.protocol import Trainable
 from .drawing import escape, event, text_event, write_events
 
 # address at which TensorBoard smooths no curve: of Time Series, and of Scalars and Custom Scalars
-UNSMOOTHED = "?smoothing=0#timeseries&_smoothingWeight=0"
+ADDRESS = "http://localhost:6006/?smoothing=0#timeseries&_smoothingWeight=0"
 # charts of the Custom Scalars page: patterns of the tags whose curves they have
 LAYOUT = {
     "learning": {
