@@ -29,14 +29,7 @@ from ..runs.record import BestCheckpoint, Report, measured, predicted_columns
 from ..runs.resume import ExactResume, Stopped, make_resumable, stoppable
 from ..runs.text import aligned, say
 from ..studies.study import StudyModule
-from ..training.callbacks import (
-    FiniteLoss,
-    FullPrecisionMetrics,
-    LastReport,
-    LoggedMonitors,
-    NonFiniteLossError,
-    PlateauStep,
-)
+from ..training import callbacks
 from ..training.compiled import check_single
 from ..training.loggers import Later, lead_into, log_settings
 from ..training.spans import use_spans
@@ -49,6 +42,7 @@ from .parser import (
     found_model,
     import_files,
     link_to_data,
+    unchecked,
     with_values,
 )
 from .settings import (
@@ -63,8 +57,6 @@ from .settings import (
     start,
 )
 from .study import Recipes, plan_of, study_of, with_setting, write_members
-
-SHOWN_ROWS = 16
 
 
 class Command(LightningCLI):
@@ -156,9 +148,7 @@ class Command(LightningCLI):
         if ends and "trainer.max_epochs" not in self.chosen:
             trainer.max_epochs = -1
         # what Lightning would dump, after it had checked once more what has just been parsed
-        how: Any = {"skip_validation": True, "skip_link_targets": False}
-        text = self.parser.dump(self.config, "yaml", False, **how)
-        self.config_dump = yaml.safe_load(text)[self.subcommand]
+        self.config_dump = yaml.safe_load(unchecked(self.parser, self.config))[self.subcommand]
         if self.subcommand != "fit" and not self.settings.ckpt_path:
             say("no --ckpt_path: these are the initial weights, as the seed draws them")
 
@@ -223,7 +213,7 @@ class Command(LightningCLI):
             say(f"\nstopped after update {self.trainer.global_step}; to resume:")
             say(f"{PACKAGE} fit --resume {quote(shown(Path(str(self.directory))))}")
             raise
-        except NonFiniteLossError as failure:
+        except callbacks.NonFiniteLossError as failure:
             fail(str(failure), failure, status=1)
         except Exception as failure:
             # what fails before the first report is a mistake in what was asked for
@@ -274,13 +264,14 @@ class Command(LightningCLI):
 
     def callbacks(self, run: Path) -> list[L.Callback]:
         """What the lab does beside the training, in order; the user's come after that."""
-        every: list[L.Callback] = [FullPrecisionMetrics()]
+        every: list[L.Callback] = [callbacks.FullPrecisionMetrics()]
         if self.subcommand != "fit":
             return every
         flags, settings = flags_of(self.given), yaml.safe_load(self.dumped)
         given = any(each.startswith("model.optimizer") for each in flags)
         self.exact = ExactResume(run, sections(settings), given and not self.resumed)
-        every += [self.exact, FiniteLoss(), LoggedMonitors(), LastReport(), PlateauStep()]
+        every += [self.exact, callbacks.FiniteLoss(), callbacks.LoggedMonitors()]
+        every += [callbacks.LastReport(), callbacks.PlateauStep()]
         kept = [Snapshots(self.resumed)] if self.settings.figures else []
         return [*every, Report(shown(run)), *kept, Board(run, settings)]
 
@@ -339,7 +330,7 @@ class Command(LightningCLI):
         """Predict, show the first rows and write them all to ``predictions.csv``."""
         batches = self.trainer.predict(model, datamodule=datamodule, **options) or []
         columns = predicted_columns(cast(list[Any], batches), datamodule)
-        say(aligned(columns, rows=SHOWN_ROWS))
+        say(aligned(columns, rows=16))
         if self.directory and columns:
             write_csv(self.directory / "predictions.csv", columns)
             say(f"\nall rows: {shown(self.directory / 'predictions.csv')}")

@@ -78,6 +78,12 @@ load_yaml = get_loader("yaml")
 set_loader("yaml", lambda text: with_meant(load_yaml(text)), (yaml.YAMLError,))
 
 
+def unchecked(parser: Any, settings: Any) -> str:
+    """Settings as YAML, with null, and with what the data might say."""
+    how = {"skip_validation": True, "skip_link_targets": False}
+    return cast(str, parser.dump(settings, "yaml", False, **how))
+
+
 class SettingsParser(LightningArgumentParser):
     """Lightning's parser, where a flag is written out in full and a mistake costs one line."""
 
@@ -107,9 +113,7 @@ class SettingsParser(LightningArgumentParser):
         parser = cast(Any, self)._subcommands_action._name_parser_map[verb]
         named = {name: given.get(name) for name in ("model", "data")}
         parser.set_defaults({name: each.as_dict() for name, each in named.items() if each})
-        # with null, and with what the data might say
-        text = parser.dump(given, "yaml", False, skip_validation=True, skip_link_targets=False)
-        config = self.parse_args([verb, *printing, "--config", text])
+        config = self.parse_args([verb, *printing, "--config", unchecked(parser, given)])
         config[verb].config = files
         return config, chosen
 
