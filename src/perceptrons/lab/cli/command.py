@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import lightning as L
+import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -33,6 +34,7 @@ from ..training import callbacks
 from ..training.compiled import check_single
 from ..training.loggers import Later, lead_into, log_settings
 from ..training.spans import use_spans
+from ..training.threads import threads_for
 from .errors import PACKAGE, fail, line_of, shown, suggested
 from .main import TRAINER
 from .parser import (
@@ -139,10 +141,7 @@ class Command(LightningCLI):
         super()._set_seed()
 
     def before_instantiate_classes(self) -> None:
-        try:
-            check_settings(self.settings)
-        except ValueError as mistake:
-            fail(str(mistake), mistake)
+        check_settings(self.settings)
         trainer = self.settings.trainer
         ends = trainer.max_steps != -1 or trainer.max_time
         if ends and "trainer.max_epochs" not in self.chosen:
@@ -161,13 +160,15 @@ class Command(LightningCLI):
             plan, member = plan_of(self.settings), self.settings.member
             if member is not None and (plan is None or self.subcommand == "fit"):
                 raise ValueError(f"member={member!r}: only test and predict of a study have one")
+            data = self.datamodule
+            if self.subcommand == "fit" and isinstance(data, TableData):
+                data.setup("fit")
+                data.train_loader(0, self.trainer.world_size)
+                if self.settings.compile and not plan:
+                    check_single(self.model, *data.split["train"][:2])
             if plan:
-                self.model = study_of(self, plan, self.model, self.datamodule)
-            elif self.subcommand == "fit" and isinstance(self.datamodule, TableData):
-                self.datamodule.setup("fit")
-                self.datamodule.train_loader(0, self.trainer.world_size)
-                if self.settings.compile:
-                    check_single(self.model, *self.datamodule.split["train"][:2])
+                self.model = study_of(self, plan, self.model, data)
+            torch.set_num_threads(self.settings.threads or threads_for(self.model, data))
         except Exception as failure:  # a class of the user's or a library's may raise anything
             owner, cause = self.recipes.failed or (None, failure)
             fail(line_of(cause, owner.__name__ if owner else ""), cause)
@@ -250,28 +251,24 @@ class Command(LightningCLI):
                 callback.dirpath = str(directory / "checkpoints")
         trainer.callbacks = [*self.callbacks(directory), *trainer.callbacks]
         if self.subcommand == "fit":
-            self.use_spans()
+            compiles = self.settings.compile
+            spans = use_spans(trainer, self.model, self.datamodule, compiles)
+            if compiles and not spans and not isinstance(self.model, StudyModule):
+                say("compile=True: not where something must see each update; going on without")
             if self.resumed and file:
                 trainer.num_sanity_val_steps = 0  # that report is there already
         else:  # where to log it
             trainer.fit_loop.epoch_loop._batches_that_stepped = self.done
 
-    def use_spans(self) -> None:
-        """Have many updates made in each step, compiled where that is asked for."""
-        spans = use_spans(self.trainer, self.model, self.datamodule, self.settings.compile)
-        if self.settings.compile and not spans and not isinstance(self.model, StudyModule):
-            say("compile=True: not where something must see each update; going on without")
-
     def callbacks(self, run: Path) -> list[L.Callback]:
         """What the lab does beside the training, in order; the user's come after that."""
-        every: list[L.Callback] = [callbacks.FullPrecisionMetrics()]
         if self.subcommand != "fit":
-            return every
-        flags, settings = flags_of(self.given), yaml.safe_load(self.dumped)
-        given = any(each.startswith("model.optimizer") for each in flags)
+            return [callbacks.FullPrecisionMetrics()]
+        settings = yaml.safe_load(self.dumped)
+        given = any(each.startswith("model.optimizer") for each in flags_of(self.given))
         self.exact = ExactResume(run, sections(settings), given and not self.resumed)
-        every += [self.exact, callbacks.FiniteLoss(), callbacks.LoggedMonitors()]
-        every += [callbacks.LastReport(), callbacks.PlateauStep()]
+        every = [callbacks.FullPrecisionMetrics(), self.exact, callbacks.FiniteLoss()]
+        every += [callbacks.LoggedMonitors(), callbacks.LastReport(), callbacks.PlateauStep()]
         kept = [Snapshots(self.resumed)] if self.settings.figures else []
         return [*every, Report(shown(run)), *kept, Board(run, settings)]
 

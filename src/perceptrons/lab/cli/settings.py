@@ -15,7 +15,7 @@ from ..runs import directories
 from ..runs.files import read_yaml
 from ..runs.kinds import imported, parameters
 from ..runs.text import say
-from .errors import Parser, fail, nearest, shown
+from .errors import PACKAGE, Parser, fail, nearest, shown
 
 Threads = restricted_number_type("Threads", int, [(">=", 1), ("<=", 1024)])
 
@@ -169,23 +169,24 @@ def check_settings(settings: Any) -> None:
     """Find what is missing or null, a number out of its range, a file's name that is a path.
 
     Raises:
-        ValueError: If there is one.
+        SystemExit: If there is one.
     """
     check_nulls(settings)
     named = {name: settings.get(name) for name in ("data", "model")}
     if missing := [name for name, each in named.items() if "class_path" not in (each or ())]:
-        raise ValueError(f"{', '.join(missing)}: must be given")
+        example = f"as in {PACKAGE} fit --config configs/xor.yaml"
+        fail(f"{', '.join(missing)}: must be given, {example}")
     for path, least in LEAST.items():
         value = settings.get(path)
         if value is not None and not value >= least:  # nan is not either
-            raise ValueError(f"{path}={value}: must be at least {least}")
-    devices, most = settings.trainer.devices, max(8, os.cpu_count() or 1)
-    if isinstance(devices, int) and devices > most:
-        raise ValueError(f"trainer.devices={devices}: must be at most {most} on this machine")
+            fail(f"{path}={value}: must be at least {least}")
+    devices, most = str(settings.trainer.devices), max(4, os.cpu_count() or 1)
+    if devices.isdecimal() and not 1 <= int(devices) <= most:
+        fail(f"trainer.devices={devices}: must be from 1 to {most} on this machine")
     for name in ("best", "last"):
         file = Path(settings.get(f"{name}.filename") or name)
         if file.is_absolute() or ".." in file.parts:
-            raise ValueError(f"{name}.filename={str(file)!r}: leads out of the run; use dirpath")
+            fail(f"{name}.filename={str(file)!r}: leads out of the run; use dirpath")
 
 
 def quiet() -> None:
@@ -254,7 +255,7 @@ def resume(words: list[str], given: Any, rest: list[str], root: Path) -> Start:
     named = [name for name in ("config", "ckpt_path") if getattr(given, name)]
     if other := [flag for flag in (*named, *flags) if flag not in FREE]:
         raise ValueError(
-            f"{other[0]}: a run is resumed with its own settings, but {', '.join(FREE)}"
+            f"{other[0]}: a run is resumed with its own settings, except for {', '.join(FREE)}"
         )
     found = directories.named(given.resume, root, given.name)
     if found is None:
@@ -329,7 +330,9 @@ def check_config(path: str) -> None:
     file = Path(path)
     if path.lstrip().startswith("{"):
         return
-    if not path or file.is_dir() or not file.exists():
+    if path and file.is_dir():
+        raise ValueError(f"config={path!r}: is a directory")
+    if not path or not file.exists():
         there = [str(each) for each in file.parent.glob("*.yaml")]
         hint = nearest(str(file.with_suffix(".yaml")), there) if path else ""
         raise ValueError(f"config={path!r}: no such file{hint}")
