@@ -31,7 +31,8 @@ class Classifier(L.LightningModule):
         classes: Number of classes; with 2, each output is a yes or no of its own.
         loss: ``bce`` (binary cross entropy), ``mse`` (squared error of the probabilities),
             ``cross_entropy`` (for more than two classes), or a module of your own that takes logits
-            and targets ``(rows, outputs)``. Each is a mean over rows and outputs.
+            and targets ``(rows, outputs)``. Each is a mean over rows and outputs. ``null``: ``bce``
+            for two classes, ``cross_entropy`` for more.
         optimizer: The optimizer and its settings.
         scheduler: A learning-rate scheduler, stepped at each update, or Lightning's
             ``ReduceLROnPlateau``, at the end of each epoch.
@@ -43,13 +44,14 @@ class Classifier(L.LightningModule):
         self,
         net: nn.Module,
         classes: int = 2,
-        loss: Loss | nn.Module = "bce",
+        loss: Loss | nn.Module | None = None,
         optimizer: OptimizerCallable = lambda params: torch.optim.SGD(params, lr=1.0),
         scheduler: LRSchedulerCallable | None = None,
         bias_lr_factor: PositiveFloat = 1.0,
         gradients: Literal["autograd", "by_hand"] = "autograd",
     ) -> None:
         super().__init__()
+        loss = loss or ("bce" if classes == 2 else "cross_entropy")
         self.save_hyperparameters(ignore=["net", "loss", "optimizer", "scheduler"], logger=False)
         check_settings(net, classes, loss, gradients)
         self.net, self.classes, self.gradients = net, classes, gradients
@@ -136,10 +138,7 @@ class Classifier(L.LightningModule):
             self.log(f"{stage}/{name}", metric, add_dataloader_idx=False, **how)
 
     def predictions(self, logits: Tensor) -> dict[str, Tensor]:
-        """``logit`` and ``probability`` ``(rows, outputs)``, and ``class``.
-
-        The class is 0 or 1 for each output ``(rows, outputs)``, or the likeliest ``(rows, 1)``.
-        """
+        """``logit``, ``probability``, and ``class``: 0 or 1 of each output, or the likeliest."""
         if self.classes == 2:
             chance, classes = torch.sigmoid(logits), (logits > 0).int()
         else:

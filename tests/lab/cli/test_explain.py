@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perceptrons.lab.cli.explain import explained
 from perceptrons.lab.cli.main import main
+from perceptrons.lab.cli.verbs.explain import explained
 from perceptrons.lab.data.tables import TableData
 from perceptrons.lab.training.on_paper import first_update
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from perceptrons import load_run
-from perceptrons.lab.cli import load
+from perceptrons.lab.cli.verbs import export
 
 RUN = Path("lightning_logs", "r", "version_0")
 FIT = (
@@ -71,7 +71,7 @@ def test_a_network_of_an_ordinary_loader_is_exported_for_rows_like_its_first_bat
 ) -> None:
     fit = "fit --data Images --model.net Pictured --model.loss cross_entropy --name r"
     assert command(f"{fit} --trainer.max_epochs 1").status == 0
-    monkeypatch.setattr(load, "load_run", partial(load_run, trust=[__name__]))
+    monkeypatch.setattr(export, "load_run", partial(load_run, trust=[__name__]))
     exported = command(f"export r/version_0 --format {format_}")
     assert (exported.status, exported.err) == (0, "")
     assert "x (rows, 1, 8, 8) float32" in exported.out

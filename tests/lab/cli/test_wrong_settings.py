@@ -77,9 +77,9 @@ WITH_XOR = """
 --model.net.init_scale 0  ->  init_scale
 --model.net.init_scale .nan  ->  init_scale
 --model.net.init_scale big  ->  init_scale
---model.net torch.nn.ReLU  ->  SGD: optimizer got an empty parameter list; a
---model.net Identity  ->  SGD: optimizer got an empty parameter list; a
---model.net Sequential  ->  SGD: optimizer got an empty parameter list; a
+--model.net torch.nn.ReLU  ->  SGD: optimizer got an empty parameter list
+--model.net Identity  ->  SGD: optimizer got an empty parameter list
+--model.net Sequential  ->  SGD: optimizer got an empty parameter list
 --model.net torch.nn.Module  ->  SGD: optimizer got an empty parameter list
 --model.net torch.nn.Linear --model.net.in_features 3 --model.net.out_features 1  ->  Linear: mat1 and mat2 shapes cannot be multip
 --model.net torch.nn.Linear --model.net.in_features 2 --model.net.out_features 3  ->  net: 3 outputs, and the targets have 1
@@ -113,9 +113,9 @@ WITH_XOR = """
 --model.optimizer.lr .inf  ->  lr
 --model.optimizer.lr fast  ->  model.optimizer.lr
 --model.optimizer.lr null  ->  lr
---model.optimizer.lr -1  ->  SGD: Invalid learning rate: -1.0; at
+--model.optimizer.lr -1  ->  SGD: Invalid learning rate: -1.0
 --model.optimizer.momentum -1  ->  momentum
---model.optimizer Adam --model.optimizer.betas [2,0.9]  ->  Adam: Invalid beta parameter at index 0: 2.0;
+--model.optimizer Adam --model.optimizer.betas [2,0.9]  ->  Adam: Invalid beta parameter at index 0: 2.0
 --model.scheduler ExponentalLR  ->  scheduler .. mean ExponentialLR?
 --model.scheduler ExponentialLR  ->  scheduler
 --model.scheduler.gamma 0.9  ->  gamma
@@ -327,7 +327,6 @@ hidden: [2]|inputs: 3  ->  model.net.inputs=3
 loss: bce|los: bce  ->  did you mean loss?
 loss: bce|loss: cross_entropy  ->  loss='cross_entropy'
 loss: bce|classes: 3  ->  classes
-loss: bce|loss: null  ->  loss
 torch.optim.SGD|torch.optim.SDG  ->  model.optimizer
 lr: 1.0|lr: fast  ->  model.optimizer.lr
 lr: 1.0|lr: 0  ->  lr=0

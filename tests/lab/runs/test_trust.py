@@ -16,7 +16,7 @@ from conftest import CONFIGS, Command, Finished
 
 from perceptrons import load_run
 from perceptrons.__main__ import main
-from perceptrons.lab.cli.settings import takes
+from perceptrons.lab.cli.start import takes
 from perceptrons.lab.runs import trust, trusted
 
 RUN = Path("lightning_logs", "r", "version_0")

@@ -47,17 +47,8 @@ from .parser import (
     unchecked,
     with_values,
 )
-from .settings import (
-    ARGUMENTS,
-    CHECKPOINT_DEFAULTS,
-    FREE,
-    TRAINER_DEFAULTS,
-    check_settings,
-    flags_of,
-    quiet,
-    sections,
-    start,
-)
+from .settings import ARGUMENTS, CHECKPOINT_DEFAULTS, TRAINER_DEFAULTS, check_settings, quiet
+from .start import FREE, flags_of, sections, start
 from .study import Recipes, plan_of, study_of, with_setting, write_members
 
 

@@ -32,6 +32,7 @@ TRIED = re.compile(
 )
 CHOICES = re.compile(r"one of|any of|choose|Literal|must be|available|known|network:", re.I)
 WHOLE = re.compile(r"[{\[(]|Namespace|NestedArg")
+NO_CLASS = "Expected a dot import path string"
 NO_REASON = re.compile(r"Expected a <class '(NoneType|list)'>|Expected a path but")
 
 
@@ -97,8 +98,9 @@ def line_of(error: BaseException, owner: str = "", classes: Collection[Any] = ()
         said = f"{type(error).__name__}: {said}".removesuffix(": ")
     if owner and not re.match(rf"(\w+\.)*{re.escape(owner)}\b", said):
         said = f"{owner}: {said}"
-    # a message that names a setting needs no place in the code
-    place = "" if re.match(r"(\w+: )?\w[\w.]*(=.*?)?: ", said) and is_plain(error) else at(error)
+    # a message that names a setting needs no place in the code, nor a library's word on a value
+    refused = re.match(r"(\w+: )?\w[\w.]*(=.*?)?: ", said) and is_plain(error)
+    place = "" if refused or is_librarys(error) else at(error)
     return suggested(said) + place
 
 
@@ -114,6 +116,12 @@ def is_plain(error: BaseException) -> bool:
     """Whether an error is of the kind by which the project's own code refuses a value."""
     frames = [*frames_of(error)]
     return isinstance(error, ValueError) and bool(frames) and is_in(frames[-1][0], LAB.parent)
+
+
+def is_librarys(error: BaseException) -> bool:
+    """Whether a library refuses a value."""
+    frames = [*frames_of(error)]
+    return isinstance(error, ValueError) and bool(frames) and not is_users(frames[-1][0])
 
 
 def root(error: BaseException) -> BaseException:
@@ -161,11 +169,11 @@ def reason(message: str) -> str:
     left = [line for line in left if not NO_REASON.match(line.strip(" -"))] or lines[:1]
     deepest = max(map(indent, left), default=0)
     found = dict.fromkeys(said(line) for line in left if indent(line) == deepest)
+    found = {line: None for line in found if line != NO_CLASS} or {"no such class": None}
     # the deepest that is no dict of many settings: of those another could be blamed
     every = re.findall(r"(?:Given value|Got value|path string): (.*)$", message, re.M)
     given = [each.partition(". Got value")[0] for each in every if not WHOLE.match(each)]
     line = "; or ".join([*found][:3])
-    line = "no such class" if line == "Expected a dot import path string" else line
     return "; ".join([line, *(f"given {each!r}" for each in given[:1])])
 
 
@@ -176,7 +184,7 @@ def indent(line: str) -> int:
 def said(line: str) -> str:
     """A line without the modules of classes, and what is said again behind it."""
     line = re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.(\w+)", r"\1\2", line.strip(" -"))
-    line = re.sub(r"(?<=path string): .*|\.? Got value: .*", "", line)
+    line = re.sub(r"(?<=path string): .*|\.? Got value: .*|^Not of type \w+: ", "", line)
     return line.rpartition("callable class: ")[2].strip()
 
 

@@ -1,18 +1,9 @@
-"""A run's trained module and its data: for notebooks, for figures, and for other programs.
-
-What is exported takes rows of points ``x (rows, columns)`` as the user knows them, in double
-precision as files have them, or those of an ordinary loader as it hands them out. It gives
-``logits`` and ``probabilities (rows, outputs)``.
-"""
+"""A run's trained module and its data: for notebooks, for figures, and for other programs."""
 
 import html
-import io
-import json
-import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib.util import find_spec
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,32 +11,16 @@ from typing import TYPE_CHECKING, Any, Self
 import lightning as L
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
-from torch import Tensor, nn
 
-from ..data.tables import TableData, first_batch
 from ..runs import checkpoints, directories
-from ..runs.files import write_whole
-from ..runs.text import say
-from ..studies.members import FastMembers
-from ..studies.record import Study
-from ..studies.study import StudyModule, ensemble
 from .command import Command
-from .errors import PLAIN, fail
+from .errors import fail
 from .parser import found_model, import_files
 from .settings import quiet
 
 if TYPE_CHECKING:
     from ..figures.page.page import Run
     from ..figures.trained import Trained
-
-
-OUTPUTS = ["logits", "probabilities"]
-OF_STUDY = ["probabilities", "standard_deviations"]
-APART = 500  # members that a file has at most, where each is a network of its own
-# what the same sums in another order may differ by
-RELATIVE, ABSOLUTE = 1e-4, 1e-5
-SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
-NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch": ()}
 
 
 def load_run(
@@ -141,194 +116,3 @@ def page_run(run: "Trained", directory: Path) -> "Run":
     from ..figures.survey import survey
 
     return add_pictures(run_data(run, directory / "config.yaml"), survey(run))
-
-
-class Exported(nn.Module):
-    """What a run makes of points: its data's encoding, its network, and probabilities."""
-
-    outputs = OUTPUTS
-
-    def __init__(self, net: nn.Module, module: Any, data: Any) -> None:
-        super().__init__()
-        self.net = net
-        self.encode = data.from_points if isinstance(data, TableData) else nn.Identity()
-        self.predictions = getattr(module, "predictions", None)
-        self.kind = next(net.parameters()).dtype
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        x = self.encode(x)
-        logits = self.net(x.to(self.kind) if x.is_floating_point() else x)
-        said = self.predictions(logits) if self.predictions else {}
-        return (logits, said["probability"]) if "probability" in said else (logits,)
-
-
-class ExportedStudy(nn.Module):
-    """What the members of a study make of points: the mean, and its standard deviation.
-
-    Raises:
-        ValueError: If they are too many for a file that has each of them apart.
-    """
-
-    outputs = OF_STUDY
-
-    def __init__(self, study: StudyModule) -> None:
-        super().__init__()
-        self.net, self.groups = study.groups[0].net, study.groups
-        self.predictions = study.user_module.predictions
-        self.kind = next(self.net.parameters()).dtype
-        self.apart = nn.ModuleList()  # the members, where vmap computes them, which no file takes
-        if not isinstance(study.groups[0].members, FastMembers):
-            if len(study.members) > APART:
-                why = f"{len(study.members)} members are too many for a file; --member has one"
-                raise ValueError(why)
-            self.apart.extend(study.members)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        groups: Any = self.groups
-        inputs = [group.data.from_points(x).to(self.kind) for group in groups]
-        if self.apart:
-            each = len(self.apart) // len(inputs)
-            logits = [net(inputs[at // each])[..., None] for at, net in enumerate(self.apart)]
-        else:
-            logits = [
-                group.net(each[..., None]) for group, each in zip(groups, inputs, strict=True)
-            ]
-        mean, deviation, *_ = ensemble(self.predictions, torch.cat(logits, -1)).values()
-        return mean, deviation
-
-
-def exported_of(loaded: Any, member: str | None) -> nn.Module:
-    """What is exported of a run: its network, all members of a study, or one of them.
-
-    Raises:
-        ValueError: If there is no such member, or no network.
-    """
-    study, data = loaded
-    if not isinstance(study, StudyModule):
-        if member is not None:
-            raise ValueError(f"member={member!r}: it is no study")
-        if not hasattr(study, "net"):
-            raise ValueError(f"{type(study).__name__} has no net, which is what is exported")
-        return Exported(study.net, study, data)
-    if member is None:
-        return ExportedStudy(study)
-    record = Study()
-    record.load_state_dict(loaded.checkpoint["callbacks"][record.state_key])
-    number = record.number(member, len(study.members))
-    group = study.groups[number // study.groups[0].members.count]
-    return Exported(study.members[number], study.user_module, group.data)
-
-
-def write_export(given: Any) -> None:
-    """Write a run's network in a format, once it is verified.
-
-    Args:
-        given: What the command was given: ``run``, ``format``, ``kind``, ``member``, ``out`` and
-            ``single``.
-    """
-    run, out = given.run, given.out or given.run / f"model{SUFFIXES[given.format]}"
-    if missing := [name for name in NEEDED[given.format] if find_spec(name) is None]:
-        installed = f"needs {', '.join(missing)}; pip install -e '.[export]' installs it"
-        fail(f"--format={given.format!r}: {installed}")
-    try:
-        loaded: Any = load_run(run, given.kind)
-        module, data = loaded
-        exported = exported_of(loaded, given.member).eval()
-        points = points_of(data, given.single)
-    except ValueError as mistake:
-        fail(f"run={str(run)!r}: {mistake}", mistake)
-    notes = notes_of(module, data)
-    content, results = written(given.format, exported, points, notes)
-    with torch.inference_mode():
-        own = exported(points)
-    off = max(float((one - other).abs().max()) for one, other in zip(own, results, strict=True))
-    if not all(map(close, own, results)):
-        fail(f"what was exported is off by {off:.2g} from the run; nothing is written", status=1)
-    try:
-        write_whole(out, content)
-    except OSError as failure:
-        fail(f"--out={str(out)!r}: {failure.strerror}", failure, status=1)
-    shape, kind = ", ".join(map(str, points.shape[1:])), str(points.dtype).rpartition(".")[2]
-    say(f"x (rows, {shape}) {kind}: {', '.join(json.loads(notes['columns']))}".removesuffix(": "))
-    say(f"verified against PyTorch on {len(points)} rows; largest difference {off:.1g}")
-    say(f"\nwritten: {out}")
-
-
-def points_of(data: Any, single: bool) -> Tensor:
-    """Rows to verify an export by: those of a table, or else of the first batch."""
-    if isinstance(data, TableData):
-        return data.as_points().to(torch.float32 if single else torch.float64)
-    batch = first_batch(data)
-    x = batch[0] if isinstance(batch, list | tuple) else batch
-    if not isinstance(x, Tensor):
-        kind = type(data).__name__
-        raise ValueError(f"to export a network, a batch of {kind} must start with a tensor")
-    return x
-
-
-def close(one: Tensor, other: Tensor) -> bool:
-    return torch.allclose(one, other, RELATIVE, ABSOLUTE)
-
-
-def notes_of(module: Any, data: Any) -> dict[str, str]:
-    """What a reader of the file needs to know: its columns and classes."""
-    classes = getattr(getattr(module, "user_module", module), "classes", 0) or 0
-    names = [*getattr(data, "class_names", ())] or [*map(str, range(classes))]
-    columns = getattr(data, "point_names", [])
-    return {"columns": json.dumps(columns), "classes": json.dumps(names)}
-
-
-def written(
-    format_: str, module: Any, points: Tensor, notes: dict[str, str]
-) -> tuple[bytes, list[Tensor]]:
-    """The content of a file, and what a program makes of points by that alone."""
-    shapes = ({0: torch.export.Dim("rows")},)
-    try:
-        with torch.no_grad(), unsaid():
-            program = torch.export.export(module, (points[:3],), dynamic_shapes=shapes)
-            return (
-                to_onnx(program, points, notes, module.outputs)
-                if format_ == "onnx"
-                else to_torch(program, points, notes)
-            )
-    except Exception as mistake:  # torch raises nearly anything here
-        lines = (line.strip() for line in str(mistake).splitlines())
-        said = next(filter(None, lines), type(mistake).__name__)
-        name = "" if isinstance(mistake, PLAIN) else f"{type(mistake).__name__}: "
-        fail(f"{type(module.net).__name__}: cannot be exported: {name}{said}", mistake)
-
-
-def to_onnx(
-    program: Any, points: Tensor, notes: dict[str, str], outputs: list[str]
-) -> tuple[bytes, list[Tensor]]:
-    from onnxruntime import InferenceSession
-
-    names = outputs[: len(program.graph_signature.user_outputs)]
-    made = torch.onnx.export(program, input_names=["x"], output_names=names, verbose=False)
-    assert made is not None
-    made.model.metadata_props.update(notes)
-    content: bytes = made.model_proto.SerializeToString()
-    results = InferenceSession(content).run(names, {"x": points.numpy()})
-    return content, [torch.from_numpy(each) for each in results]
-
-
-def to_torch(program: Any, points: Tensor, notes: dict[str, str]) -> tuple[bytes, list[Tensor]]:
-    buffer = io.BytesIO()
-    texts = {f"{name}.json": note for name, note in notes.items()}
-    torch.export.save(program, buffer, extra_files=texts)
-    content = buffer.getvalue()
-    return content, [*torch.export.load(io.BytesIO(content)).module()(points)]
-
-
-@contextmanager
-def unsaid() -> Iterator[None]:
-    """Keep torch's exporters from saying how they go about it."""
-    logger, said = logging.getLogger("torch.onnx"), io.StringIO()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -159,7 +159,7 @@ def explain(words: list[str], model: Any = None) -> None:
     given, config = parser.parse_known_args(words)
     if not config:
         fail(f"no config; as in {PACKAGE} explain --config configs/xor.yaml")
-    from .explain import explain_config  # seconds, which --help does not need
+    from .verbs.explain import explain_config  # seconds, which --help does not need
 
     explain_config(config, model, given.row, given.out)
 
@@ -172,7 +172,7 @@ def export(words: list[str]) -> None:
         "--format", choices=("onnx", "torch"), default="onnx", help="torch: for torch.export.load"
     )
     parser.add_argument(
-        "--kind", choices=("best", "last"), default="best", help="which of its checkpoints (best)"
+        "--kind", choices=("best", "last"), default="last", help="which of its checkpoints (last)"
     )
     parser.add_argument(
         "--member", help="of a study one member, best or its number; by default the mean of all"
@@ -183,7 +183,7 @@ def export(words: list[str]) -> None:
     if given.out and given.out.is_dir():
         fail(f"--out={str(given.out)!r}: is a directory")
     given.run = run_named(given.run, "run")
-    from .load import write_export  # seconds, which --help does not need
+    from .verbs.export import write_export  # seconds, which --help does not need
 
     write_export(given)
 
@@ -207,7 +207,7 @@ def plot(words: list[str]) -> None:
         fail("--animate: only with a single run")
     chosen = [run_named(name, "run", given.root) for name in given.run]
     if given.html:
-        write_html(chosen, given.out and given.out / "page.html")
+        write_html(chosen, given.out)
         return
     from ..figures import drawing  # these take seconds
     from ..figures.survey import FRAMES, survey
@@ -223,12 +223,13 @@ def plot(words: list[str]) -> None:
         fail(f"{failure.strerror or failure}: {failure.filename}", failure, 1)
 
 
-def write_html(runs: list[Path], file: Path | None) -> None:
-    """Write a page of some runs, by default in the last of them."""
+def write_html(runs: list[Path], out: Path | None) -> None:
+    """Write a page of a run, or one that compares several, by default in the last of them."""
     from ..figures.page.page import PAGE, write_page  # these take seconds
     from .load import page_run, trained
 
-    file = file or runs[-1] / PAGE
+    file = Path(PAGE if len(runs) == 1 else "figures/compared.html")
+    file = out / file.name if out else runs[-1] / file
     try:
         write_page(file, [page_run(trained(run), run) for run in runs])
     except ValueError as mistake:
@@ -253,7 +254,7 @@ def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> 
 
 
 def runs(words: list[str]) -> None:
-    """List the runs, or compare two."""
+    """List the runs, or with --diff what two differ in."""
     parser = Parser("runs", runs.__doc__ or "")
     parser.add_argument("--sort", metavar="COLUMN", help="by this column; -COLUMN: the other way")
     parser.add_argument("--diff", nargs=2, metavar="RUN", help="only what two runs differ in")

@@ -6,17 +6,16 @@ Names that jsonargparse and Lightning spell with an underscore are in this file 
 import argparse
 import copy
 import importlib
-import inspect
 import pkgutil
 import re
-import textwrap
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Union, cast, get_args
 
 import lightning as L
+import torch
 import yaml
 from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser, _InstantiatorFn
@@ -28,7 +27,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..data.tables import first_batch, sizes_of
 from ..runs.kinds import imported, parameters
 from .errors import PACKAGE, fail, line_of, nearest, reason, shown, suggested
-from .settings import SHOWN, TOLD
+from .help import below, names_of, own_classes, short_help
+from .settings import TOLD
 from .study import Recipes, without_untold
 
 # Lightning has it read settings from any address that stands where a class could
@@ -119,50 +119,9 @@ class SettingsParser(LightningArgumentParser):
 
     def print_help(self, file: Any = None) -> None:
         if self.verb:
-            print(self.short_help(), file=file)
+            print(short_help(self, self.verb), file=file)
         else:
             super().print_help(file)
-
-    def short_help(self) -> str:
-        """The settings of this project, and those of the trainer that people use."""
-        command = f"{PACKAGE} {self.verb}"
-        by_name = {action.dest: action for action in self._actions}
-        parts = [
-            f"usage: {command} --config FILE [--SETTING VALUE ...]\n\n{self.description}",
-            self.section("settings", [by_name[each] for each in SHOWN if each in by_name]),
-            *self.model_section(imported((self.get_default("model") or {}).get("class_path"))),
-            "\n".join(["data: a class, with its settings", *own_classes(L.LightningDataModule)]),
-            "\n".join(["networks", *own_classes(nn.Module, {"inputs", "outputs"})]),
-            f"{command} --data.help CLASS    the settings of a class; so --model.net.help\n"
-            f"{command} --print_config       all settings as YAML\n"
-            f"{command} --help all           all settings",
-        ]
-        return "\n\n".join(parts)
-
-    def model_section(self, model: Any) -> list[str]:
-        """The settings of the LightningModule that is trained where no other is named."""
-        if model is None:
-            return []
-        own = type(self)(add_help=False)
-        own.add_class_arguments(model, "model", fail_untyped=False)
-        shown = [name for name in parameters(model) if name not in TOLD]
-        kept = [each for each in own._actions if each.dest.removeprefix("model.") in shown]
-        return [own.section(f"model: {model.__name__}, or another by --model CLASS", kept)]
-
-    def section(self, title: str, actions: list[Any]) -> str:
-        """Settings with what they are for, in the first sentence of their docstring."""
-        lines = [title]
-        for action in actions:
-            said = re.split(r"(?<=\.)\s", " ".join((action.help or "").split()))[0]
-            default = action.default
-            if isinstance(default, dict):
-                default = default["class_path"].rpartition(".")[2]
-            if default not in (None, argparse.SUPPRESS):
-                said += f" ({str(default).lower() if isinstance(default, bool) else default})"
-            lines += textwrap.wrap(
-                said, 88, initial_indent=f"  --{action.dest:26} ", subsequent_indent=" " * 31
-            )
-        return "\n".join(lines)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:  # a parser inside a parser: the outer one reports
@@ -184,7 +143,8 @@ class SettingsParser(LightningArgumentParser):
         other = re.match(r"(no such class|Import path does not .*); given '([\w.]+)'$", line)
         if other and (other[1] != "no such class" or other[2] in class_names(object)):
             line = f"{other[2]} is no {base.__name__}"
-        names = class_names(base) if re.search("import path|class", line, re.I) else ()
+        of_class = re.search("no such class|import path", f"{line} {message}", re.I)
+        names = class_names(base) if of_class else ()
         return suggested(f"{path}: {line}" if path else line, names)
 
     def unknown(self, path: str, option: str, message: str) -> str:
@@ -192,7 +152,8 @@ class SettingsParser(LightningArgumentParser):
         if not option.startswith("-") and not path and "unrecognized" in message:
             return f"{option}: no such argument; a file goes after --config"
         classes = re.findall(r"class_path[= ]'([\w.]+)'", message)
-        names = [*parameters(imported(classes[-1]))] if path and classes else []
+        chosen = imported(classes[-1]) if path and classes else None
+        names = names_of(chosen) if isinstance(chosen, type) else []
         name = option.lstrip("-")
         full = f"{path}.{name}" if path and not name.startswith(path) else name
         if names:
@@ -202,6 +163,9 @@ class SettingsParser(LightningArgumentParser):
         defaults = self.get_defaults().as_dict() if not self._subcommands_action else {}
         model = imported((defaults.get("model") or {}).get("class_path"))
         flags += [f"model.{each}" for each in parameters(model)]
+        for key, base in (("data", L.LightningDataModule), ("model.net", nn.Module)):
+            flags += [f"{key}.{each}" for found in own_classes(base) for each in names_of(found)]
+        flags += [f"model.optimizer.{each}" for each in parameters(torch.optim.SGD)]
         return f"{full}: no such setting{nearest(full, flags)}"
 
     def every(self) -> list["SettingsParser"]:
@@ -210,28 +174,11 @@ class SettingsParser(LightningArgumentParser):
         return [self, *(below._name_parser_map.values() if below else [])]
 
 
-def own_classes(base: Any, needs: Collection[str] = ()) -> list[str]:
-    """The package's classes below one that are told some things by the data, a line for each."""
-    found = {each.__name__: each for each in below(base) if not inspect.isabstract(each)}
-    own = [each for each in found.values() if each.__module__.split(".")[0] == PACKAGE]
-    lines = [
-        (each.__name__, (each.__doc__ or "").strip().splitlines()[:1])
-        for each in own
-        if set(needs) <= parameters(each).keys()
-    ]
-    return ["  " + textwrap.shorten(f"{name}: {''.join(said)}", 88) for name, said in sorted(lines)]
-
-
 def class_names(base: type) -> set[str]:
     """Short names of the classes below one, or any that a setting may name, that are imported."""
     bases = [*BASES.values(), nn.Module] if base is object else [base]
     found = {each.__name__ for one in bases for each in below(one)}
     return {name for name in found if not name.startswith("_")}
-
-
-def below(base: Any) -> list[type]:
-    direct: list[Any] = base.__subclasses__()
-    return direct + [each for class_ in direct for each in below(class_)]
 
 
 def link_to_data(parser: LightningArgumentParser, settings: Callable[[], Any]) -> None:

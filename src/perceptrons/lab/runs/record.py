@@ -195,8 +195,11 @@ class Report(Callback):
     def report(self, trainer: L.Trainer) -> None:
         if not trainer.is_global_zero:
             return
-        shown = dict(measured(trainer))
-        said = " ".join(f"{name} {value:{form(name)}}" for name, value in few(shown).items())
+        shown = measured(trainer)
+        if validates_training_rows(trainer):
+            twins = {f"val/{name[6:]}" for name in shown if name.startswith("train/")}
+            shown = {name: value for name, value in shown.items() if name not in twins}
+        said = " ".join(f"{name} {value:{form(name)}}" for name, value in shown.items())
         say(f"Epoch {progress(trainer)}  {said}")
 
 
@@ -236,11 +239,11 @@ def measured(trainer: L.Trainer) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if name != "step"}
 
 
-def few(metrics: dict[str, float]) -> dict[str, float]:
-    """Metrics but for those of validation where all are as of training: these are the same rows."""
-    own = {name: value for name, value in metrics.items() if not name.startswith("val/")}
-    twins = all(own.get(f"train/{n[4:]}") == metrics[n] for n in metrics.keys() - own.keys())
-    return own if twins else metrics
+def validates_training_rows(trainer: Any) -> bool:
+    """Whether the rows to validate on are those to train on, as a gate's are."""
+    module = trainer.lightning_module
+    data = module.groups[0].data if isinstance(module, StudyModule) else trainer.datamodule
+    return isinstance(data, TableData) and data.split["val"] is data.split["train"]
 
 
 def form(name: str) -> str:

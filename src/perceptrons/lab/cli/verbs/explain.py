@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from ..data.tables import TableData
-from ..figures.scene import hidden_names
-from ..runs.files import write_whole
-from ..runs.text import aligned, say
-from ..training.on_paper import SLOPES, Layer, Update, first_update
-from .errors import fail
-from .load import made_ready
+from ...data.tables import TableData
+from ...figures.scene import hidden_names
+from ...runs.files import write_whole
+from ...runs.text import aligned, say
+from ...training.on_paper import SLOPES, Layer, Update, first_update
+from ..errors import fail
+from ..load import made_ready
 
 MOST = 40  # lines of a table
 MOST_SHOWN = 5  # numbers of a row

@@ -1,0 +1,169 @@
+"""What a command starts from: configs, and the run or checkpoint that it names."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..runs import directories
+from ..runs.files import read_yaml
+from ..runs.text import say
+from .errors import Parser, nearest, shown
+
+HELP = ("-h", "--help")
+# settings with which a run may be resumed otherwise than it began
+FREE = (
+    *("trainer.max_epochs", "trainer.max_steps", "trainer.max_time"),
+    *("trainer.enable_progress_bar", "figures"),
+)
+
+
+class Start(NamedTuple):
+    """A command, completed by the run or the checkpoint that it starts from.
+
+    Attributes:
+        words: Its words: settings of the checkpoint stand before those of config files and flags.
+        directory: Directory of the run that it writes to, where that is there already.
+        resumed: Whether it resumes that run.
+    """
+
+    words: list[str]
+    directory: Path | None = None
+    resumed: bool = False
+
+
+def start(words: list[str]) -> Start:
+    """Complete a command by the run or checkpoint that it names.
+
+    Raises:
+        ValueError: If there is no such run or checkpoint.
+    """
+    from ..runs import trusted
+
+    parser = Parser(words[0], "")
+    parser.add_argument("-c", "--config", action="append", default=[])
+    for name in ("--ckpt_path", "--resume", "--name", "--trainer.default_root_dir"):
+        parser.add_argument(name)
+    parser.add_argument("--trust", action="append", default=[])
+    given, rest = parser.parse_known_args([word for word in words[1:] if word not in HELP])
+    for path in given.config:
+        check_config(path)
+    root = Path(getattr(given, "trainer.default_root_dir") or ".", directories.ROOT)
+    if given.resume not in (None, "null"):
+        return resume(words, given, rest, root)
+    if given.ckpt_path not in (None, "null"):
+        return start_from(words, given, root)
+    return Start(trusted.without_trust(words))
+
+
+def takes() -> dict[str, type]:
+    """What each section of the settings is for."""
+    import lightning as L
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    sections: dict[str, type] = {"data": L.LightningDataModule, "model": L.LightningModule}
+    return {**sections, "trainer": L.Trainer, "best": ModelCheckpoint, "last": ModelCheckpoint}
+
+
+def resume(words: list[str], given: Any, rest: list[str], root: Path) -> Start:
+    """Resume a run in its own directory, with its own settings."""
+    from ..runs import checkpoints, trust, trusted
+    from ..training import loggers
+
+    if words[0] != "fit":
+        raise ValueError("resume: only fit resumes a run; what it has learned so far: --ckpt_path")
+    flags = [word.partition("=")[0].lstrip("-") for word in rest if word.startswith("--")]
+    named = [name for name in ("config", "ckpt_path") if getattr(given, name)]
+    if other := [flag for flag in (*named, *flags) if flag not in FREE]:
+        raise ValueError(
+            f"{other[0]}: a run is resumed with its own settings, except for {', '.join(FREE)}"
+        )
+    found = directories.named(given.resume, root, given.name)
+    if found is None:
+        raise ValueError(f"resume={given.resume!r}: there is no run, such as {root}/xor/version_0")
+    run = found.resolve()
+    directories.check_inside(run)
+    settings = loggers.without_defaults(read_yaml(run / "config.yaml"))
+    settings = trust.resumed(settings, takes(), run, trusted.names(words))
+    completed = ["fit", "--config", trusted.as_word(settings), *rest]
+    if not checkpoints.saved(run, "last"):
+        say(f"{shown(run)} has no checkpoint yet: it starts anew")
+        return Start(completed, run, resumed=True)
+    file = announced(*checkpoints.find(str(run), root, None), str(run))
+    return Start([*completed, "--ckpt_path", str(file)], run, resumed=True)
+
+
+def start_from(words: list[str], given: Any, root: Path) -> Start:
+    """Put a checkpoint's settings before the config's; evaluate a run in its own directory."""
+    from ..runs import checkpoints, trust, trusted
+
+    asked = given.ckpt_path
+    if (root / asked).is_dir() and not Path(asked).exists():
+        asked = str(root / asked)
+    name = given.name or (Path(given.config[-1]).stem if given.config else None)
+    file = announced(*checkpoints.find(asked, root, name), asked)
+    configs = [read_yaml(Path(path)) for path in given.config if Path(path).is_file()]
+    said = trusted.names(words, [*configs, flags_of(words)])
+    settings = trust.supplied(checkpoints.read(file)["settings"], takes(), said)
+    words = trusted.without_trust(words)
+    at = [number for number, word in enumerate(words) if word.startswith("--ckpt_path")][-1]
+    kept = words[1:at] + words[at + (1 if "=" in words[at] else 2) :]
+    completed = [words[0], "--config", trusted.as_word(settings), *kept, "--ckpt_path", str(file)]
+    run = file.resolve().parent.parent
+    evaluated = words[0] != "fit" and (run / "config.yaml").is_file()
+    if evaluated:
+        directories.check_inside(run)
+    return Start(completed, run if evaluated else None)
+
+
+def flags_of(words: list[str]) -> dict[str, Any]:
+    """The flags of a command by their names, as far as they are ``--name=value`` or two words."""
+    return {
+        word.lstrip("-").partition("=")[0]: word.partition("=")[2] or after
+        for word, after in pairwise([*words, ""])
+        if word.startswith("--")
+    }
+
+
+def sections(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a checkpoint needs to be started from."""
+    kept = {key: settings[key] for key in ("seed_everything", "data", "model")}
+    kept |= {key: settings[key] for key in ("seeds", "grid", "folds") if settings.get(key)}
+    if precision := settings["trainer"].get("precision"):
+        kept["trainer"] = {"precision": precision}
+    return kept
+
+
+def announced(file: Path, passed_over: list[str], asked: str) -> Path:
+    for line in passed_over:
+        say(f"passed over {line}")
+    if str(file) != asked:
+        say(f"checkpoint: {shown(file)}")
+    return file
+
+
+def check_config(path: str) -> None:
+    """Find a config file that is none.
+
+    Raises:
+        ValueError: If it cannot be read, or holds no settings.
+    """
+    file = Path(path)
+    if path.lstrip().startswith("{"):
+        return
+    if path and file.is_dir():
+        raise ValueError(f"config={path!r}: is a directory")
+    if not path or not file.exists():
+        there = [str(each) for each in file.parent.glob("*.yaml")]
+        hint = nearest(str(file.with_suffix(".yaml")), there) if path else ""
+        raise ValueError(f"config={path!r}: no such file{hint}")
+    try:
+        settings = read_yaml(file)
+    except ValueError as mistake:
+        raise ValueError(f"config={path!r}: {mistake}") from mistake
+    if not isinstance(settings, dict):
+        raise ValueError(f"config={path!r}: holds no settings, such as 'seed_everything: 777'")
+    for name in ("trainer", "best", "last"):
+        if not isinstance(settings.get(name, {}), dict):
+            raise ValueError(f"{name}={settings[name]!r}: expected settings, a line for each")
+    if "config" in settings or settings.get("resume") is not None:
+        raise ValueError("config, resume: flags, which a config file does not hold")

@@ -1,0 +1,1 @@
+"""What ``explain`` and ``export`` do, which train nothing."""
