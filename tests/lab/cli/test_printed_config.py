@@ -16,7 +16,7 @@ SPACE = "model.optimizer.lr: {low: 0.01, high: 0.1}"
 
 def printed(command: Command, config: str) -> str:
     finished = command(f"fit --config {config} --print_config")
-    assert (finished.status, finished.err) == (0, "")
+    assert (finished.status, finished.err) == (0, ""), finished.err
     Path("my.yaml").write_text(finished.out)
     return finished.out
 
@@ -27,7 +27,7 @@ def test_a_printed_config_trains_and_is_printed_as_it_was(command: Command, conf
     study = config.startswith("studies")
     few = "--seeds 2 --trainer.max_epochs 1" if study else "--trainer.fast_dev_run true"
     trained = command(f"fit --config my.yaml --data.passes 1 {few}")
-    assert (trained.status, trained.err) == (0, "")
+    assert (trained.status, trained.err) == (0, ""), trained.err
     assert printed(command, "my.yaml") == text
 
 
