@@ -120,9 +120,7 @@ def make_study(
         module = under_seed(plan.seed, make)
         check_trainable(module)
         shapes = shapes or shapes_of(module)
-        if shapes_of(module) != shapes:
-            changed = ", ".join(f"{name}={value}" for name, value in setting.items())
-            raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
+        check_shapes(module, shapes, setting)
         make_net = net_maker(plan.seed, module, make, net_of and partial(net_of, setting))
         two = Group(module, make_net, setting, (plan.seed, plan.seed ^ 1), folds[0])
         found = rehearse(two, partial(under_seed, make=make))
@@ -135,6 +133,17 @@ def make_study(
             group.leave_out(found.untrained)
             groups.append(group)
     return StudyModule(groups, plan.members, random)
+
+
+def check_shapes(module: nn.Module, shapes: list[Any], setting: Setting) -> None:
+    """Find a setting that changes the shape of a weight.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if shapes_of(module) != shapes:
+        changed = ", ".join(f"{name}={value}" for name, value in setting.items())
+        raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
 
 
 def net_maker(seed: int, module: Any, make: Callable[[], Any], make_net: MakeNet | None) -> MakeNet:

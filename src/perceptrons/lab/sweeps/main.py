@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..cli import settings
+from ..cli import start
 from ..cli.errors import Parser, fail
 from ..runs.directories import ROOT, checked_name
 
@@ -125,7 +125,7 @@ def flags_of(rest: list[str]) -> dict[str, str]:
     Raises:
         ValueError: If one is none, or cannot be in a sweep.
     """
-    found = {name.replace("init_args.", ""): it for name, it in settings.flags_of(rest).items()}
+    found = {name.replace("init_args.", ""): it for name, it in start.flags_of(rest).items()}
     if name := next(filter(found.__contains__, NOT_TAKEN), None):
         raise ValueError(f"{name}: not in a sweep, whose trials are whole runs from the start")
     return found
