@@ -135,7 +135,7 @@ def make_study(
     return StudyModule(groups, plan.members, random)
 
 
-def check_shapes(module: nn.Module, shapes: list[Any], setting: Setting) -> None:
+def check_shapes(module: nn.Module, shapes: dict[str, torch.Size], setting: Setting) -> None:
     """Find a setting that changes the shape of a weight.
 
     Raises:
