@@ -162,6 +162,7 @@ def test_a_better_lab_comes_into_a_rewritten_subject_without_a_conflict(
     assert not [line for line in changed if "U" in line[:2]]
 
 
+@pytest.mark.slow
 def test_with_the_lab_as_a_dependency_nothing_of_it_is_in_the_project(
     template: Path, tmp_path: Path
 ) -> None:

@@ -335,7 +335,8 @@ def test_one_setting_makes_numbers_of_few_whole_ones(command: Command) -> None:
     finished = command(words)
     assert (finished.status, finished.err.count("\n")) == (2, 1)
     assert "this has 9 classes; data.task=regression makes numbers of them" in finished.err
-    assert command(f"{words} --data.task regression").status == 0
+    for _ in range(2):  # of which the second finds the class again
+        assert command(f"{words} --data.task regression").status == 0
 
 
 @pytest.mark.parametrize(

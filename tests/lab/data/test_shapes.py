@@ -112,6 +112,18 @@ def test_folds_are_made_of_the_same_points_and_each_is_held_out_once(
     assert sorted(torch.cat(held_out).tolist()) == sorted(table(data)[0].tolist())
 
 
+def test_the_rows_to_test_on_are_in_no_fold() -> None:
+    data = Moons(n_samples=50, noise=0.1, test_fraction=0.2)
+    tested = {tuple(point) for point in data.split["test"][0].tolist()}
+    assert len(tested) == 10
+    for number in range(5):
+        split = data.fold(number, 5).split
+        others = torch.cat([split["train"][0], split["val"][0]]).tolist()
+        assert len(others) == 40
+        assert not tested & {tuple(point) for point in others}
+        assert {tuple(point) for point in split["test"][0].tolist()} == tested
+
+
 @pytest.mark.parametrize(
     ("settings", "line"),
     [

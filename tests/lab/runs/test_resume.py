@@ -41,10 +41,8 @@ def ended(process: "subprocess.Popen[str]") -> int:
     return process.returncode
 
 
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(name, marks=() if name == "batches" else pytest.mark.slow) for name in CASES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
 def test_interrupted_equals_uninterrupted(case: str, tmp_path: Path) -> None:
     number, settings = CASES[case]
     words = f"--config {CONFIGS}/xor.yaml --name run {settings}"

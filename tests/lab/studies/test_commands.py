@@ -238,6 +238,7 @@ def test_folds_of_breast_cancer_are_as_scikit_learn_has_them(command: Command) -
     from sklearn.preprocessing import StandardScaler
 
     data = "--config configs/breast_cancer.yaml --name r --data.passes 10 --trainer.max_epochs 5"
+    data += " --data.test_fraction 0"
     done(command(f"fit {data} --seeds 4 --folds 5"))
     same = {"alpha": 0, "batch_size": 64, "max_iter": 50, "tol": 0, "n_iter_no_change": 99}
     folds, scores = StratifiedKFold(5, shuffle=True, random_state=0), []

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 
 PAGE = (ROOT / "docs/studies.md").read_text().partition("## What is trained")[0]
 SCRIPT = "import sys; from perceptrons.__main__ import main; main(sys.argv[1:])"
 
 
+@pytest.mark.slow
 def test_the_question_of_the_page_is_answered_by_its_commands(tmp_path: Path) -> None:
     for each in ("src", "configs"):
         shutil.copytree(ROOT / each, tmp_path / each)

@@ -34,7 +34,6 @@ from ..training import callbacks
 from ..training.compiled import check_single
 from ..training.loggers import Later, lead_into, log_settings
 from ..training.spans import use_spans
-from ..training.threads import threads_for
 from .errors import PACKAGE, fail, line_of, shown, suggested
 from .main import TRAINER
 from .parser import (
@@ -47,7 +46,14 @@ from .parser import (
     unchecked,
     with_values,
 )
-from .settings import ARGUMENTS, CHECKPOINT_DEFAULTS, TRAINER_DEFAULTS, check_settings, quiet
+from .settings import (
+    ARGUMENTS,
+    CHECKPOINT_DEFAULTS,
+    TRAINER_DEFAULTS,
+    check_settings,
+    quiet,
+    threads_for,
+)
 from .start import FREE, flags_of, sections, start
 from .study import Recipes, plan_of, study_of, with_setting, write_members
 

@@ -66,15 +66,16 @@ class SplitData(TableData):
         )
 
     def fold(self, number: int, folds: int) -> Self:
-        """The same data with another split: fold ``number`` of ``folds`` to validate and test on.
+        """The same data with another split: fold ``number`` of ``folds`` to validate on.
+
+        The rows to test on are kept out of all folds; without such they are the fold's.
 
         Raises:
             ValueError: If there are not so many folds in the rows.
         """
-        fold = copy.copy(self)
-        fold.split = fold.chosen(
-            choose_fold(self.rows, self.labels, number, folds, self.random_state)
-        )
+        fold, seed = copy.copy(self), self.random_state
+        kept = choose_rows(self.rows, self.labels, 0, self.test_fraction, seed)
+        fold.split = fold.chosen(choose_fold(kept, self.rows, self.labels, number, folds, seed))
         return fold
 
 
@@ -133,22 +134,35 @@ def choose_rows(
     return chosen if val_fraction else {**chosen, "val": chosen["train"]}
 
 
-def choose_fold(count: int, labels: Labels | None, number: int, folds: int, seed: int) -> Chosen:
-    """The rows of one fold, to validate and test on, and the others, to train on.
+def choose_fold(
+    kept: Chosen, count: int, labels: Labels | None, number: int, folds: int, seed: int
+) -> Chosen:
+    """The rows of one fold, to validate on, and the others, to train on.
+
+    Args:
+        kept: Which rows to test on, and which are left to train on.
+        count: Number of rows in all.
+        labels: Class of each row ``(rows,)``; ``None`` for a numeric target.
+        number: Number of the fold, from 0.
+        folds: How many there are.
+        seed: Seed of the split.
 
     Raises:
         ValueError: If there are not so many folds in the rows, or in those of a class.
     """
     from sklearn.model_selection import KFold, StratifiedKFold
 
-    least = count if labels is None else int(np.unique(labels, return_counts=True)[1].min())
+    rows = np.arange(count)[kept["train"]]
+    strata = None if labels is None else labels[rows]
+    least = len(rows) if strata is None else int(np.unique(strata, return_counts=True)[1].min())
     if not 2 <= folds <= least:
         whose = "rows" if labels is None else "rows in the smallest class"
         raise ValueError(f"folds={folds}: must be from 2 to {least}, the number of {whose}")
     kind = KFold if labels is None else StratifiedKFold
-    splits = kind(folds, shuffle=True, random_state=seed).split(np.zeros(count), labels)
+    splits = kind(folds, shuffle=True, random_state=seed).split(rows, strata)
     train, held_out = [*splits][number]
-    return {"train": train, "val": held_out, "test": held_out, "all": slice(None)}
+    chosen = {"train": rows[train], "val": rows[held_out], "all": slice(None)}
+    return {**chosen, "test": chosen["val"] if len(rows) == count else kept["test"]}
 
 
 def take(table: Rows, chosen: Chosen) -> dict[str, Rows]:

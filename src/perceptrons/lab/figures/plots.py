@@ -66,6 +66,8 @@ def curves(scenes: Sequence[Scene]) -> Figure:
                     there = np.isfinite(values)
                     marker = "." if there.sum() < MARKED else ""
                     shown = {"color": color if several else ink(), "label": label}
+                    if name == "accuracy":  # which jumps
+                        shown["drawstyle"] = "steps-post"
                     axes.plot(scene.reports[there], values[there], style, marker=marker, **shown)
     draw_chance(every[0], scenes)
     highest = [values for one in scenes for name, values in one.metrics.items() if "loss" in name]

@@ -207,7 +207,8 @@ def introduction(trainer: Any, module: Any) -> dict[str, str]:
     """Data, network, number of parameters, optimizer and device of a training."""
     data, members = trainer.datamodule, ""
     if isinstance(module, StudyModule):
-        members, module = f" each, of {len(module.each):,} members", module.user_module
+        members, data = f" each, of {len(module.each):,} members", module.groups[0].data
+        module = module.user_module
     rows = {}
     if isinstance(data, TableData):
         train, val = (data.split[part][0] for part in ("train", "val"))

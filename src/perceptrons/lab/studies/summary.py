@@ -62,11 +62,13 @@ def of_measure(name: str, given: Sequence[float], folds: Sequence[int] | None) -
         return {f"{name}_{each}": None for each in ("mean", "std", "low", "high", "median")}
     half = half_width(values, None if folds is None else np.asarray(folds)[finite])
     mean = float(values.mean())
+    # no further than a mean can be
+    least, most = min(0.0, values.min()), math.inf if "loss" in name else 1.0
     return {
         f"{name}_mean": mean,
         f"{name}_std": float(values.std(ddof=1)) if len(values) > 1 else None,
-        f"{name}_low": None if half is None else mean - half,
-        f"{name}_high": None if half is None else mean + half,
+        f"{name}_low": None if half is None else max(least, mean - half),
+        f"{name}_high": None if half is None else min(most, mean + half),
         **quantiles(name, values),
     }
 

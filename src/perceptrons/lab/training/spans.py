@@ -273,7 +273,9 @@ def use_spans(trainer: Any, module: Any, data: Any, compiled: bool = False) -> b
         return False
     kind, trainer.__class__ = type(module), SpanTrainer
     bases = (CompiledSpans if compiled else Spans, kind)
-    module.__class__ = type(kind.__name__, bases, {"__module__": kind.__module__})
+    # local, or the parser would have two classes of a name to choose from
+    place = {"__module__": kind.__module__, "__qualname__": f"spans.<locals>.{kind.__name__}"}
+    module.__class__ = type(kind.__name__, bases, place)
 
     def train_dataloader() -> SpanLoader:
         loader = TableData.train_dataloader(data)

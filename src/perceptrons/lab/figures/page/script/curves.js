@@ -71,13 +71,15 @@ export class Chart {
     return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * Math.max(0, Math.min(1.02, share));
   }
 
+  /** A curve; of a share of the rows, which jumps, in steps. */
   line({ points, colour, dashed, faint }) {
     const path = points
       .filter(([, value]) => Number.isFinite(value))
-      .map(
-        ([update, value], at) =>
-          `${at ? "L" : "M"}${this.x(update).toFixed(1)} ${this.y(value).toFixed(1)}`,
-      );
+      .map(([update, value], at) => {
+        const [x, y] = [this.x(update).toFixed(1), this.y(value).toFixed(1)];
+        if (!at) return `M${x} ${y}`;
+        return this.fixed ? `H${x}V${y}` : `L${x} ${y}`;
+      });
     const kind = `curve${dashed ? " dashed" : ""}${faint ? " faint" : ""}`;
     return shape("path", { d: path.join(""), class: kind, style: `stroke:${colour}` });
   }

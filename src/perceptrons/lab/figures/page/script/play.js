@@ -174,12 +174,14 @@ export class Play {
   trainOn(times, told = true) {
     if (!this.train.count) return;
     if (!this.history.length) this.note();
+    const often = Math.max(20, Math.ceil(times / 50)); // or many at once would be one straight line
     for (let time = 0; time < times; time++) {
       const { x, y, count } = this.batch();
       const pass = forward(this.net, x, count);
       const delta = LOSSES[this.run.loss].delta(pass.values.at(-1), y, this.outputs);
       this.optimizer.update(this.net.weights, backward(this.net, pass, delta, count));
       this.updates++;
+      if (this.updates % often === 0) this.note();
     }
     this.weightsChanged = true;
     if (!told) return;
