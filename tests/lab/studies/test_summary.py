@@ -9,8 +9,8 @@ import pytest
 import yaml
 from scipy.stats import binomtest, ttest_1samp
 
-from perceptrons.lab.cli import compare as comparing
-from perceptrons.lab.cli.compare import bootstrap, compare, holm, mcnemar, pool, shown
+from perceptrons.lab.cli.verbs import compare as comparing
+from perceptrons.lab.cli.verbs.compare import bootstrap, compare, holm, mcnemar, pool, shown
 from perceptrons.lab.studies.record import POINTS, Study
 from perceptrons.lab.studies.summary import of_measure, summaries, wilson
 

@@ -142,7 +142,7 @@ def compare(words: list[str]) -> None:
     parser.add_argument("runs", nargs="+", metavar="run", help="a study, as <name>/version_<n>")
     parser.add_argument("--pool", action="store_true", help="report all of them as one study")
     given = parser.parse_args(words)
-    from . import compare as studies  # half a second, which --help does not need
+    from .verbs import compare as studies  # half a second, which --help does not need
 
     directories = [run_named(each, "run") for each in given.runs]
     try:

@@ -1,1 +1,1 @@
-"""What ``explain`` and ``export`` do, which train nothing."""
+"""What ``compare``, ``explain`` and ``export`` do, which train nothing."""

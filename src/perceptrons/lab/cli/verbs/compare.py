@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runs.files import read_text, read_yaml
-from ..runs.text import WIDTH, aligned
-from ..studies.summary import MEASURES, Columns, Row, digits, short, summaries, tables, varied
+from ...runs.files import read_text, read_yaml
+from ...runs.text import WIDTH, aligned
+from ...studies.summary import MEASURES, Columns, Row, digits, short, summaries, tables, varied
 
 Pairs = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 
