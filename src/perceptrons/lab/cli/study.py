@@ -17,9 +17,9 @@ from ..studies.record import Study
 from ..studies.study import StudyModule
 from ..studies.summary import Row, summaries
 from ..training.spans import trains_alone
-from .compare import shown
 from .errors import nearest
 from .settings import TOLD
+from .verbs.compare import shown
 
 
 def plan_of(settings: Any) -> Plan | None:
