@@ -41,7 +41,7 @@ def test_the_question_of_the_page_is_answered_by_its_commands(tmp_path: Path) ->
 
 def heads(text: str) -> set[str]:
     """First words of the lines of a table, and the heads of its columns."""
-    lines = [line for line in text.splitlines() if line.split() and not line.startswith(" ")]
+    lines = [line for line in text.splitlines() if line.split() and line[0] not in " ."]
     return {line.split()[0] for line in lines} | {
         word
         for line in text.splitlines()

@@ -106,23 +106,29 @@ def compare(runs: Sequence[Path]) -> str:
     pairs = compared(alternatives(runs))
     found = [each for pair in pairs for each in differences(*pair)]
     one, other = pairs[0]
-    first = f"{one.run}, at each setting" if pairs[-1][0] is not one else one.name
+    each_setting = pairs[-1][0] is not one
+    first = f"{one.run}, at each setting" if each_setting else one.name
     if not found:
         return f"{first}: no other differs from it in any measure"
     corrected = holm([each.p for each in found])
     found = [each._replace(p=p) for each, p in zip(found, corrected, strict=True)]
-    columns: Columns = {"to": [each.other for each in found]} if len(pairs) > 1 else {}
+    head, names = f"first: {first}", [each.other for each in found]
+    if len(pairs) == 1:
+        head, names = f"{head}\nother: {other.name}", []
+    elif each_setting and len({each.run for _, each in pairs}) == 1:
+        head = f"{head}\nother: {other.run}"
+        names = [name.removeprefix(f"{other.run}, ") for name in names]
+    columns: Columns = {"to": names} if names else {}
     columns |= {
         "measure": [each.measure for each in found],
-        "first": [digits(each.means[0]) for each in found],
-        "other": [digits(each.means[1]) for each in found],
         "difference": [digits(each.means[1] - each.means[0]) for each in found],
         "95 % interval": [" to ".join(map(digits, each.interval)) for each in found],
         "p": [digits(each.p) for each in found],
+        "first": [digits(each.means[0]) for each in found],
+        "other": [digits(each.means[1]) for each in found],
     }
-    head = f"first: {first}" + ("" if len(pairs) > 1 else f"\nother: {other.name}")
     lines = [fill(said(each), WIDTH, subsequent_indent="    ") for each in found]
-    return "\n".join([head, "", aligned(columns, keep=("p",)), "", *lines])
+    return "\n".join([head, "", aligned(columns), "", *lines])
 
 
 def differences(first: Alternative, other: Alternative) -> list[Difference]:
