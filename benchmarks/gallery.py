@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from perceptrons.lab.cli.command import Command
-from perceptrons.lab.cli.parser import found_model, import_files
+from perceptrons.lab.cli.parser import import_files, import_model
 from perceptrons.lab.cli.settings import quiet
 from perceptrons.lab.figures import diagrams, plots
 from perceptrons.lab.figures.drawing import FILES, png
@@ -23,7 +23,7 @@ from perceptrons.lab.figures.panels import DARK, draw_key, draw_space, ink
 from perceptrons.lab.figures.scene import Scene
 from perceptrons.lab.figures.snapshots import Snapshots
 from perceptrons.lab.figures.survey import survey
-from perceptrons.lab.figures.trained import Trained, of_fit
+from perceptrons.lab.figures.trained import Trained, trained_by
 from perceptrons.lab.training.spans import use_spans
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +66,7 @@ def trained(config: str, title: str, *flags: str) -> Trained:
     words = [f"--config={ROOT / 'configs' / config}.yaml", "--trainer.logger=false"]
     off = ("enable_checkpointing", "enable_progress_bar", "enable_model_summary")
     words += [f"--trainer.{name}=false" for name in off]
-    model = found_model("classifier.Classifier")
+    model = import_model("classifier.Classifier")
     with redirect_stdout(StringIO()):
         run = Command(model, ["fit", *words, *flags], runs=False)
         kept = Snapshots()
@@ -74,7 +74,7 @@ def trained(config: str, title: str, *flags: str) -> Trained:
         trainer.callbacks.append(kept)
         use_spans(run.trainer, run.model, run.datamodule)
         run.trainer.fit(run.model, datamodule=run.datamodule)
-    return replace(of_fit(trainer, run.model, Path(config), {}), title=title)
+    return replace(trained_by(trainer, run.model, Path(config), {}), title=title)
 
 
 def moment(scene: Scene, frame: int) -> Figure:

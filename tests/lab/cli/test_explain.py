@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perceptrons.lab.cli.main import main
-from perceptrons.lab.cli.verbs.explain import explained
+from perceptrons.lab.cli.verbs.explain import explanation
 from perceptrons.lab.data.tables import TableData
 from perceptrons.lab.training.on_paper import first_update
 
@@ -93,7 +93,7 @@ def test_the_sums_are_made_of_the_weights_before_the_update() -> None:
     with torch.no_grad():
         net[0].weight.copy_(torch.tensor([[0.25, -0.5]]))
         net[0].bias.fill_(1.0)
-    text = explained(first_update(Module(net, BCE), XOR), XOR)
+    text = explanation(first_update(Module(net, BCE), XOR), XOR)
     assert "x = (1, 1), y = (0)" in text
     assert "p 0.25*1 - 0.5*1 + 1 0.75 0.6792" in " ".join(text.split())
     assert "after = before - 0.5 * gradient" in text
@@ -101,7 +101,7 @@ def test_the_sums_are_made_of_the_weights_before_the_update() -> None:
 
 
 def test_in_markdown_each_step_has_a_title_and_all_names_are_code() -> None:
-    lines = explained(first_update(Module(dense(2, 2, 1), BCE), XOR), Named(XOR.y)).splitlines()
+    lines = explanation(first_update(Module(dense(2, 2, 1), BCE), XOR), Named(XOR.y)).splitlines()
     assert sum(line.startswith("## ") for line in lines) == 6
     assert all("<" not in line for line in lines if not line.startswith("    "))
     assert any(line.startswith("    <img> -> h1") for line in lines)

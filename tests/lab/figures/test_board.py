@@ -103,7 +103,7 @@ def test_hparams_are_numbers_where_settings_are(tmp_path: Path) -> None:
 def test_a_study_has_the_settings_of_its_members() -> None:
     study = make_study(Plan(0, 2, {}), xor(), lambda _: Plain(dense(2, 3, 1)), None, (None, None))
     assert board.shown_settings({}, study) == {"net": "Sequential", "hidden": "[3]"}
-    assert board.described(study).startswith("13 parameters")
+    assert board.description(study).startswith("13 parameters")
 
 
 def test_every_run_says_the_same_of_what_the_columns_of_hparams_are(tmp_path: Path) -> None:

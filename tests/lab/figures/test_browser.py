@@ -21,7 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from perceptrons.lab.figures import board, drawing
 from perceptrons.lab.figures.snapshots import Snapshots
 from perceptrons.lab.figures.survey import survey
-from perceptrons.lab.figures.trained import of_fit
+from perceptrons.lab.figures.trained import trained_by
 
 BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 pytestmark = pytest.mark.skipif(
@@ -114,7 +114,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         loop = trainer(10, *beside, logger=logger)
         loop.fit(module, datamodule=xor())
         logger.experiment.close()
-        drawing.draw_beside(survey(of_fit(loop, module, run, {})), run)
+        drawing.draw_beside(survey(trained_by(loop, module, run, {})), run)
         drawing.BESIDE[-1].wait()
     return root
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from perceptrons.lab.data.tables import TableData
 from perceptrons.lab.figures.page.recording import flattened, run_data
 from perceptrons.lab.figures.snapshots import Snapshots, flat
-from perceptrons.lab.figures.trained import of_fit
+from perceptrons.lab.figures.trained import trained_by
 
 RUN = Path("lightning_logs/xor/version_0")
 
@@ -24,7 +24,7 @@ def fitted(module: Plain, data: Any, epochs: int = 3) -> Any:
 
 
 def shown(module: Plain, data: Any) -> Any:
-    return run_data(of_fit(fitted(module, data), module, RUN, {}), RUN / "config.yaml")
+    return run_data(trained_by(fitted(module, data), module, RUN, {}), RUN / "config.yaml")
 
 
 class Momentum(Plain):
@@ -90,7 +90,7 @@ def test_the_optimizers_state_is_in_the_order_of_the_weights() -> None:
     module = Momentum(dense(2, 2, 1))
     made = fitted(module, xor())
     settings = {"trainer": {"gradient_clip_val": 0.5, "gradient_clip_algorithm": None}}
-    optimizer = run_data(of_fit(made, module, RUN, settings), RUN)["optimizer"]
+    optimizer = run_data(trained_by(made, module, RUN, settings), RUN)["optimizer"]
     states = made.optimizers[0].state
     buffers = [states[each]["momentum_buffer"].flatten() for each in module.net.parameters()]
     assert optimizer["state"]["momentum"] == torch.cat(buffers).tolist()

@@ -30,7 +30,7 @@ from perceptrons.lab.figures.panels import COLORS, caption, plain
 from perceptrons.lab.figures.scene import Array, Scene, Study, best_line, evenly_changed
 from perceptrons.lab.figures.snapshots import History, Snapshots, flat, load
 from perceptrons.lab.figures.survey import survey
-from perceptrons.lab.figures.trained import of_fit
+from perceptrons.lab.figures.trained import trained_by
 from perceptrons.lab.studies.plan import Plan, make_study
 from perceptrons.lab.studies.record import Study as Record
 from perceptrons.lab.training.spans import use_spans
@@ -393,7 +393,7 @@ def test_curves_bend_between_two_reports_where_the_loss_is_the_modules_own() -> 
     use_spans(loop, module, data)
     loop.fit(module, datamodule=data)
     assert kept.history.reports == [500, 1000]
-    run = of_fit(loop, module, Path("runs/xor/version_0"), {})
+    run = trained_by(loop, module, Path("runs/xor/version_0"), {})
     between = [update for update in run.history.reports if 500 < update < 1000]
     assert len(between) > 50
     assert {500, 1000} <= set(run.history.reports)
@@ -403,7 +403,7 @@ def test_curves_bend_between_two_reports_where_the_loss_is_the_modules_own() -> 
     measured = run.history.metrics[run.history.reports.index(between[9])]
     assert measured["train/loss"] == pytest.approx(expected)
     module.measured_loss = lambda logits, y: torch.tensor(3.0)  # type: ignore[assignment]
-    other = of_fit(loop, module, Path("runs/xor/version_0"), {})
+    other = trained_by(loop, module, Path("runs/xor/version_0"), {})
     assert other.history.reports == [500, 1000]
 
 
@@ -437,7 +437,7 @@ def test_of_a_study_the_best_member_is_shown_and_what_all_say_together() -> None
     loop = trainer(3, Snapshots(), record)
     study.hand_out_by(loop, data)
     loop.fit(study, datamodule=data)
-    run = of_fit(loop, study, Path("runs/study/version_0"), {})
+    run = trained_by(loop, study, Path("runs/study/version_0"), {})
     scene = survey(run)
     solved, losses = record.since >= 0, record.last["train/loss"]
     assert solved.any()

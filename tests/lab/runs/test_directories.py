@@ -15,7 +15,7 @@ from perceptrons.lab.runs import directories
 from perceptrons.lab.runs.directories import (
     check_inside,
     checked_name,
-    listed,
+    list_runs,
     locked,
     new_run,
     newest,
@@ -117,7 +117,7 @@ ALIASES = "a: &a [1, 1]\n" + "".join(
 def test_a_run_with_odd_settings_is_listed_as_unreadable(text: str, tmp_path: Path) -> None:
     run = make(tmp_path)
     (run / "config.yaml").write_text(text)
-    assert listed(tmp_path)[0]["status"] == "unreadable"
+    assert list_runs(tmp_path)[0]["status"] == "unreadable"
     with pytest.raises(ValueError, match=r"holds itself|nested|twice|YAML"):
         read_yaml(run / "config.yaml")
 

@@ -16,7 +16,7 @@ from conftest import CONFIGS, Command, Finished
 
 from perceptrons import load_run
 from perceptrons.__main__ import main
-from perceptrons.lab.cli.start import takes
+from perceptrons.lab.cli.start import section_types
 from perceptrons.lab.runs import trust, trusted
 
 RUN = Path("lightning_logs", "r", "version_0")
@@ -312,7 +312,7 @@ def test_the_settings_of_every_config_are_trusted_as_they_are(config: Path) -> N
     model = settings["model"].get("init_args", settings["model"])
     settings = {key: settings[key] for key in ("seed_everything", "data", "trainer")}
     settings["model"] = {"class_path": place, "init_args": model}
-    supplied = trust.supplied(settings, takes())
-    assert list(trusted.chosen(supplied))
+    supplied = trust.supplied(settings, section_types())
+    assert list(trusted.classes_in(supplied))
     assert yaml.safe_load(trusted.as_word(supplied)) == supplied
     assert supplied["model"]["class_path"]

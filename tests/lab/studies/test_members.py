@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perceptrons.lab.studies import gradients
-from perceptrons.lab.studies.gradients import Blocks, by_autograd, by_hand, pooled
-from perceptrons.lab.studies.members import FastMembers, MappedMembers, Members, parts, stack
+from perceptrons.lab.studies.gradients import Blocks, by_autograd, by_hand, pools_members
+from perceptrons.lab.studies.members import FastMembers, MappedMembers, Members, slices, stack
 from perceptrons.lab.training.gradients import Loss
 
 SEEDS = [7, 8, 4294967295, 3]
@@ -129,7 +129,9 @@ def rows(own: bool = False) -> tuple[Tensor, Tensor]:
 
 
 def blocks_of(members: Members, loss: Loss, size: int = 10**6) -> Blocks:
-    together = isinstance(members, FastMembers) and pooled(loss, torch.zeros(6, 2), rows()[1])
+    together = isinstance(members, FastMembers) and pools_members(
+        loss, torch.zeros(6, 2), rows()[1]
+    )
     return Blocks(members, by_autograd(members, loss, together), size)
 
 
@@ -192,9 +194,9 @@ def test_blocks_of_any_size_have_the_same_gradients(
 
 @pytest.mark.parametrize(("count", "size"), [(10, 3), (10, 2), (7, 3), (6, 9), (1, 1), (11, 0)])
 def test_blocks_have_each_member_once(count: int, size: int) -> None:
-    numbers = [n for part in parts(count, size) for n in range(part.start, part.stop)]
+    numbers = [n for part in slices(count, size) for n in range(part.start, part.stop)]
     assert numbers == [*range(count)]
-    assert all(part.stop - part.start <= max(size, 1) for part in parts(count, size))
+    assert all(part.stop - part.start <= max(size, 1) for part in slices(count, size))
 
 
 @pytest.mark.parametrize(
@@ -210,8 +212,8 @@ def test_blocks_have_each_member_once(count: int, size: int) -> None:
 def test_a_loss_serves_all_members_at_once_only_where_that_is_the_mean(
     loss: str, wanted: bool
 ) -> None:
-    assert pooled(LOSSES[loss], torch.zeros(6, 2), rows()[1]) == wanted
-    assert not pooled(
+    assert pools_members(LOSSES[loss], torch.zeros(6, 2), rows()[1]) == wanted
+    assert not pools_members(
         lambda logits, y: (logits - y).pow(2).mean().sqrt(), torch.zeros(6, 2), rows()[1]
     )
 

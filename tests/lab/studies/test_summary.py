@@ -10,9 +10,9 @@ import yaml
 from scipy.stats import binomtest, ttest_1samp
 
 from perceptrons.lab.cli.verbs import compare as comparing
-from perceptrons.lab.cli.verbs.compare import bootstrap, compare, holm, mcnemar, pool, shown
+from perceptrons.lab.cli.verbs.compare import bootstrap, compare, holm, mcnemar, members_text, pool
 from perceptrons.lab.studies.record import POINTS, Study
-from perceptrons.lab.studies.summary import of_measure, summaries, wilson
+from perceptrons.lab.studies.summary import measure_summary, summaries, wilson
 
 
 @pytest.mark.parametrize(("count", "of"), [(0, 10), (10, 10), (1, 3), (1389, 2000), (500, 1000)])
@@ -24,7 +24,7 @@ def test_the_interval_of_a_share_is_wilsons_as_scipy_has_it(count: int, of: int)
 @pytest.mark.parametrize("folds", [None, [0, 0, 1, 1, 2, 2]])
 def test_the_interval_of_a_mean_is_students_over_folds_where_there_are_some(folds: Any) -> None:
     values = [0.5, 0.7, 0.4, 0.9, 0.8, 0.65]
-    found = of_measure("loss", [*values, float("nan")], folds and [*folds, 2])
+    found = measure_summary("loss", [*values, float("nan")], folds and [*folds, 2])
     independent = values if folds is None else np.reshape(values, (3, 2)).mean(1)
     interval = ttest_1samp(independent, 0).confidence_interval()
     assert (found["loss_low"], found["loss_high"]) == pytest.approx((interval.low, interval.high))
@@ -64,7 +64,7 @@ def test_settings_are_summed_up_apart_and_fit_a_terminal() -> None:
     assert [row["share"] for row in found] == [1 / 3, 1.0]
     assert [row["model.optimizer.lr"] for row in found] == [0.1, 1.0]
     assert "val_loss_mean" not in found[0]  # validated on the training rows
-    said = shown(found)
+    said = members_text(found)
     assert max(map(len, said.splitlines())) <= 80
     assert "33.3%" in said
 
@@ -97,7 +97,7 @@ def test_studies_of_other_seeds_pool_to_one(tmp_path: Path) -> None:
         {name: values[part] for name, values in whole.items()} for part in (slice(3), slice(3, 6))
     ]
     runs = [run(tmp_path / f"{n}" / "version_0", half, seeds=n) for n, half in enumerate(halves)]
-    assert pool(runs) == shown(summaries(whole))
+    assert pool(runs) == members_text(summaries(whole))
     with pytest.raises(ValueError, match="would count twice"):
         pool([runs[0], runs[0]])
     other = run(tmp_path / "o" / "version_0", halves[1], model="B")

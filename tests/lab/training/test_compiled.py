@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from perceptrons.lab.training import compiled
 from perceptrons.lab.training.compiled import Block, Compiled
 from perceptrons.lab.training.functional import KNOWN, check_compiles, states_of, step
-from perceptrons.lab.training.gradients import clipped, single
+from perceptrons.lab.training.gradients import single, with_clipping
 from perceptrons.lab.training.graphs import graph_of
 
 SETTINGS: list[tuple[type[torch.optim.Optimizer], dict[str, Any]]] = [
@@ -91,7 +91,7 @@ def trained(
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
     module = Module(net, **given)
-    gradient = clipped(single(module), None, clip, "norm") if clip else single(module)
+    gradient = with_clipping(single(module), None, clip, "norm") if clip else single(module)
     weights = {name: weight.detach() for name, weight in net.named_parameters()}
     block = Block(None, weights, dict(net.named_buffers()))
     many = Compiled(optimizer, dict(net.named_parameters()), gradient, [block])

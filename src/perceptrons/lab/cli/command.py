@@ -25,7 +25,7 @@ from ..figures.page.recording import show_fit
 from ..figures.snapshots import Snapshots
 from ..runs import checkpoints, directories, record
 from ..runs.files import write_csv, write_json
-from ..runs.kinds import imported
+from ..runs.kinds import imported_class
 from ..runs.record import BestCheckpoint, Report, measured, predicted_columns
 from ..runs.resume import ExactResume, Stopped, make_resumable, stoppable
 from ..runs.text import aligned, say
@@ -34,16 +34,16 @@ from ..training import callbacks
 from ..training.compiled import check_single
 from ..training.loggers import Later, lead_into, log_settings
 from ..training.spans import use_spans
-from .errors import PACKAGE, fail, line_of, shown, suggested
+from .errors import PACKAGE, fail, line_of, relative_path, with_suggestion
 from .main import TRAINER
 from .parser import (
     LINKED,
     ModuleMaker,
     SettingsParser,
-    found_model,
+    dump_unchecked,
     import_files,
+    import_model,
     link_to_data,
-    unchecked,
     with_values,
 )
 from .settings import (
@@ -75,7 +75,7 @@ class Command(LightningCLI):
         try:
             self.words, self.directory, self.resumed = start(words)
         except ValueError as mistake:
-            fail(suggested(str(mistake)), mistake)
+            fail(with_suggestion(str(mistake)), mistake)
         self.recipes = Recipes()
         super().__init__(
             L.LightningModule,
@@ -144,7 +144,7 @@ class Command(LightningCLI):
         if ends and "trainer.max_epochs" not in self.chosen:
             trainer.max_epochs = -1
         # what Lightning would dump, after it had checked once more what has just been parsed
-        self.config_dump = yaml.safe_load(unchecked(self.parser, self.config))[self.subcommand]
+        self.config_dump = yaml.safe_load(dump_unchecked(self.parser, self.config))[self.subcommand]
         if self.subcommand != "fit" and not self.settings.ckpt_path:
             say("no --ckpt_path: these are the initial weights, as the seed draws them")
 
@@ -209,7 +209,7 @@ class Command(LightningCLI):
                 super()._run_subcommand(subcommand)
         except Stopped:
             say(f"\nstopped after update {self.trainer.global_step}; to resume:")
-            say(f"{PACKAGE} fit --resume {quote(shown(Path(str(self.directory))))}")
+            say(f"{PACKAGE} fit --resume {quote(relative_path(Path(str(self.directory))))}")
             raise
         except callbacks.NonFiniteLossError as failure:
             fail(str(failure), failure, status=1)
@@ -219,7 +219,7 @@ class Command(LightningCLI):
             reported = self.trainer.fit_loop.epoch_progress.current.completed > before
             if self.directory and not (there_before or reported):
                 directories.remove_run(self.directory)
-            named = {imported(each) for each in re.findall(r"class_path: (\S+)", self.dumped)}
+            named = {imported_class(each) for each in re.findall(r"class_path: (\S+)", self.dumped)}
             fail(line_of(failure, classes=named), failure, status=1 if reported else 2)
 
     def open_run(self, stack: ExitStack) -> None:
@@ -234,12 +234,12 @@ class Command(LightningCLI):
         if self.subcommand == "fit":
             stack.enter_context(directories.locked(directory))
         elif not os.access(directory, os.W_OK):
-            say(f"{shown(directory)} cannot be written to: the results are not kept")
+            say(f"{relative_path(directory)} cannot be written to: the results are not kept")
             self.directory, directory = None, Path(stack.enter_context(TemporaryDirectory()))
         if self.resumed:
             flags = flags_of(self.given)
             changed = {path: self.settings.get(path) for path in FREE if path in flags}
-            record.extend(directory, self.given, changed)
+            record.begin_again(directory, self.given, changed)
         lead_into(directory, trainer, self.done + bool(file) if self.resumed else None)
         if self.subcommand == "fit":
             log_settings(trainer, yaml.safe_load(self.dumped))
@@ -267,7 +267,7 @@ class Command(LightningCLI):
         every = [callbacks.FullPrecisionMetrics(), self.exact, callbacks.FiniteLoss()]
         every += [callbacks.LoggedMonitors(), callbacks.LastReport(), callbacks.PlateauStep()]
         kept = [Snapshots(self.resumed)] if self.settings.figures else []
-        return [*every, Report(shown(run)), *kept, Board(run, settings)]
+        return [*every, Report(relative_path(run)), *kept, Board(run, settings)]
 
     def new_run(self) -> Path:
         """Make a directory for the run, and write down there what it is."""
@@ -303,13 +303,13 @@ class Command(LightningCLI):
             results["study"], said = write_members(self.directory, self.trainer, self.model)
         write_json(self.directory / "metrics.json", results)
         record.end(self.directory)
-        say(f"{said}\nrun:  {shown(self.directory)}")
+        say(f"{said}\nrun:  {relative_path(self.directory)}")
         if self.settings.figures:
             board = self.settings.trainer.logger in (None, True)
             if board:
-                logs = quote(shown(self.directory.parent))
+                logs = quote(relative_path(self.directory.parent))
                 say(f"look: tensorboard --logdir {logs} --host localhost\n      {ADDRESS}")
-            settings, run = self.exact.settings, Path(shown(self.directory))
+            settings, run = self.exact.settings, Path(relative_path(self.directory))
             say(show_fit(self.trainer, self.model, run, settings, board))
 
     def validate(self, verbose: bool = True, **options: Any) -> None:
@@ -327,7 +327,7 @@ class Command(LightningCLI):
         say(aligned(columns, rows=16))
         if self.directory and columns:
             write_csv(self.directory / "predictions.csv", columns)
-            say(f"\nall rows: {shown(self.directory / 'predictions.csv')}")
+            say(f"\nall rows: {relative_path(self.directory / 'predictions.csv')}")
 
     def show_measures(self, verbose: bool) -> None:
         # with all of their digits: they are compared with what fit has written
@@ -340,4 +340,4 @@ def run(words: list[str], model: type[L.LightningModule] | str | None) -> None:
     """Run fit, validate, test or predict."""
     quiet()
     import_files()
-    Command(found_model(model), words)
+    Command(import_model(model), words)

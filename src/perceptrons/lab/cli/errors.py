@@ -73,7 +73,7 @@ def likenesses(one: str, other: str) -> tuple[float, float]:
     return least, SequenceMatcher(None, first, second).ratio()
 
 
-def suggested(line: str, more: Iterable[str] = ()) -> str:
+def with_suggestion(line: str, more: Iterable[str] = ()) -> str:
     """A line with the nearest name to what it quotes, among the choices it tells and some more."""
     found = re.search(r"given '([\w.+/-]+)'$", line) or re.search(r"'([\w.+/-]+)'", line)
     if not found or "did you mean" in line:
@@ -91,7 +91,7 @@ def line_of(error: BaseException, owner: str = "", classes: Collection[Any] = ()
         owner: Name of the class or of the setting that it comes from, where that is known.
         classes: Classes that the settings name; the owner is the one in whose method it was raised.
     """
-    error = root(error)
+    error = first_cause(error)
     owner = owner or owner_of(error, classes)
     said = next(filter(None, (line.strip() for line in str(error).splitlines())), "")
     if not said or not isinstance(error, PLAIN):
@@ -100,8 +100,8 @@ def line_of(error: BaseException, owner: str = "", classes: Collection[Any] = ()
         said = f"{owner}: {said}"
     # a message that names a setting needs no place in the code, nor a library's word on a value
     refused = re.match(r"(\w+: )?\w[\w.]*(=.*?)?: ", said) and is_plain(error)
-    place = "" if refused or is_librarys(error) else at(error)
-    return suggested(said) + place
+    place = "" if refused or is_librarys(error) else place_in_code(error)
+    return with_suggestion(said) + place
 
 
 def owner_of(error: BaseException, classes: Collection[Any]) -> str:
@@ -115,7 +115,7 @@ def owner_of(error: BaseException, classes: Collection[Any]) -> str:
 def is_plain(error: BaseException) -> bool:
     """Whether an error is of the kind by which the project's own code refuses a value."""
     frames = [*frames_of(error)]
-    return isinstance(error, ValueError) and bool(frames) and is_in(frames[-1][0], LAB.parent)
+    return isinstance(error, ValueError) and bool(frames) and is_below(frames[-1][0], LAB.parent)
 
 
 def is_librarys(error: BaseException) -> bool:
@@ -124,18 +124,18 @@ def is_librarys(error: BaseException) -> bool:
     return isinstance(error, ValueError) and bool(frames) and not is_users(frames[-1][0])
 
 
-def root(error: BaseException) -> BaseException:
+def first_cause(error: BaseException) -> BaseException:
     """The first cause of an error, or the refusal of the project's own that it led to."""
     while error.__cause__ is not None and not is_plain(error):
         error = error.__cause__
     return error
 
 
-def at(error: BaseException) -> str:
+def place_in_code(error: BaseException) -> str:
     """``; at <file>:<line>`` where the user's own code raised an error, or called what did."""
     for file, line in reversed([*frames_of(error)]):
         if is_users(file):
-            return f"; at {shown(file)}:{line} ({DEBUG}=1 shows the traceback)"
+            return f"; at {relative_path(file)}:{line} ({DEBUG}=1 shows the traceback)"
     return ""
 
 
@@ -146,17 +146,17 @@ def frames_of(error: BaseException) -> Iterator[tuple[Path, int]]:
 
 def is_users(file: Path) -> bool:
     """Whether a file is the user's: no library's, and not of the lab."""
-    library = set(NOT_OURS) & set(file.parts) or is_in(file, Path(sysconfig.get_path("stdlib")))
-    return file.is_absolute() and not library and not is_in(file, LAB)
+    library = set(NOT_OURS) & set(file.parts) or is_below(file, Path(sysconfig.get_path("stdlib")))
+    return file.is_absolute() and not library and not is_below(file, LAB)
 
 
-def is_in(file: Path, folder: Path) -> bool:
+def is_below(file: Path, folder: Path) -> bool:
     return file.is_relative_to(folder)
 
 
-def shown(file: Path) -> str:
+def relative_path(file: Path) -> str:
     """A file by its path from here."""
-    return str(file.relative_to(Path.cwd()) if is_in(file, Path.cwd()) else file)
+    return str(file.relative_to(Path.cwd()) if is_below(file, Path.cwd()) else file)
 
 
 def reason(message: str) -> str:
@@ -168,7 +168,7 @@ def reason(message: str) -> str:
     left = [line for line in lines if not TRIED.match(line.strip(" -"))]
     left = [line for line in left if not NO_REASON.match(line.strip(" -"))] or lines[:1]
     deepest = max(map(indent, left), default=0)
-    found = dict.fromkeys(said(line) for line in left if indent(line) == deepest)
+    found = dict.fromkeys(without_modules(line) for line in left if indent(line) == deepest)
     found = {line: None for line in found if line != NO_CLASS} or {"no such class": None}
     # the deepest that is no dict of many settings: of those another could be blamed
     every = re.findall(r"(?:Given value|Got value|path string): (.*)$", message, re.M)
@@ -181,7 +181,7 @@ def indent(line: str) -> int:
     return len(line) - len(line.lstrip(" -"))
 
 
-def said(line: str) -> str:
+def without_modules(line: str) -> str:
     """A line without the modules of classes, and what is said again behind it."""
     line = re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.(\w+)", r"\1\2", line.strip(" -"))
     line = re.sub(r"(?<=path string): .*|\.? Got value: .*|^Not of type \w+: ", "", line)
@@ -198,4 +198,4 @@ class Parser(argparse.ArgumentParser):
         if found := re.search(r"unrecognized arguments: ([^\s=]+)", message):
             flags = [flag for action in self._actions for flag in action.option_strings]
             fail(f"{found[1]}: no such argument{nearest(found[1], flags)}")
-        fail(suggested(message.removeprefix("argument ")))
+        fail(with_suggestion(message.removeprefix("argument ")))

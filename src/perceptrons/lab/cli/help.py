@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
 
-from ..runs.kinds import imported
+from ..runs.kinds import imported_class
 from .errors import PACKAGE
 from .settings import TOLD
 
@@ -72,10 +72,10 @@ def fit_sections(parser: Any) -> list[str]:
     data, nets = own_classes(L.LightningDataModule), own_classes(nn.Module)
     nets = [each for each in nets if {"inputs", "outputs"} <= {*names_of(each)}]
     others = [each.__name__ for each in own_classes(L.LightningModule) if not is_lab(each)]
-    model = imported((parser.get_default("model") or {}).get("class_path"))
+    model = imported_class((parser.get_default("model") or {}).get("class_path"))
     sections = [
-        "\n".join(["data: a class, and its settings", *described(data)]),
-        "\n".join(["networks: a class, and its settings", *described(nets)]),
+        "\n".join(["data: a class, and its settings", *describe(data)]),
+        "\n".join(["networks: a class, and its settings", *describe(nets)]),
     ]
     if model is None:
         return sections
@@ -106,7 +106,7 @@ def section(title: str, actions: list[Any], verb: str, start: str = "") -> str:
     return "\n".join(lines)
 
 
-def described(classes: list[type]) -> list[str]:
+def describe(classes: list[type]) -> list[str]:
     """Lines for some classes: what each is, and what its settings are called."""
     lines = []
     for each in classes:

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from ..runs import checkpoints, directories
 from .command import Command
 from .errors import fail
-from .parser import found_model, import_files
+from .parser import import_files, import_model
 from .settings import quiet
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def load_run(
     Raises:
         ValueError: If the run has no such checkpoint that can be read.
     """
-    run = directories.named(str(directory), Path(directories.ROOT))
+    run = directories.find_run(str(directory), Path(directories.ROOT))
     if run is None:
         raise ValueError(f"{str(directory)!r}: no such run")
     saved = checkpoints.saved(run, kind)
@@ -58,9 +58,9 @@ class LoadedRun(tuple[L.LightningModule, L.LightningDataModule]):
 
     def _repr_html_(self) -> str:
         from ..figures.page.page import page
-        from ..figures.trained import of_checkpoint
+        from ..figures.trained import trained_in
 
-        trained = of_checkpoint(self.checkpoint, *self, self.run)
+        trained = trained_in(self.checkpoint, *self, self.run)
         text = html.escape(page([page_run(trained, self.run)]))
         # in a frame, which cannot touch the notebook
         size = 'width="100%" height="900" style="border:0"'
@@ -74,7 +74,7 @@ def load(file: Path, trust: Sequence[str] = ()) -> tuple[Any, Any, dict[str, Any
         ValueError: If it cannot be read.
     """
     trusted = [f"--trust={each}" for each in trust]
-    made = made_ready(["validate", "--ckpt_path", str(file), *trusted])
+    made = prepare_command(["validate", "--ckpt_path", str(file), *trusted])
     checkpoint, data = checkpoints.read(file), made.datamodule
     made.model.load_state_dict(checkpoint["state_dict"])
     data.setup("predict")
@@ -83,28 +83,28 @@ def load(file: Path, trust: Sequence[str] = ()) -> tuple[Any, Any, dict[str, Any
     return made.model.eval(), data, checkpoint
 
 
-def made_ready(words: list[str], model: Any = None) -> Command:
+def prepare_command(words: list[str], model: Any = None) -> Command:
     """A command that is not run, and leaves the process of the notebook as it was."""
     threads, said = torch.get_num_threads(), StringIO()
     try:
         with isolate_rng(), warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
             quiet()
             import_files()
-            return Command(found_model(model), words, runs=False)
+            return Command(import_model(model), words, runs=False)
     except SystemExit as ended:
         raise ValueError(said.getvalue().strip().rpartition("error: ")[2]) from ended
     finally:
         torch.set_num_threads(threads)
 
 
-def trained(run: Path) -> "Trained":
+def trained_run(run: Path) -> "Trained":
     """A run to look at, as its last checkpoint that can be read has it."""
-    from ..figures.trained import of_checkpoint
+    from ..figures.trained import trained_in
 
     try:
         file, _ = checkpoints.find(str(run), run, None)
         module, data, checkpoint = load(file)
-        return of_checkpoint(checkpoint, module, data, run)
+        return trained_in(checkpoint, module, data, run)
     except ValueError as mistake:
         fail(f"run={str(run)!r}: {mistake}", mistake)
 

@@ -211,9 +211,9 @@ def plot(words: list[str]) -> None:
         return
     from ..figures import drawing  # these take seconds
     from ..figures.survey import FRAMES, survey
-    from .load import trained
+    from .load import trained_run
 
-    scenes = [survey(trained(run), 60 if given.animate else FRAMES) for run in chosen]
+    scenes = [survey(trained_run(run), 60 if given.animate else FRAMES) for run in chosen]
     try:
         for line in drawing.plot(scenes, given.out or chosen[-1] / "figures", given.animate):
             say(line)
@@ -226,12 +226,12 @@ def plot(words: list[str]) -> None:
 def write_html(runs: list[Path], out: Path | None) -> None:
     """Write a page of a run, or one that compares several, by default in the last of them."""
     from ..figures.page.page import PAGE, write_page  # these take seconds
-    from .load import page_run, trained
+    from .load import page_run, trained_run
 
     file = Path(PAGE if len(runs) == 1 else "figures/compared.html")
     file = out / file.name if out else runs[-1] / file
     try:
-        write_page(file, [page_run(trained(run), run) for run in runs])
+        write_page(file, [page_run(trained_run(run), run) for run in runs])
     except ValueError as mistake:
         fail(str(mistake), mistake)
     except OSError as failure:
@@ -241,7 +241,7 @@ def write_html(runs: list[Path], out: Path | None) -> None:
 
 def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> Path:
     """A run by its directory, by ``<name>/version_<n>``, or the ``last`` that trained."""
-    if run := directories.named(name, root):
+    if run := directories.find_run(name, root):
         try:
             directories.check_inside(run)
         except ValueError as mistake:
@@ -262,7 +262,7 @@ def runs(words: list[str]) -> None:
     formats.add_argument("--csv", action="store_true", help="as CSV, all of it")
     formats.add_argument("--json", action="store_true", help="as JSON, all of it")
     parser.add_argument("--root", type=Path, default=Path(directories.ROOT), help="of the runs")
-    given = parser.parse_args(joined(words))
+    given = parser.parse_args(join_sort(words))
     if given.root != Path(directories.ROOT) and not given.root.is_dir():
         fail(f"--root={str(given.root)!r}: no such directory")
     if given.diff and given.sort:
@@ -270,14 +270,14 @@ def runs(words: list[str]) -> None:
     if given.diff:
         rows = directories.differences(*(run_named(r, "--diff", given.root) for r in given.diff))
     else:
-        rows = directories.listed(given.root)
+        rows = directories.list_runs(given.root)
     if given.sort and rows:
         short = {name: column for column, name in directories.RESULTS.items()}
         order, name = given.sort[: given.sort.startswith("-")], given.sort.removeprefix("-")
         if (name := short.get(name, name)) not in rows[0]:
             known = [*rows[0]]
             fail(f"--sort={name!r}: choose one of {', '.join(known)}{nearest(name, known)}")
-        rows = directories.in_order(rows, order + name)
+        rows = directories.sorted_rows(rows, order + name)
     show(rows, given)
 
 
@@ -299,7 +299,7 @@ def show(rows: list[dict[str, Any]], given: Any) -> None:
         say("no difference" if given.diff else f"no runs in {given.root}")
 
 
-def joined(words: list[str]) -> list[str]:
+def join_sort(words: list[str]) -> list[str]:
     """The words, with ``--sort -COLUMN`` as one: argparse takes the column for a flag."""
     if "--sort" not in words:
         return words

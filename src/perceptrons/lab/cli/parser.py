@@ -25,8 +25,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..data.tables import first_batch, sizes_of
-from ..runs.kinds import imported, parameters
-from .errors import PACKAGE, fail, line_of, nearest, reason, shown, suggested
+from ..runs.kinds import imported_class, parameters
+from .errors import PACKAGE, fail, line_of, nearest, reason, relative_path, with_suggestion
 from .help import below, names_of, own_classes, short_help
 from .settings import TOLD
 from .study import Recipes, without_untold
@@ -78,7 +78,7 @@ load_yaml = get_loader("yaml")
 set_loader("yaml", lambda text: with_meant(load_yaml(text)), (yaml.YAMLError,))
 
 
-def unchecked(parser: Any, settings: Any) -> str:
+def dump_unchecked(parser: Any, settings: Any) -> str:
     """Settings as YAML, with null, and with what the data might say."""
     how = {"skip_validation": True, "skip_link_targets": False}
     return cast(str, parser.dump(settings, "yaml", False, **how))
@@ -101,7 +101,7 @@ class SettingsParser(LightningArgumentParser):
         Returns:
             All settings, and by their paths those that are given.
         """
-        for action in (cast(Any, action) for each in self.every() for action in each._actions):
+        for action in (cast(Any, action) for each in self.parsers() for action in each._actions):
             kinds = get_args(getattr(action, "_typehint", None))
             if {int, float} <= {*kinds}:  # 1 is one batch, and 1.0 all: not to be tried first
                 ordered = sorted(kinds, key=lambda kind: kind is float)
@@ -113,7 +113,7 @@ class SettingsParser(LightningArgumentParser):
         parser = cast(Any, self)._subcommands_action._name_parser_map[verb]
         named = {name: given.get(name) for name in ("model", "data")}
         parser.set_defaults({name: each.as_dict() for name, each in named.items() if each})
-        config = self.parse_args([verb, *printing, "--config", unchecked(parser, given)])
+        config = self.parse_args([verb, *printing, "--config", dump_unchecked(parser, given)])
         config[verb].config = files
         return config, chosen
 
@@ -145,30 +145,30 @@ class SettingsParser(LightningArgumentParser):
             line = f"{other[2]} is no {base.__name__}"
         of_class = re.search("no such class|import path", f"{line} {message}", re.I)
         names = class_names(base) if of_class else ()
-        return suggested(f"{path}: {line}" if path else line, names)
+        return with_suggestion(f"{path}: {line}" if path else line, names)
 
     def unknown(self, path: str, option: str, message: str) -> str:
         """That there is no such setting: what there is instead, and the nearest of it."""
         if not option.startswith("-") and not path and "unrecognized" in message:
             return f"{option}: no such argument; a file goes after --config"
         classes = re.findall(r"class_path[= ]'([\w.]+)'", message)
-        chosen = imported(classes[-1]) if path and classes else None
+        chosen = imported_class(classes[-1]) if path and classes else None
         names = names_of(chosen) if isinstance(chosen, type) else []
         name = option.lstrip("-")
         full = f"{path}.{name}" if path and not name.startswith(path) else name
         if names:
             near = nearest(name, names)
             return f"{full}: no such setting; choose one of {', '.join(names)}{near}"
-        flags = [flag.strip("-") for each in self.every() for flag in each._option_string_actions]
+        flags = [flag.strip("-") for each in self.parsers() for flag in each._option_string_actions]
         defaults = self.get_defaults().as_dict() if not self._subcommands_action else {}
-        model = imported((defaults.get("model") or {}).get("class_path"))
+        model = imported_class((defaults.get("model") or {}).get("class_path"))
         flags += [f"model.{each}" for each in parameters(model)]
         for key, base in (("data", L.LightningDataModule), ("model.net", nn.Module)):
             flags += [f"{key}.{each}" for found in own_classes(base) for each in names_of(found)]
         flags += [f"model.optimizer.{each}" for each in parameters(torch.optim.SGD)]
         return f"{full}: no such setting{nearest(full, flags)}"
 
-    def every(self) -> list["SettingsParser"]:
+    def parsers(self) -> list["SettingsParser"]:
         """This parser, and those of its subcommands."""
         below = self._subcommands_action
         return [self, *(below._name_parser_map.values() if below else [])]
@@ -184,7 +184,7 @@ def class_names(base: type) -> set[str]:
 def link_to_data(parser: LightningArgumentParser, settings: Callable[[], Any]) -> None:
     """Let a module and its network be told by the data what they need to know of it."""
     for target, name in LINKED.items():
-        say = partial(told, name=name, target=target, settings=settings)
+        say = partial(linked_value, name=name, target=target, settings=settings)
         say.__name__ = f"{name} of "  # type: ignore[attr-defined]  # for the help
         parser.link_arguments("data", target, say, apply_on="instantiate")
 
@@ -201,13 +201,13 @@ def with_values(text: str, values: dict[str, int | float]) -> str:
     return yaml.safe_dump(settings, sort_keys=False) if values else text
 
 
-def told(data: Any, name: str, target: str, settings: Callable[[], Any]) -> Any:
+def linked_value(data: Any, name: str, target: str, settings: Callable[[], Any]) -> Any:
     """What the data says of itself, or the user, or the first batch to train on, in this order.
 
     Only the data's word may not be contradicted. What the batch says is noted as if typed.
     """
     given, chosen = settings()
-    class_type = imported(given.get(target.replace(f"init_args.{name}", "class_path")))
+    class_type = imported_class(given.get(target.replace(f"init_args.{name}", "class_path")))
     typed, parameter = chosen.get(target), parameters(class_type).get(name)
     if parameter is None:
         return given.get(target)
@@ -276,7 +276,7 @@ class ModuleMaker(_InstantiatorFn):
         return {**plain, **{name: given[name].real for name in TOLD if name in given}}
 
 
-def found_model(model: type[L.LightningModule] | str | None) -> type[L.LightningModule] | None:
+def import_model(model: type[L.LightningModule] | str | None) -> type[L.LightningModule] | None:
     """A class, given by itself or by its place in the package: ``classifier.Classifier``."""
     if not isinstance(model, str):
         return model
@@ -294,4 +294,4 @@ def import_files() -> None:
                 importlib.import_module(f"{PACKAGE}.{module.name}")
             except Exception as failure:  # a file of the user's may raise anything
                 file = Path(getattr(module.module_finder, "path", ""), f"{module.name}.py")
-                fail(f"{shown(file)}: cannot be imported: {line_of(failure)}", failure)
+                fail(f"{relative_path(file)}: cannot be imported: {line_of(failure)}", failure)

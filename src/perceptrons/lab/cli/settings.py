@@ -13,7 +13,7 @@ from jsonargparse.typing import restricted_number_type
 from torch import nn
 
 from ..data.tables import EVALUATION_ROWS, TableData
-from ..runs.kinds import imported, parameters
+from ..runs.kinds import imported_class, parameters
 from .errors import PACKAGE, fail
 
 Threads = restricted_number_type("Threads", int, [(">=", 1), ("<=", 1024)])
@@ -157,7 +157,7 @@ def check_nulls(settings: Any, path: str = "") -> None:
         where = f"{path}.{key}".strip(".")
         for each in value if isinstance(value, list) else [value]:
             check_nulls(each, where if key != "init_args" else path)
-    class_type = imported(getattr(settings, "class_path", None))
+    class_type = imported_class(getattr(settings, "class_path", None))
     for name, parameter in parameters(class_type).items():
         given = getattr(settings.init_args, name, ...) if "init_args" in settings else ...
         takes_none = re.search("None|Optional|Any", str(parameter.annotation))

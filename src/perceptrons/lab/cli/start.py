@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..runs import directories
 from ..runs.files import read_yaml
 from ..runs.text import say
-from .errors import Parser, nearest, shown
+from .errors import Parser, nearest, relative_path
 
 HELP = ("-h", "--help")
 # settings with which a run may be resumed otherwise than it began
@@ -55,7 +55,7 @@ def start(words: list[str]) -> Start:
     return Start(trusted.without_trust(words))
 
 
-def takes() -> dict[str, type]:
+def section_types() -> dict[str, type]:
     """What each section of the settings is for."""
     import lightning as L
     from lightning.pytorch.callbacks import ModelCheckpoint
@@ -77,18 +77,18 @@ def resume(words: list[str], given: Any, rest: list[str], root: Path) -> Start:
         raise ValueError(
             f"{other[0]}: a run is resumed with its own settings, except for {', '.join(FREE)}"
         )
-    found = directories.named(given.resume, root, given.name)
+    found = directories.find_run(given.resume, root, given.name)
     if found is None:
         raise ValueError(f"resume={given.resume!r}: there is no run, such as {root}/xor/version_0")
     run = found.resolve()
     directories.check_inside(run)
     settings = loggers.without_defaults(read_yaml(run / "config.yaml"))
-    settings = trust.resumed(settings, takes(), run, trusted.names(words))
+    settings = trust.resumed(settings, section_types(), run, trusted.names(words))
     completed = ["fit", "--config", trusted.as_word(settings), *rest]
     if not checkpoints.saved(run, "last"):
-        say(f"{shown(run)} has no checkpoint yet: it starts anew")
+        say(f"{relative_path(run)} has no checkpoint yet: it starts anew")
         return Start(completed, run, resumed=True)
-    file = announced(*checkpoints.find(str(run), root, None), str(run))
+    file = announce(*checkpoints.find(str(run), root, None), str(run))
     return Start([*completed, "--ckpt_path", str(file)], run, resumed=True)
 
 
@@ -100,10 +100,10 @@ def start_from(words: list[str], given: Any, root: Path) -> Start:
     if (root / asked).is_dir() and not Path(asked).exists():
         asked = str(root / asked)
     name = given.name or (Path(given.config[-1]).stem if given.config else None)
-    file = announced(*checkpoints.find(asked, root, name), asked)
+    file = announce(*checkpoints.find(asked, root, name), asked)
     configs = [read_yaml(Path(path)) for path in given.config if Path(path).is_file()]
     said = trusted.names(words, [*configs, flags_of(words)])
-    settings = trust.supplied(checkpoints.read(file)["settings"], takes(), said)
+    settings = trust.supplied(checkpoints.read(file)["settings"], section_types(), said)
     words = trusted.without_trust(words)
     at = [number for number, word in enumerate(words) if word.startswith("--ckpt_path")][-1]
     kept = words[1:at] + words[at + (1 if "=" in words[at] else 2) :]
@@ -133,11 +133,11 @@ def sections(settings: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def announced(file: Path, passed_over: list[str], asked: str) -> Path:
+def announce(file: Path, passed_over: list[str], asked: str) -> Path:
     for line in passed_over:
         say(f"passed over {line}")
     if str(file) != asked:
-        say(f"checkpoint: {shown(file)}")
+        say(f"checkpoint: {relative_path(file)}")
     return file
 
 

@@ -19,7 +19,7 @@ from ..studies.summary import Row, summaries
 from ..training.spans import trains_alone
 from .errors import nearest
 from .settings import TOLD
-from .verbs.compare import shown
+from .verbs.compare import members_text
 
 
 def plan_of(settings: Any) -> Plan | None:
@@ -186,4 +186,4 @@ def write_members(directory: Path, trainer: Any, study: StudyModule) -> tuple[li
     columns = record.rows([*study.each])
     write_csv(directory / "members.csv", columns)
     found = summaries(columns)
-    return found, f"\n{shown(found)}\n"
+    return found, f"\n{members_text(found)}\n"

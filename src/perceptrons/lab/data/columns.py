@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import Problems, enumerated, nearest, printable
+from .files import Problems, enumeration, nearest, printable
 
 # different texts in a column, or classes, from which on it holds something else
 MOST = 100
@@ -61,7 +61,7 @@ def column_of(start: str, series: Any, as_text: bool, problems: Problems) -> Col
     if kind not in (*NUMBERS, *DATES, *TEXTS) and not as_text:
         problems.add(start, "neither numbers, texts nor dates in", f"{name} ({series.dtype})")
         return Column(np.arange(float(len(series))))
-    column = of_texts(series)
+    column = column_of_texts(series)
     if kind == "floating" and not all(text.lstrip("-").isdecimal() for text in column.texts):
         problems.add(start, "fractions, which are no categories, in", name)
     if kind in DATES or (column.texts and all(map(DATE.fullmatch, column.texts))):
@@ -74,7 +74,7 @@ def column_of(start: str, series: Any, as_text: bool, problems: Problems) -> Col
     return column
 
 
-def of_texts(series: Any) -> Column:
+def column_of_texts(series: Any) -> Column:
     import pandas as pd
 
     texts = series.astype(object).map(as_text, na_action="ignore")
@@ -135,7 +135,7 @@ def places(setting: str, name: str, column: Column, known: tuple[str, ...]) -> N
         raise ValueError(f"{start}: holds {kinds[0]}, and {kinds[1]} where it was trained")
     unknown = [text for text in column.texts if text not in known]
     if unknown:
-        choices = f"choose one of {enumerated(known)}{nearest(unknown[0], known)}"
+        choices = f"choose one of {enumeration(known)}{nearest(unknown[0], known)}"
         which = f"is not in the table trained on; {choices}"
         raise ValueError(f"{start}={', '.join(map(repr, unknown[:5]))} {which}")
     # NaN, the place of what is missing, is kept by a last place of its own

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .columns import Column, places
-from .files import enumerated
+from .files import enumeration
 from .loader import Rows
 from .split import Chosen, Labels, SplitData, take
 
@@ -55,7 +55,7 @@ class Encoding:
             how = "most_frequent" if known else "mean"
             imputer = SimpleImputer(strategy=how, keep_empty_features=True).fit(column)
             filled.append(float(imputer.statistics_[0]))
-        inputs = widened(texts, filled, table)
+        inputs = one_hot(texts, filled, table)
         with np.errstate(over="ignore", invalid="ignore"):
             scaler = StandardScaler().fit(inputs)
         names = input_names(texts)
@@ -64,13 +64,13 @@ class Encoding:
         if wrong := [name for name, right in zip(names, text | varied, strict=True) if not right]:
             what = f"the same, or too large or small to compute with, in all {len(table)} training"
             out = "leave such columns out by exclude"
-            raise ValueError(f"features: {what} rows: {enumerated(wrong)}; {out}")
+            raise ValueError(f"features: {what} rows: {enumeration(wrong)}; {out}")
         mean, std = np.where(text, 0.0, scaler.mean_), np.where(text, 1.0, scaler.scale_)
         return cls(texts, filled, mean.tolist(), std.tolist())
 
     def numbers(self, table: NDArray[np.float64]) -> Tensor:
         """Each input before it is standardised ``(rows, inputs)``."""
-        return torch.from_numpy(widened(self.texts, self.filled, table))
+        return torch.from_numpy(one_hot(self.texts, self.filled, table))
 
     def standardise(self, numbers: Tensor) -> Tensor:
         """The inputs of a network ``(rows, inputs)``."""
@@ -78,7 +78,7 @@ class Encoding:
         return ((numbers - mean) / std).float()
 
 
-def widened(texts: Texts, filled: list[float], table: NDArray[np.float64]) -> NDArray[np.float64]:
+def one_hot(texts: Texts, filled: list[float], table: NDArray[np.float64]) -> NDArray[np.float64]:
     """Columns ``(rows, columns)`` as inputs ``(rows, inputs)``: gaps filled, texts one-hot."""
     columns = np.where(np.isnan(table), filled, table).T[..., None]
     parts = [
@@ -190,7 +190,7 @@ class ColumnData(SplitData):
         if state_dict == self.state_dict():
             return
         if list(state_dict["texts"]) != list(self.texts):
-            learned = enumerated(list(state_dict["texts"]))
+            learned = enumeration(list(state_dict["texts"]))
             raise ValueError(f"features: the network learned from {learned}")
         if bool(state_dict["classes"]) != bool(self.class_names):
             learned, given = ("classes", "numbers")[:: 1 if state_dict["classes"] else -1]

@@ -35,7 +35,7 @@ class Problems:
         """Raise a ValueError that says all, if there is anything."""
         lines = []
         for start, problems in self.found.items():
-            told = [f"{what} {enumerated(where)}".strip() for what, where in problems.items()]
+            told = [f"{what} {enumeration(where)}".strip() for what, where in problems.items()]
             lines.append(f"{start}: {'; '.join(told)}")
         if lines:
             raise ValueError("; ".join(lines))
@@ -150,7 +150,7 @@ def check_width(start: str, columns: int) -> None:
         raise ValueError(f"{start}: has {columns:,} columns; at most {MOST_COLUMNS:,} can be read")
 
 
-def enumerated(names: Collection[str], most: int = 20) -> str:
+def enumeration(names: Collection[str], most: int = 20) -> str:
     """Names between commas, of many the first."""
     some = [printable(name) for name, _ in zip(names, range(most), strict=False)]
     more = len(names) - len(some)

@@ -7,7 +7,7 @@ import numpy as np
 
 from .columns import MOST, NUMBER, Column, check_column, column_of
 from .encoding import ColumnData
-from .files import Problems, enumerated, nearest, printable, read_frame
+from .files import Problems, enumeration, nearest, printable, read_frame
 
 Points = list[list[float | str | bool | None]]
 
@@ -100,7 +100,7 @@ class Table(ColumnData):
         }
         for setting, given in settings.items():
             for name in [name for name in given if name not in names][:5]:
-                choices = nearest(name, names) or f"; choose one of {enumerated(names)}"
+                choices = nearest(name, names) or f"; choose one of {enumeration(names)}"
                 problems.add(f"{setting}={name!r}", f"the file has no such column{choices}")
         out = [self.target_name, *self.exclude]
         features = self.features
@@ -187,7 +187,7 @@ def target_of(start: str, column: Column, task: str | None, problems: Problems) 
         wrong = "holds dates; a target is classes or numbers"
     elif len(different) < 2:
         only = [*texts, *(f"{value:g}" for value in different)][:1]
-        wrong = f"has one class only: {enumerated(only)}"
+        wrong = f"has one class only: {enumeration(only)}"
     elif texts and task == "regression":
         wrong = f"holds texts, such as {printable(texts[0])}, and a regression learns numbers"
     elif fractions and not numeric:

@@ -71,7 +71,7 @@ class Board(Callback):
         # a resumed run has them: a text that is there twice would be shown twice
         if not any(self.run.glob(f"*{TEXTS}")):
             config = yaml.safe_dump(dict(self.config), sort_keys=False)
-            texts = {"config": fenced(config, "yaml"), "network": described(pl_module)}
+            texts = {"config": code_block(config, "yaml"), "network": description(pl_module)}
             charts = LAYOUT | STUDIED if isinstance(pl_module, StudyModule) else LAYOUT
             layout = custom_scalars(charts).value[0]  # type: ignore[no-untyped-call]
             settings = shown_settings(self.config, pl_module)
@@ -191,16 +191,16 @@ def network_of(module: Any) -> nn.Module:
     return net
 
 
-def described(module: nn.Module) -> str:
+def description(module: nn.Module) -> str:
     """A network's structure and how many parameters it has."""
     net = network_of(module)
     count = sum(weight.numel() for weight in net.parameters())
     rows = [f"| {escape(name)} | {list(each.shape)} |" for name, each in net.named_parameters()]
     table = "\n".join(["| parameter | shape |", "| --- | --- |", *rows[:SHOWN_ROWS]])
-    return f"{count:,} parameters\n\n{fenced(str(net))}\n\n{table}"
+    return f"{count:,} parameters\n\n{code_block(str(net))}\n\n{table}"
 
 
-def fenced(text: str, language: str = "") -> str:
+def code_block(text: str, language: str = "") -> str:
     """Text as a block of code, which shows every sign as it is and cannot end early."""
     return f"``````{language}\n{text.rstrip().replace('``````', '')}\n``````"
 

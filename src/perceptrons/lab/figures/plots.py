@@ -62,7 +62,7 @@ def curves(scenes: Sequence[Scene]) -> Figure:
             for axes, name in zip(every, ("loss", other), strict=False):
                 values = scene.metrics.get(f"{stage}/{name}")
                 train = scene.metrics.get(f"train/{name}")
-                if values is not None and (stage == "train" or not same(values, train)):
+                if values is not None and (stage == "train" or not equal_values(values, train)):
                     there = np.isfinite(values)
                     marker = "." if there.sum() < MARKED else ""
                     shown = {"color": color if several else ink(), "label": label}
@@ -86,7 +86,7 @@ def second(scenes: Sequence[Scene]) -> str:
     return next((name for name in ("accuracy", "r2", *sorted(names)) if name in names), "")
 
 
-def same(values: Array, others: Array | None) -> bool:
+def equal_values(values: Array, others: Array | None) -> bool:
     return others is not None and np.array_equal(values, others, equal_nan=True)
 
 

@@ -184,7 +184,7 @@ def load(net: nn.Module, numbers: Tensor) -> None:
         value.copy_(part.view_as(value))
 
 
-def of_member(history: History, study: StudyModule, number: int) -> History:
+def member_history(history: History, study: StudyModule, number: int) -> History:
     """The snapshots of a member, of those of its study."""
     now = {name: value.clone() for name, value in study.groups.state_dict().items()}
     found = History(updates=history.updates)

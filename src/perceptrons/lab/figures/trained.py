@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from ..studies.record import Study as Record
 from ..studies.record import best_of
 from ..studies.study import StudyModule
-from ..studies.summary import summaries, varied
+from ..studies.summary import summaries, varied_settings
 from .scene import Study
-from .snapshots import KEY, History, Snapshots, flat, history_of, load, of_member
+from .snapshots import KEY, History, Snapshots, flat, history_of, load, member_history
 
 MOST_ROWS = 1_000  # up to which the loss is measured at snapshots too
 
@@ -58,7 +58,7 @@ class Trained:
         return [*earlier, (self.update, now)]
 
 
-def of_fit(trainer: Any, module: Any, run: Path, settings: dict[str, Any]) -> Trained:
+def trained_by(trainer: Any, module: Any, run: Path, settings: dict[str, Any]) -> Trained:
     """A fit that has ended."""
     kept = [each.history for each in trainer.callbacks if isinstance(each, Snapshots)]
     records = [each for each in trainer.callbacks if isinstance(each, Record)]
@@ -69,10 +69,10 @@ def of_fit(trainer: Any, module: Any, run: Path, settings: dict[str, Any]) -> Tr
         "callbacks": {each.state_key: each.state_dict() for each in records},
         KEY: (kept[0] if kept else History()).state(),
     }
-    return of_checkpoint(checkpoint, module, trainer.datamodule, run)
+    return trained_in(checkpoint, module, trainer.datamodule, run)
 
 
-def of_checkpoint(checkpoint: dict[str, Any], module: Any, data: Any, run: Path) -> Trained:
+def trained_in(checkpoint: dict[str, Any], module: Any, data: Any, run: Path) -> Trained:
     """A run as one of its checkpoints has it, whose weights the module has.
 
     Raises:
@@ -100,14 +100,14 @@ def best_member(found: Trained, module: StudyModule, record: Record) -> Trained:
     """The best member of a study in place of all."""
     best, rows = best_of(record.last, record.since), record.rows([*module.each])
     groups = summaries(rows)
-    settings = varied(rows) if len(groups) > 1 and "share" in groups[0] else []
+    settings = varied_settings(rows) if len(groups) > 1 and "share" in groups[0] else []
     losses = torch.stack(record.curves).numpy()
     return replace(
         found,
         title=f"{found.title}, member {best}",
         module=module.user_module,
         net=module.members[best],
-        history=of_member(found.history, module, best),
+        history=member_history(found.history, module, best),
         state={"state": {}, "param_groups": found.state["param_groups"]},
         study=Study(np.array(record.updates), losses, settings, groups),
         note=f"A study of {len(module.each):,} members: this is member {best}, the best.",
@@ -145,14 +145,14 @@ def finer(run: Trained) -> History:
     own, found = run.history, dict(zip(run.history.reports, run.history.metrics, strict=True))
     with one_thread(), suppress(Exception):  # the user's own network and loss may raise anything
         net = copy.deepcopy(run.net).cpu().float().eval()
-        last = measured(run, net)
+        last = measure(run, net)
         names = last.keys() if run.study else last.keys() & found.get(run.update, {})
         if run.study or all(np.isclose(last[n], found[run.update][n], 1e-3, 1e-6) for n in names):
             for update, weights in run.frames:
                 known = found.get(update, {})
                 if not names <= known.keys():
                     load(net, weights)
-                    values = measured(run, net)
+                    values = measure(run, net)
                     found[update] = {name: values[name] for name in names} | known
     updates = sorted(found)
     return replace(own, reports=updates, metrics=[found[each] for each in updates])
@@ -170,7 +170,7 @@ def one_thread() -> Iterator[None]:
 
 
 @torch.no_grad()
-def measured(run: Trained, net: nn.Module) -> dict[str, float]:
+def measure(run: Trained, net: nn.Module) -> dict[str, float]:
     """Loss and accuracy on few rows, by the module's own measures."""
     found: dict[str, float] = {}
     loss = getattr(run.module, "measured_loss", None) or run.module.loss

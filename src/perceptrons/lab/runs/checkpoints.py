@@ -78,12 +78,12 @@ def read(path: Path) -> dict[str, Any]:
         wrong = "cut short, or no checkpoint, or would run code"
         kind = "empty" if path.stat().st_size == 0 else wrong
         raise CheckpointError(f"{str(path)!r}: is {kind}") from mistake
-    if not ours(checkpoint):
+    if not has_outline(checkpoint):
         raise CheckpointError(f"{str(path)!r}: is a checkpoint of another program")
     return cast(dict[str, Any], checkpoint)
 
 
-def ours(checkpoint: Any) -> bool:
+def has_outline(checkpoint: Any) -> bool:
     """Whether a checkpoint's content has the outline of this program's."""
     content = checkpoint if isinstance(checkpoint, dict) else {}
     if not all(isinstance(content.get(name), kind) for name, kind in OUTLINE.items()):

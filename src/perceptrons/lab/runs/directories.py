@@ -91,7 +91,7 @@ def newest(root: Path, name: str | None = None, trained: bool = False) -> list[P
     return [run for run in found if not trained or has_trained(run)]
 
 
-def named(name: str, root: Path, last_of: str | None = None) -> Path | None:
+def find_run(name: str, root: Path, last_of: str | None = None) -> Path | None:
     """A run by its directory, by ``<name>/version_<n>``, or the ``last`` that trained.
 
     Args:
@@ -144,7 +144,7 @@ def locked(run: Path) -> Iterator[None]:
         ValueError: If another process trains in it.
     """
     path = run / LOCK
-    file = taken(path)
+    file = open_lock(path)
     try:
         os.truncate(file, 0)
         os.write(file, str(os.getpid()).encode())
@@ -155,7 +155,7 @@ def locked(run: Path) -> Iterator[None]:
         os.close(file)
 
 
-def taken(path: Path) -> int:
+def open_lock(path: Path) -> int:
     """An open file, locked: the lock goes with the process, however it ends.
 
     Raises:
@@ -174,10 +174,10 @@ def taken(path: Path) -> int:
         if os.path.samestat(os.fstat(file), os.stat(path)):
             return file
     os.close(file)  # its holder has removed it meanwhile
-    return taken(path)
+    return open_lock(path)
 
 
-def listed(root: Path) -> list[dict[str, Any]]:
+def list_runs(root: Path) -> list[dict[str, Any]]:
     """A row for each run, the newest first: how it ended, and the settings in which they differ."""
     every = [(run, results_of(run), settings_of(run)) for run in newest(root)]
     every = [each for each in every if (each[0] / "config.yaml").exists()]
@@ -220,12 +220,12 @@ def is_metric(name: str, value: Any) -> bool:
 def settings_of(run: Path) -> dict[str, Any]:
     """A run's settings, by the names of their flags; none where they cannot be read."""
     try:
-        return flat(read_yaml(run / "config.yaml"))
+        return flattened(read_yaml(run / "config.yaml"))
     except (OSError, ValueError, AttributeError):
         return {}
 
 
-def flat(settings: dict[str, Any], start: str = "") -> dict[str, Any]:
+def flattened(settings: dict[str, Any], start: str = "") -> dict[str, Any]:
     """Settings by the names of their flags, classes by their short names."""
     flags: dict[str, Any] = {}
     for key, value in settings.items():
@@ -233,7 +233,7 @@ def flat(settings: dict[str, Any], start: str = "") -> dict[str, Any]:
             flags[start + key] = str(value["class_path"]).rpartition(".")[2]
             value = value.get("init_args") or {}
         if isinstance(value, dict):
-            flags |= flat(value, f"{start}{key}.")
+            flags |= flattened(value, f"{start}{key}.")
         elif start + key not in NO_SETTINGS:
             flags[start + key] = value
     return flags
@@ -248,7 +248,7 @@ def differences(first: Path, second: Path) -> list[dict[str, Any]]:
     ]
 
 
-def in_order(rows: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
+def sorted_rows(rows: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
     """Rows by a column, or with ``-`` before it the other way; those that lack it last."""
     name = column.removeprefix("-")
 

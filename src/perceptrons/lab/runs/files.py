@@ -89,7 +89,7 @@ def read_yaml(path: Path) -> Any:
     """
     try:
         content = yaml.load(read_text(path), UniqueKeys)
-        if size_of(content, {}) > MOST:
+        if count_values(content, {}) > MOST:
             raise ValueError(f"holds itself, or more than {MOST:,} values")
         return content
     except UnicodeDecodeError as mistake:
@@ -117,14 +117,14 @@ class UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def size_of(content: Any, known: dict[int, int]) -> int:
+def count_values(content: Any, known: dict[int, int]) -> int:
     """How many values some content has, where an alias counts as what it is an alias of."""
     if not isinstance(content, dict | list):
         return 1
     if id(content) not in known:
         known[id(content)] = MOST + 1  # where it holds itself
         inner = content.values() if isinstance(content, dict) else content
-        known[id(content)] = 1 + sum(size_of(each, known) for each in inner)
+        known[id(content)] = 1 + sum(count_values(each, known) for each in inner)
     return known[id(content)]
 
 

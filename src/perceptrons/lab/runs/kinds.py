@@ -30,13 +30,13 @@ def parameters(class_type: Any) -> dict[str, inspect.Parameter]:
     return {name: parameter for name, (_, parameter) in constructors(class_type).items()}
 
 
-def takes(class_: type) -> dict[str, tuple[Kinds, Any]]:
+def parameter_kinds(class_: type) -> dict[str, tuple[Kinds, Any]]:
     """Kinds and default of each parameter of a class."""
     every = constructors(class_).items()
     return {name: (kinds_of(each, made), each.default) for name, (made, each) in every}
 
 
-def imported(class_path: Any) -> Any:
+def imported_class(class_path: Any) -> Any:
     """A class that settings name, which the parser has imported."""
     module, _, name = str(class_path).rpartition(".")
     return getattr(sys.modules.get(module), name, None)
@@ -107,7 +107,7 @@ def by_factory(kind: Any) -> bool:
     return bool(FACTORIES & {full_name(each) for each in mro})
 
 
-def plain(wanted: Kinds) -> bool:
+def is_plain(wanted: Kinds) -> bool:
     """Whether text stays text."""
     return all(
         each is Mapping or (isinstance(each, type) and issubclass(each, PLAIN)) for each in wanted
@@ -124,13 +124,13 @@ def bases(wanted: Kinds) -> list[Any]:
     ]
 
 
-def cut(given: Any) -> str:
+def brief(given: Any) -> str:
     """What is shown of a name from a file."""
     text = "".join(each if each.isprintable() else "?" for each in str(given))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def inside(name: str, *prefixes: str) -> bool:
+def is_inside(name: str, *prefixes: str) -> bool:
     return any(f"{name}.".startswith(f"{prefix}.") for prefix in prefixes)
 
 

@@ -68,7 +68,7 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in (PACKAGE, *names)}
 
 
-def extend(run: Path, words: list[str], settings: dict[str, Any]) -> None:
+def begin_again(run: Path, words: list[str], settings: dict[str, Any]) -> None:
     """Note that a run is resumed, and with which settings otherwise than it began."""
     remove_partial(run)
     config = read_yaml(run / "config.yaml")
@@ -199,7 +199,7 @@ class Report(Callback):
         if validates_training_rows(trainer):
             twins = {f"val/{name[6:]}" for name in shown if name.startswith("train/")}
             shown = {name: value for name, value in shown.items() if name not in twins}
-        said = " ".join(f"{name} {value:{form(name)}}" for name, value in shown.items())
+        said = " ".join(f"{name} {value:{number_format(name)}}" for name, value in shown.items())
         say(f"Epoch {progress(trainer)}  {said}")
 
 
@@ -247,7 +247,7 @@ def validates_training_rows(trainer: Any) -> bool:
     return isinstance(data, TableData) and data.split["val"] is data.split["train"]
 
 
-def form(name: str) -> str:
+def number_format(name: str) -> str:
     return "7.2%" if name.endswith(("accuracy", "solved")) else ".6f"
 
 

@@ -98,7 +98,7 @@ class ResumableEpochLoop(_TrainingEpochLoop):
 
     def advance(self, data_fetcher: Any) -> None:
         # asked since the last epoch's last batch: of this epoch nothing is done
-        if not self.batch_progress.current.ready and (status := self.asked()):
+        if not self.batch_progress.current.ready and (status := self.stop_status()):
             self.batch_progress.is_last_batch = False
             raise Stopped(status)
         super().advance(data_fetcher)
@@ -109,10 +109,10 @@ class ResumableEpochLoop(_TrainingEpochLoop):
         self._batches_that_stepped = self.global_step
         # an epoch's end has its report first, and gradients that are gathered their update
         between = not self._is_training_done and not self._should_accumulate()
-        if between and (status := self.asked()):
+        if between and (status := self.stop_status()):
             raise Stopped(status)
 
-    def asked(self) -> int:
+    def stop_status(self) -> int:
         """``stop`` of any of the processes, so that all stop at the same update."""
         if self.trainer.world_size == 1:
             return self.stop

@@ -25,12 +25,12 @@ from .kinds import (
     Kinds,
     bases,
     below_by_name,
-    cut,
+    brief,
     full_name,
-    inside,
+    is_inside,
+    is_plain,
     kinds,
-    plain,
-    takes,
+    parameter_kinds,
 )
 
 PACKAGE = __name__.partition(".")[0]
@@ -77,7 +77,9 @@ def supplied(settings: Any, takes: Mapping[str, type], trusted: Iterable[str] = 
     extra = [f"{key}" for key in sections if key not in SUPPLIED]
     extra += [f"trainer.{key}" for key in precise if key != "precision"]
     if extra:
-        raise TrustError(f"{cut(extra[0])}: a checkpoint supplies seed, data, model and precision")
+        raise TrustError(
+            f"{brief(extra[0])}: a checkpoint supplies seed, data, model and precision"
+        )
     return Guard(trusted).sections(sections, takes)
 
 
@@ -124,7 +126,7 @@ class Guard:
                 if key in ("data", "model") or key not in takes
                 else self.arguments(given, takes[key], key)
                 for key, given in settings.items()
-                if named(key, "")
+                if checked_key(key, "")
             }
         except RecursionError as mistake:
             raise TrustError("settings: are nested too deep") from mistake
@@ -135,14 +137,14 @@ class Guard:
         if self.left < 0:
             raise TrustError(f"settings: hold more than {MOST:,} values")
         if isinstance(given, str):
-            return given if plain(wanted) else self.text(given, wanted, path)
+            return given if is_plain(wanted) else self.text(given, wanted, path)
         if given is None or isinstance(given, bool | int | float | date):
             return given
         if isinstance(given, list | tuple):
             return [self.value(each, wanted, path) for each in given]
         if isinstance(given, Mapping):
             return self.mapping(given, wanted, path)
-        raise TrustError(f"{cut(path)}: holds a {type(given).__name__}, which is no setting")
+        raise TrustError(f"{brief(path)}: holds a {type(given).__name__}, which is no setting")
 
     def text(self, given: str, wanted: Kinds, path: str) -> Any:
         """Text where more than text is wanted: what the parser would read in it."""
@@ -156,7 +158,9 @@ class Guard:
             return {"class_path": self.name_of(self.class_(given, wanted, path), given)}
         # the parser would read a file, or an address, as more settings
         if imports and (os.path.isfile(given) or not WORD.fullmatch(given)):
-            raise TrustError(f"{cut(path)}={cut(given)!r}: is no class, and no file is read here")
+            raise TrustError(
+                f"{brief(path)}={brief(given)!r}: is no class, and no file is read here"
+            )
         return given
 
     def mapping(self, given: Mapping[Any, Any], wanted: Kinds, path: str) -> dict[Any, Any]:
@@ -164,7 +168,7 @@ class Guard:
         if SPEC & given.keys():
             class_ = self.class_(given.get("class_path"), wanted, path)
             if extra := given.keys() - SPEC:
-                raise TrustError(f"{cut(path)}.{cut(extra.pop())}: no such key of a class")
+                raise TrustError(f"{brief(path)}.{brief(extra.pop())}: no such key of a class")
             made: dict[Any, Any] = {"class_path": self.name_of(class_, given["class_path"])}
             if "init_args" in given:
                 made["init_args"] = self.arguments(given["init_args"], class_, path)
@@ -176,19 +180,19 @@ class Guard:
         for base in filter(dataclasses.is_dataclass, bases(wanted)):
             return self.arguments(given, cast(type, base), path)
         if bases(wanted) and Mapping not in wanted:
-            raise TrustError(f"{cut(path)}: names no class; it takes a class_path")
+            raise TrustError(f"{brief(path)}: names no class; it takes a class_path")
         inner = wanted - {Mapping} if bases(wanted) else wanted
         return {
             key: self.value(each, inner, f"{path}.{key}")
             for key, each in given.items()
-            if isinstance(key, int) or (isinstance(key, str) and named(key, path, free=True))
+            if isinstance(key, int) or (isinstance(key, str) and checked_key(key, path, free=True))
         }
 
     def arguments(self, given: Any, class_: type, path: str) -> dict[str, Any]:
         """The arguments that a class is made with."""
-        known, kept = takes(class_), {}
+        known, kept = parameter_kinds(class_), {}
         for name, each in mapping_of(given, path).items():
-            wanted, default = known.get(named(name, path), (UNSURE, None))
+            wanted, default = known.get(checked_key(name, path), (UNSURE, None))
             if callable(default) and each == full_name(default):
                 continue  # a function, but the one that it has anyway
             kept[name] = self.value(each, wanted, f"{path}.{name}")
@@ -196,7 +200,7 @@ class Guard:
 
     def class_(self, given: Any, wanted: Kinds, path: str) -> type:
         """The class of a name, if one is wanted and it may be trusted."""
-        start = f"{cut(path)}={cut(given)!r}"
+        start = f"{brief(path)}={brief(given)!r}"
         if not isinstance(given, str) or not all(map(str.isidentifier, given.split("."))):
             raise TrustError(f"{start}: is not the name of a class")
         if "." in given:
@@ -246,8 +250,8 @@ class Guard:
         """A module, which is imported only if it is the user's own or trusted by name."""
         if name in sys.modules:
             return sys.modules[name]
-        near = [each for each in self.trusted if inside(each, name) or inside(name, each)]
-        if not near and not inside(name, PACKAGE):
+        near = [each for each in self.trusted if is_inside(each, name) or is_inside(name, each)]
+        if not near and not is_inside(name, PACKAGE):
             return None
         try:
             return importlib.import_module(name)
@@ -258,8 +262,8 @@ class Guard:
 
     def trusts(self, name: str) -> bool:
         """Whether a full name is one that may be named."""
-        left_out = inside(name, *LEFT_OUT) and not inside(name, *LET_IN)
-        return (inside(name, *PREFIXES) and not left_out) or inside(name, *self.trusted)
+        left_out = is_inside(name, *LEFT_OUT) and not is_inside(name, *LET_IN)
+        return (is_inside(name, *PREFIXES) and not left_out) or is_inside(name, *self.trusted)
 
     def name_of(self, class_: type, given: str) -> str:
         """A class's full name, as it was given where it was given in full."""
@@ -267,24 +271,25 @@ class Guard:
 
     def refuse(self, name: str, start: str) -> NoReturn:
         top = name.partition(".")[0]
-        asked = name if any(inside(each, top) for each in PREFIXES) else top
+        asked = name if any(is_inside(each, top) for each in PREFIXES) else top
         raise TrustError(
-            f"{start}: is of none of {', '.join(PREFIXES)}; if you trust it: --trust {cut(asked)},"
-            f' or trust = ["{cut(asked)}"] under [tool.{PACKAGE}] in pyproject.toml'
+            f"{start}: is of none of {', '.join(PREFIXES)}; if you trust it: --trust"
+            f" {brief(asked)},"
+            f' or trust = ["{brief(asked)}"] under [tool.{PACKAGE}] in pyproject.toml'
         )
 
 
 def mapping_of(given: Any, path: str) -> Mapping[Any, Any]:
     if given is not None and not isinstance(given, Mapping):
-        raise TrustError(f"{cut(path)}={cut(given)!r}: expected settings, a line for each")
+        raise TrustError(f"{brief(path)}={brief(given)!r}: expected settings, a line for each")
     return given or {}
 
 
-def named(key: Any, path: str, free: bool = False) -> str:
+def checked_key(key: Any, path: str, free: bool = False) -> str:
     """A key, if it is one: with a dot, or a plus, the parser would read more in it."""
     is_name = isinstance(key, str) and (free or key.isidentifier()) and not key.startswith("__")
     if not is_name:
-        raise TrustError(f"{cut(path)}.{cut(key)}".lstrip(".") + ": no such key")
+        raise TrustError(f"{brief(path)}.{brief(key)}".lstrip(".") + ": no such key")
     return str(key)
 
 
@@ -303,7 +308,7 @@ def check_places(settings: Any, path: str, within: list[Path]) -> None:
         if not (leaves or "://" in settings or PLACE.search(path.rpartition(".")[2])):
             return
         if "://" in settings or not any(place.resolve().is_relative_to(each) for each in within):
-            shown = cut(settings)
+            shown = brief(settings)
             raise TrustError(
-                f"{cut(path)}={shown!r}: is outside of the run; if you trust it: --trust {shown}"
+                f"{brief(path)}={shown!r}: is outside of the run; if you trust it: --trust {shown}"
             )

@@ -26,7 +26,11 @@ def names(words: list[str], settings: Iterable[Any] = ()) -> list[str]:
     typed = [after for word, after in pairwise(words) if word == "--trust"]
     typed += [word.partition("=")[2] for word in words if word.startswith("--trust=")]
     split = [name for each in typed for name in re.split(r"[\[\],\s\"']+", each)]
-    return [*filter(None, split), *of_project(), *(n for each in settings for n in chosen(each))]
+    return [
+        *filter(None, split),
+        *project_names(),
+        *(n for each in settings for n in classes_in(each)),
+    ]
 
 
 def without_trust(words: list[str]) -> list[str]:
@@ -35,7 +39,7 @@ def without_trust(words: list[str]) -> list[str]:
     return [w for before, w in pairs if "--trust" not in (before, w.partition("=")[0])]
 
 
-def of_project() -> list[str]:
+def project_names() -> list[str]:
     """What the project's own ``pyproject.toml`` trusts; a run's directory has no say in it."""
     package = Path(str(sys.modules[PACKAGE].__file__)).resolve().parent
     folders = {package.parents[1] if package.parent.name == "src" else package.parent}
@@ -51,14 +55,16 @@ def of_project() -> list[str]:
     return found
 
 
-def chosen(settings: Any, key: str = "") -> Iterator[str]:
+def classes_in(settings: Any, key: str = "") -> Iterator[str]:
     """The classes that settings name, by their full names."""
     if isinstance(settings, Mapping):
         for name, each in settings.items():
-            yield from chosen(each, key if name == "class_path" else str(name).rpartition(".")[2])
+            yield from classes_in(
+                each, key if name == "class_path" else str(name).rpartition(".")[2]
+            )
     elif isinstance(settings, list):
         for each in settings:
-            yield from chosen(each, key)
+            yield from classes_in(each, key)
     elif key in CHOSEN and isinstance(settings, str) and "." in settings:
         yield settings
 

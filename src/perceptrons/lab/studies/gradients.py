@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from ..training.gradients import LEAN, Gradient, Loss, Weights, single_by_hand
-from .members import FastMembers, Members, parts
+from .members import FastMembers, Members, slices
 
 # bytes of weights and activations that a block has at most: about what a core's own cache holds; a
 # GPU has work for all of its cores, and time to start it, only with far more at once. Where vmap
@@ -31,7 +31,7 @@ def mapped() -> Iterator[None]:
         yield
 
 
-def of_each(function: Loss, logits: Tensor, y: Tensor, own: bool = False) -> Tensor:
+def loss_of_each(function: Loss, logits: Tensor, y: Tensor, own: bool = False) -> Tensor:
     """What a function of logits and targets gives for each member, which comes last.
 
     Args:
@@ -45,7 +45,7 @@ def of_each(function: Loss, logits: Tensor, y: Tensor, own: bool = False) -> Ten
     return made
 
 
-def pooled(loss: Loss, logits: Tensor, y: Tensor) -> bool:
+def pools_members(loss: Loss, logits: Tensor, y: Tensor) -> bool:
     """Whether a loss of all members' logits is the mean of their losses, with their gradients.
 
     Then one call serves all, without ``vmap``. It is found out by trying, with logits as one member
@@ -53,8 +53,8 @@ def pooled(loss: Loss, logits: Tensor, y: Tensor) -> bool:
     """
     logits = torch.randn(*logits.shape, 4, dtype=logits.dtype, requires_grad=True)
     try:
-        apart = of_each(loss, logits, y).sum()
-        together = loss(logits, widened(y, 4)) * 4
+        apart = loss_of_each(loss, logits, y).sum()
+        together = loss(logits, repeat_targets(y, 4)) * 4
         found = [torch.autograd.grad(each, logits)[0] for each in (apart, together)]
     except (RuntimeError, ValueError, IndexError, TypeError):
         return False
@@ -63,7 +63,7 @@ def pooled(loss: Loss, logits: Tensor, y: Tensor) -> bool:
     )
 
 
-def widened(y: Tensor, members: int) -> Tensor:
+def repeat_targets(y: Tensor, members: int) -> Tensor:
     """Targets that members share, as each of them has them."""
     return y[..., None].expand(*y.shape, members)
 
@@ -83,10 +83,10 @@ def by_autograd(members: Members, loss: Loss, together: bool) -> Gradient:
         weights = {n: w if n in members.trained else w.detach() for n, w in weights.items()}
         logits, own = members.logits({**weights, **buffers}, x), x.ndim > members.ndim
         if not together:
-            losses = of_each(loss, logits, y, own)
+            losses = loss_of_each(loss, logits, y, own)
             return losses.sum(), losses.detach()
         count = logits.shape[-1]
-        total = loss(logits, y if own else widened(y, count)) * count
+        total = loss(logits, y if own else repeat_targets(y, count)) * count
         return total, total.detach()
 
     def gradient(
@@ -141,7 +141,7 @@ class Blocks:
         self.most = max(1, cache // bytes_of_each)
         self.pieces = [
             (part, members.part(members.weights, part), members.part(members.buffers, part))
-            for part in parts(members.count, self.most)
+            for part in slices(members.count, self.most)
         ]
 
     def rows(self, part: slice, *columns: Tensor) -> list[Tensor]:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ..data.loader import Rows, TableLoader
 from ..training.compiled import Block, Compiled
-from ..training.gradients import Gradient, Loss, clipped
+from ..training.gradients import Gradient, Loss, with_clipping
 from . import gradients
-from .gradients import Blocks, of_each
+from .gradients import Blocks, loss_of_each
 from .members import FastMembers, MakeNet, Members, stack
 from .rows import Source
 
@@ -77,7 +77,7 @@ class Group(nn.Module):
         if self.together:
             with isolate_rng():
                 logits = self.members.member(0)(x[:3]).detach()
-            self.together = gradients.pooled(module.loss, logits, y[:3])
+            self.together = gradients.pools_members(module.loss, logits, y[:3])
         self.clip, self.compile_updates = clip, compile
         self.tables: dict[str, Rows] = {}
         self.batches: Iterator[Rows] = iter(())
@@ -144,7 +144,7 @@ class Group(nn.Module):
         value, algorithm = self.clip
         if not value:
             return made
-        return clipped(made, self.members.dimension, value, algorithm)
+        return with_clipping(made, self.members.dimension, value, algorithm)
 
     def train_on(self, epoch: int, first: int, last: int) -> None:
         """Make the updates of an epoch from number ``first`` to, and without, ``last``."""
@@ -212,9 +212,9 @@ class Group(nn.Module):
                 # half as many bits would be too few for a report's digits
                 logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
                 targets = some_y.to(logits.dtype) if some_y.is_floating_point() else some_y
-                losses[at] += of_each(loss, logits, targets) * share
+                losses[at] += loss_of_each(loss, logits, targets) * share
                 if correct:
-                    right = of_each(correct, logits, targets).flatten(0, -2)
+                    right = loss_of_each(correct, logits, targets).flatten(0, -2)
                     accuracy[at] += right.float().mean(0) * share
                     solved[at] &= right.all(0)
         measured = {"loss": losses}

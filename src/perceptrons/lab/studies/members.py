@@ -270,7 +270,7 @@ def own_tensors(net: nn.Module, recurse: bool = True) -> Iterator[tuple[str, Ten
     return chain(net.named_parameters(recurse=recurse), net.named_buffers(recurse=recurse))
 
 
-def parts(count: int, size: int) -> list[slice]:
+def slices(count: int, size: int) -> list[slice]:
     """Blocks of at most ``size`` members, all of them as large if possible."""
     least = -(-count // max(1, size))
     blocks = next((n for n in range(least, 2 * least + 8) if count % n == 0), least)

@@ -39,7 +39,7 @@ class Study(Callback):
             return
         self.last = study.of_each
         if "train/solved" in self.last:
-            self.follow(self.last["train/solved"], made_by_each(study, trainer.global_step))
+            self.follow(self.last["train/solved"], updates_of_each(study, trainer.global_step))
         losses = self.last["train/loss"]
         shown = quantiles("loss", losses[losses.isfinite()].double().numpy())
         for logger in trainer.loggers:  # not by self.log, of which each takes as long as an update
@@ -104,7 +104,7 @@ class Study(Callback):
         return columns
 
 
-def made_by_each(study: StudyModule, step: int) -> Tensor:
+def updates_of_each(study: StudyModule, step: int) -> Tensor:
     """Updates that each member has made: folds with fewer batches make fewer of them."""
     made = [step * study.updates_of(group) // study.updates for group in study.groups]
     counts = torch.tensor([len(cast(Any, group).seeds) for group in study.groups])

@@ -19,7 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from ..training.compiled import check_step
 from ..training.spans import takes_spans
-from .gradients import mapped, of_each
+from .gradients import loss_of_each, mapped
 from .group import MEASURED, Group, optimizer_of
 from .members import named_tensors
 
@@ -144,7 +144,7 @@ def gradients_of(group: Group, x: Tensor, y: Tensor) -> list[Tensor]:
     with named_culprit(net):
         logits = group.members.logits({**group.members.weights, **buffers}, x).detach()
     with named_culprit(type(loss).__name__ if isinstance(loss, nn.Module) else "the loss"):
-        if of_each(loss, logits, y, x.ndim > group.members.ndim).shape != logits.shape[-1:]:
+        if loss_of_each(loss, logits, y, x.ndim > group.members.ndim).shape != logits.shape[-1:]:
             raise ValueError("it is no single number")
     with named_culprit("hand_gradients" if group.by_hand else net):
         found: list[Tensor] = group.blocks.gradients(x, y)
@@ -203,11 +203,11 @@ def check_optimizer(lone: list[Any], together: Any, group: Group) -> float:
         optimizer, how = optimizer_of(together)
         try_updates(group.net, optimizer, how, given)
     except (RuntimeError, TypeError, ValueError):
-        raise ValueError(coupled(name)) from None
+        raise ValueError(coupling_error(name)) from None
     for number, module in enumerate(lone):
         for at, weight in module.net.named_parameters():
             if not close(alone(mine[at], number), weight):
-                raise ValueError(coupled(name))
+                raise ValueError(coupling_error(name))
     kept = [v for s in optimizer.state.values() for v in s.values() if isinstance(v, Tensor)]
     weights = sum(weight.nbytes for weight in mine.values())
     return float(sum(each.nbytes for each in kept if each.ndim) / weights)
@@ -223,12 +223,12 @@ def try_updates(
         try:
             optimizer.step()
         except TypeError:  # it takes a closure
-            raise ValueError(coupled(type(optimizer).__name__)) from None
+            raise ValueError(coupling_error(type(optimizer).__name__)) from None
         if how:
             how["scheduler"].step()
 
 
-def coupled(name: str) -> str:
+def coupling_error(name: str) -> str:
     why = "what it does to a weight depends on others"
     return f"optimizer={name!r}: couples the members of a study: {why}; {INSTEAD}"
 

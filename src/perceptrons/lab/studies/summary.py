@@ -17,14 +17,14 @@ KEYS = ("member", "seed", "fold", "solved", "updates")
 MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
-def varied(columns: Columns) -> list[str]:
+def varied_settings(columns: Columns) -> list[str]:
     """Names of the settings in a study's rows."""
     return [name for name in columns if name not in (*KEYS, *MEASURES)]
 
 
 def summaries(columns: Columns) -> list[Row]:
     """A row for each setting: the share solved, and its measures over seeds and folds."""
-    names = varied(columns)
+    names = varied_settings(columns)
     settings = [*zip(*(columns[name] for name in names), strict=True)] or [()] * len(
         columns["seed"]
     )
@@ -49,11 +49,11 @@ def summary(columns: Columns) -> Row:
     same = columns.get("val_loss") == columns["loss"]  # validated on the training rows
     for name in MEASURES:
         if name in columns and not (same and name.startswith("val_")):
-            row |= of_measure(name, columns[name], columns.get("fold"))
+            row |= measure_summary(name, columns[name], columns.get("fold"))
     return row
 
 
-def of_measure(name: str, given: Sequence[float], folds: Sequence[int] | None) -> Row:
+def measure_summary(name: str, given: Sequence[float], folds: Sequence[int] | None) -> Row:
     """Mean, standard deviation and 95 % interval of a measure, without what is not finite."""
     values = np.asarray(given, float)
     finite = np.isfinite(values)
@@ -111,7 +111,7 @@ def wilson(count: int, of: int) -> tuple[float, float]:
 
 def tables(rows: Sequence[Row]) -> list[Columns]:
     """Summaries as two tables: what is solved, then a line for each measure."""
-    names = [name for name in rows[0] if name not in NOT_SETTINGS and not measured(name)]
+    names = [name for name in rows[0] if name not in NOT_SETTINGS and not is_measure(name)]
     first: Columns = {short(name): [row[name] for row in rows] for name in names}
     first["members"] = [row["members"] for row in rows]
     if "solved" in rows[0]:
@@ -136,7 +136,7 @@ def interval(row: Row, name: str) -> str:
 NOT_SETTINGS = ("members", "solved", "share", "share_low", "share_high")
 
 
-def measured(name: str) -> bool:
+def is_measure(name: str) -> bool:
     return name.startswith(tuple(f"{each}_" for each in ("updates", *MEASURES)))
 
 

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from ..cli.command import Command
 from ..cli.errors import line_of, nearest
-from ..cli.parser import found_model, import_files
+from ..cli.parser import import_files, import_model
 from ..cli.settings import quiet
 from .space import Space, ends, flags
 from .storage import UNREACHABLE
@@ -104,7 +104,7 @@ class Runner:
     ) -> None:
         quiet()
         import_files()
-        self.model, self.command, self.metric = found_model(model), command, metric
+        self.model, self.command, self.metric = import_model(model), command, metric
 
     def run(self, words: list[str], watch: Watch | None = None) -> float:
         """Run a command to its end; returns the metric, as it was logged last.

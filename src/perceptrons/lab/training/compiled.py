@@ -26,8 +26,8 @@ from .functional import (
     step,
     updates_made,
 )
-from .gradients import Gradient, Weights, clipped, single
-from .graphs import Function, Updates, compiled, described
+from .gradients import Gradient, Weights, single, with_clipping
+from .graphs import Function, Updates, compile_or_load, describe
 from .protocol import Trainable
 
 # seconds of a call that make its own cost a tenth, and of a number that an update makes
@@ -130,7 +130,7 @@ class Compiled:
             coming: list[list[Call]] = []
             for _ in range(min(ROW, (count - made) // self.at_once)):
                 some = [*islice(batches, self.at_once)]
-                if step_schedulers or updates_made(self.optimizer) or not same(some, last):
+                if step_schedulers or updates_made(self.optimizer) or not equal_rows(some, last):
                     found = self.calls(some, step_schedulers)
                     if not found:
                         return made + self.make(coming), some
@@ -210,8 +210,8 @@ class Compiled:
         print("compiling the updates ...", end=" ", flush=True)
         start, before = time.monotonic(), [each.clone() for each in tensors]
         try:
-            name = f"{described(one, tensors)} {key}"
-            self.call[key] = compiled(many, tensors, name)
+            name = f"{describe(one, tensors)} {key}"
+            self.call[key] = compile_or_load(many, tensors, name)
         except Exception as failure:  # a compiler, and what it calls, may raise anything
             self.failed = True
             said = " ".join((str(failure) or type(failure).__name__).partition("\n\n")[0].split())
@@ -222,7 +222,7 @@ class Compiled:
             each.copy_(value)
 
 
-def same(some: list[Rows], others: list[Rows]) -> bool:
+def equal_rows(some: list[Rows], others: list[Rows]) -> bool:
     """Whether these are those very batches."""
     return len(some) == len(others) and all(map(operator.is_, some, others))
 
@@ -234,7 +234,7 @@ def compiled_alone(module: Any, optimizer: torch.optim.Optimizer, clip: Any) -> 
     block = Block(None, weights, dict(module.net.named_buffers()))
     gradient = single(module)
     if clip[0]:
-        gradient = clipped(gradient, None, *clip)
+        gradient = with_clipping(gradient, None, *clip)
     return Compiled(optimizer, parameters, gradient, [block])
 
 

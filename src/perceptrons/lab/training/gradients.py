@@ -44,7 +44,7 @@ def single(module: Any) -> Gradient:
         with torch.enable_grad():
             leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
             if chain and len(x) * sum(each.numel() for each in weights.values()) <= FUSED:
-                found = loss(fused(net, leaves, x), y)
+                found = loss(forward(net, leaves, x), y)
             else:
                 found = loss(functional_call(net, {**leaves, **buffers}, (x,)), y)
             made = torch.autograd.grad(found, [*leaves.values()], materialize_grads=True)
@@ -53,7 +53,7 @@ def single(module: Any) -> Gradient:
     return gradient
 
 
-def fused(net: nn.Module, weights: Weights, x: Tensor) -> Tensor:
+def forward(net: nn.Module, weights: Weights, x: Tensor) -> Tensor:
     """Logits of a chain of small layers without a call of the matrix library, twice its work."""
     for name, layer in net.named_children():
         if isinstance(layer, nn.Linear):
@@ -91,7 +91,7 @@ def single_by_hand(module: Any) -> Gradient:
     return gradient
 
 
-def clipped(
+def with_clipping(
     gradient: Gradient, dimension: int | None, value: float, algorithm: str | None
 ) -> Gradient:
     """Gradients clipped by their value, or by the norm of all, or of each member's own.

@@ -42,7 +42,7 @@ def graph_of(function: Updates, tensors: list[Tensor]) -> GraphModule:
         return make_fx(function)(*tensors)
 
 
-def described(function: Updates, tensors: list[Tensor]) -> str:
+def describe(function: Updates, tensors: list[Tensor]) -> str:
     """All that the machine code of a function depends on."""
     graph = graph_of(function, tensors)
     constants = [value for value in vars(graph).values() if isinstance(value, Tensor)]
@@ -51,7 +51,7 @@ def described(function: Updates, tensors: list[Tensor]) -> str:
     return f"{graph.code} {[each.tolist() for each in constants]} {given}"
 
 
-def compiled(function: Updates, tensors: list[Tensor], name: str) -> Function:
+def compile_or_load(function: Updates, tensors: list[Tensor], name: str) -> Function:
     """A function as machine code.
 
     Args:

@@ -90,7 +90,7 @@ class Later(DummyLogger):
         if self.kind is not CSVLogger:
             there = run / place.default.strip("./")
             return self.kind(**{**self.given, "save_dir": str(there)})
-        rows = written(run / "metrics.csv", purge)
+        rows = rows_before(run / "metrics.csv", purge)
         made = CSVLogger(**{**self.given, "save_dir": str(run), "name": "", "version": ""})
         made.keep(rows)
         return made
@@ -115,7 +115,7 @@ def log_settings(trainer: Any, settings: dict[str, Any]) -> None:
             logger.log_hyperparams(settings)
 
 
-def written(file: Path, purge: int | None) -> list[dict[str, Any]]:
+def rows_before(file: Path, purge: int | None) -> list[dict[str, Any]]:
     """The rows of a run's ``metrics.csv`` before an update."""
     if purge is None or not file.is_file():
         return []

@@ -166,7 +166,7 @@ def first_update(module: Any, data: Any, row: int | None = None) -> Update:
     dense = layers_of(copy.deepcopy(net))
     rule = rule_of(module, dense[-1][0].out_features)
     x, y, number = chosen_row(module, data, row, next(net.parameters()).dtype)
-    layers = passed(dense, rule, x, y)
+    layers = forward(dense, rule, x, y)
     by_hand: list[Tensor] = []
     for each in layers:
         by_hand += [each.delta.mT @ each.x]
@@ -201,7 +201,7 @@ def chosen_row(
 
 
 @torch.no_grad()
-def passed(layers: Dense, rule: Rule, x: Tensor, y: Tensor) -> list[Layer]:
+def forward(layers: Dense, rule: Rule, x: Tensor, y: Tensor) -> list[Layer]:
     """What goes through the layers, and back."""
     sums, values = [], [x]
     for linear, activation in layers:

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from ...runs.files import read_text, read_yaml
 from ...runs.text import WIDTH, aligned
-from ...studies.summary import MEASURES, Columns, Row, digits, short, summaries, tables, varied
+from ...studies.summary import (
+    MEASURES,
+    Columns,
+    Row,
+    digits,
+    short,
+    summaries,
+    tables,
+    varied_settings,
+)
 
 Pairs = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 
@@ -70,7 +79,7 @@ def alternatives(runs: Sequence[Path]) -> list[Alternative]:
     found: dict[tuple[str, str], Alternative] = {}
     for run in runs:
         columns = read_members(run)
-        names, title = varied(columns), f"{run.parent.name}/{run.name}"
+        names, title = varied_settings(columns), f"{run.parent.name}/{run.name}"
         for at, seed in enumerate(columns["seed"]):
             setting = ", ".join(f"{short(name)}={columns[name][at]:g}" for name in names)
             name = ", ".join(filter(None, (title, setting)))
@@ -81,7 +90,7 @@ def alternatives(runs: Sequence[Path]) -> list[Alternative]:
     return [*found.values()]
 
 
-def compared(every: list[Alternative]) -> list[tuple[Alternative, Alternative]]:
+def comparisons(every: list[Alternative]) -> list[tuple[Alternative, Alternative]]:
     """Which are compared: runs of the same grid at each setting, or all with the first.
 
     Raises:
@@ -103,7 +112,7 @@ def compare(runs: Sequence[Path]) -> str:
     Raises:
         ValueError: If they have no seeds and folds in common.
     """
-    pairs = compared(alternatives(runs))
+    pairs = comparisons(alternatives(runs))
     found = [each for pair in pairs for each in differences(*pair)]
     one, other = pairs[0]
     each_setting = pairs[-1][0] is not one
@@ -127,7 +136,7 @@ def compare(runs: Sequence[Path]) -> str:
         "first": [digits(each.means[0]) for each in found],
         "other": [digits(each.means[1]) for each in found],
     }
-    lines = [fill(said(each), WIDTH, subsequent_indent="    ") for each in found]
+    lines = [fill(sentence(each), WIDTH, subsequent_indent="    ") for each in found]
     return "\n".join([head, "", aligned(columns), "", *lines])
 
 
@@ -216,7 +225,7 @@ def holm(values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def said(found: Difference) -> str:
+def sentence(found: Difference) -> str:
     """A difference in words."""
     measure = found.measure.replace("val_", "validation ")
     p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.2g}"
@@ -248,16 +257,16 @@ def pool(runs: Sequence[Path]) -> str:
             raise ValueError(f"{str(run)!r}: has other columns than {str(runs[0])!r}")
         for name, values in columns.items():
             together.setdefault(name, []).extend(values)
-    what = [name for name in together if name in ("seed", "fold", *varied(together))]
+    what = [name for name in together if name in ("seed", "fold", *varied_settings(together))]
     members = [*zip(*(together[name] for name in what), strict=True)]
     if len({*members}) < len(members):
         raise ValueError(
             f"{str(runs[0])!r}: has seeds in common with another; they would count twice"
         )
-    return shown(summaries(together))
+    return members_text(summaries(together))
 
 
-def shown(rows: Sequence[Row]) -> str:
+def members_text(rows: Sequence[Row]) -> str:
     """What members say together, as aligned lines."""
     return "\n\n".join(map(aligned, tables(rows)))
 

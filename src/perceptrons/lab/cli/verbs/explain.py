@@ -13,7 +13,7 @@ from ...runs.files import write_whole
 from ...runs.text import aligned, say
 from ...training.on_paper import SLOPES, Layer, Update, first_update
 from ..errors import fail
-from ..load import made_ready
+from ..load import prepare_command
 
 MOST = 40  # lines of a table
 MOST_SHOWN = 5  # numbers of a row
@@ -30,9 +30,9 @@ def explain_config(config: list[str], model: Any, row: int | None, out: Path | N
         out: A Markdown file to write it to as well.
     """
     try:
-        made = made_ready(["fit", *config], model)
+        made = prepare_command(["fit", *config], model)
         made.datamodule.setup("fit")
-        text = explained(first_update(made.model, made.datamodule, row), made.datamodule)
+        text = explanation(first_update(made.model, made.datamodule, row), made.datamodule)
     except ValueError as mistake:
         fail(str(mistake), mistake)
     say(text)
@@ -45,7 +45,7 @@ def explain_config(config: list[str], model: Any, row: int | None, out: Path | N
     say(f"\nwritten: {out}")
 
 
-def explained(update: Update, data: TableData) -> str:
+def explanation(update: Update, data: TableData) -> str:
     """An update as Markdown, whose tables are indented, so that a terminal shows them too."""
     layers, rule = update.layers, update.rule
     own = [*map(str, data.point_names)]
@@ -54,10 +54,10 @@ def explained(update: Update, data: TableData) -> str:
     widths = [each.linear.out_features for each in layers]
     outputs = ["p"] if widths[-1] == 1 else [f"p{n + 1}" for n in range(widths[-1])]
     names = [inputs, *hidden_names(widths[:-1]), outputs]
-    x, y = listed(layers[0].x[0]), listed(update.y[0])
+    x, y = tuple_text(layers[0].x[0]), tuple_text(update.y[0])
     parts = [f"# One update, by training row {update.number}: x = {x}, y = {y}"]
     for number, layer in enumerate(layers, 1):
-        kind = "p is the answer" if layer is layers[-1] else f"a = {called(layer)}(z)"
+        kind = "p is the answer" if layer is layers[-1] else f"a = {activation_name(layer)}(z)"
         title = f"Layer {number}: z is a weighted sum, {kind}"
         parts.append(section(title, forward(layer, names[number])))
     parts.append(section("Loss", {}, f"{rule.says} = {number_of(update.loss)}"))
@@ -80,7 +80,7 @@ def section(title: str, columns: dict[str, list[str]], words: str = "") -> str:
     return f"## {title}\n\n" + indent("\n".join([*filter(None, [words]), *table]), " " * 4)
 
 
-def listed(numbers: Any) -> str:
+def tuple_text(numbers: Any) -> str:
     """Numbers in brackets, the first few of many."""
     more = ["..."] if len(numbers) > MOST_SHOWN else []
     return f"({', '.join([*map(number_of, numbers[:MOST_SHOWN]), *more])})"
@@ -100,7 +100,7 @@ def sum_of(pairs: list[tuple[Any, Any]], bias: Any = None) -> str:
     return " + ".join(terms).replace("+ -", "- ")
 
 
-def called(layer: Layer) -> str:
+def activation_name(layer: Layer) -> str:
     return type(layer.activation).__name__.lower()
 
 

@@ -89,7 +89,7 @@ class ExportedStudy(nn.Module):
         return mean, deviation
 
 
-def exported_of(loaded: Any, member: str | None) -> nn.Module:
+def exported_module(loaded: Any, member: str | None) -> nn.Module:
     """What is exported of a run: its network, all members of a study, or one of them.
 
     Raises:
@@ -125,16 +125,16 @@ def write_export(given: Any) -> None:
     try:
         loaded: Any = load_run(run, given.kind)
         module, data = loaded
-        exported = exported_of(loaded, given.member).eval()
+        exported = exported_module(loaded, given.member).eval()
         points = points_of(data, given.single)
     except ValueError as mistake:
         fail(f"run={str(run)!r}: {mistake}", mistake)
     notes = notes_of(module, data)
-    content, results = written(given.format, exported, points, notes)
+    content, results = serialize(given.format, exported, points, notes)
     with torch.inference_mode():
         own = exported(points)
     off = max(float((one - other).abs().max()) for one, other in zip(own, results, strict=True))
-    if not all(map(close, own, results)):
+    if not all(map(is_close, own, results)):
         fail(f"what was exported is off by {off:.2g} from the run; nothing is written", status=1)
     try:
         write_whole(out, content)
@@ -159,7 +159,7 @@ def points_of(data: Any, single: bool) -> Tensor:
     return x
 
 
-def close(one: Tensor, other: Tensor) -> bool:
+def is_close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, RELATIVE, ABSOLUTE)
 
 
@@ -171,13 +171,13 @@ def notes_of(module: Any, data: Any) -> dict[str, str]:
     return {"columns": json.dumps(columns), "classes": json.dumps(names)}
 
 
-def written(
+def serialize(
     format_: str, module: Any, points: Tensor, notes: dict[str, str]
 ) -> tuple[bytes, list[Tensor]]:
     """The content of a file, and what a program makes of points by that alone."""
     shapes = ({0: torch.export.Dim("rows")},)
     try:
-        with torch.no_grad(), unsaid():
+        with torch.no_grad(), quiet_exporters():
             program = torch.export.export(module, (points[:3],), dynamic_shapes=shapes)
             return (
                 to_onnx(program, points, notes, module.outputs)
@@ -214,7 +214,7 @@ def to_torch(program: Any, points: Tensor, notes: dict[str, str]) -> tuple[bytes
 
 
 @contextmanager
-def unsaid() -> Iterator[None]:
+def quiet_exporters() -> Iterator[None]:
     """Keep torch's exporters from saying how they go about it."""
     logger, said = logging.getLogger("torch.onnx"), io.StringIO()
     level = logger.level

@@ -104,7 +104,7 @@ def page(runs: Sequence[Run]) -> str:
         title=html.escape(title),
         style=(room / "page.css").read_text("utf-8"),
         still="\n".join(map(still, runs, range(len(runs)))),
-        runs=escaped([packed(run) for run in runs]),
+        runs=escaped([pack(run) for run in runs]),
         script=script,
     )
 
@@ -149,7 +149,7 @@ def escaped(value: Any) -> str:
     return text
 
 
-def packed(run: Run) -> dict[str, Any]:
+def pack(run: Run) -> dict[str, Any]:
     """A run with its weights as base64, and frames left out where they are too many."""
     frames = run.get("frames", [])
     width = len(frames[0]["weights"]) if frames else 0

@@ -11,7 +11,7 @@ from ...training.on_paper import SLOPES, layers_of, rule_of
 from ..drawing import draw_beside
 from ..snapshots import small
 from ..survey import survey
-from ..trained import Trained, of_fit
+from ..trained import Trained, trained_by
 from .page import PAGE, Run, write_page
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
@@ -63,7 +63,7 @@ def show_fit(trainer: Any, module: Any, run: Path, settings: dict[str, Any], boa
         A line that says where the page is, or why there is none.
     """
     page, said = None, f"page: {run / PAGE}"
-    trained = of_fit(trainer, module, run, settings)
+    trained = trained_by(trainer, module, run, settings)
     try:
         page = run / PAGE, run_data(trained, run / "config.yaml")
         write_page(page[0], [page[1]])
@@ -101,7 +101,7 @@ def playable(run: Trained) -> Run:
     if len(biases) > 1:
         raise ValueError("some layers have biases, and some have none")
     widths = [layers[0][0].in_features, *(linear.out_features for linear, _ in layers)]
-    encode = encoded(data)
+    encode = encoding_of(data)
     if not small(run):
         raise ValueError(f"{type(net).__name__} has too many weights for snapshots")
     names, rule = [*map(str, data.point_names)], rule_of(module, widths[-1])
@@ -134,7 +134,7 @@ def target_of(run: Trained) -> dict[str, Any]:
     return {"name": name, "mean": mean, "std": one - mean}
 
 
-def encoded(data: TableData) -> dict[str, Any] | None:
+def encoding_of(data: TableData) -> dict[str, Any] | None:
     """How the network's inputs follow from a point; ``None``: they are its numbers.
 
     Raises:
