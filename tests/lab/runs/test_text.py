@@ -45,7 +45,7 @@ def test_columns_that_are_to_be_kept_stay() -> None:
 
 
 def test_rows_beyond_those_shown_are_counted() -> None:
-    assert aligned({"x": [1, 2, 3]}, rows=2).splitlines()[-1] == "... and 1 more rows"
+    assert aligned({"x": [1, 2, 3]}, rows=2).splitlines()[-1] == "... and 1 more row"
     assert aligned({"x": [1, 2]}, of=7).splitlines()[-1] == "... and 5 more rows"
 
 

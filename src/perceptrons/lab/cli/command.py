@@ -317,6 +317,9 @@ class Command(LightningCLI):
         self.show_measures(verbose)
 
     def test(self, verbose: bool = True, **options: Any) -> None:
+        split = self.datamodule.split if isinstance(self.datamodule, TableData) else None
+        if split and split["test"] is split["all"]:
+            say("the data keeps no rows to test on: these are all there are")
         self.trainer.test(verbose=False, **options)
         self.show_measures(verbose)
 
@@ -324,6 +327,8 @@ class Command(LightningCLI):
         """Predict, show the first rows and write them all to ``predictions.csv``."""
         batches = self.trainer.predict(model, datamodule=datamodule, **options) or []
         columns = predicted_columns(cast(list[Any], batches), datamodule)
+        if isinstance(model, StudyModule) and self.settings.member is None:
+            say(f"the mean of {len(model.each):,} members; --member best has one of them")
         say(aligned(columns, rows=16))
         if self.directory and columns:
             write_csv(self.directory / "predictions.csv", columns)

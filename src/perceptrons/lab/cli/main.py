@@ -294,7 +294,8 @@ def show(rows: list[dict[str, Any]], given: Any) -> None:
     elif rows:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH
         columns = {name: [row[name] for row in rows] for name in rows[0]}
-        say(aligned(columns, width, keep=directories.COLUMNS))
+        table = aligned(columns, width, keep=directories.COLUMNS)
+        say(table + " (--csv has all)" * table.splitlines()[-1].startswith("... and"))
     else:
         say("no difference" if given.diff else f"no runs in {given.root}")
 

@@ -133,7 +133,8 @@ class SettingsParser(LightningArgumentParser):
         path = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
         if missing := re.match(r"the following arguments are required: (.*)", message):
             needed = [each.partition(".")[2] or each for each in missing[1].split(", ")]
-            return f"{', '.join(needed)}: must be given"
+            example = f", as in {PACKAGE} fit --config configs/xor.yaml" * ("data" in needed)
+            return f"{', '.join(needed)}: must be given{example}"
         if found := re.search(
             r"unrecognized arguments: ([^\s=]+)|[Oo]ption '([^']+)'(?: is not|$)", message
         ):

@@ -100,7 +100,10 @@ def start_from(words: list[str], given: Any, root: Path) -> Start:
     if (root / asked).is_dir() and not Path(asked).exists():
         asked = str(root / asked)
     name = given.name or (Path(given.config[-1]).stem if given.config else None)
-    file = announce(*checkpoints.find(asked, root, name), asked)
+    try:
+        file = announce(*checkpoints.find(asked, root, name), asked)
+    except ValueError as mistake:
+        raise ValueError(f"ckpt_path={mistake}") from mistake
     configs = [read_yaml(Path(path)) for path in given.config if Path(path).is_file()]
     said = trusted.names(words, [*configs, flags_of(words)])
     settings = trust.supplied(checkpoints.read(file)["settings"], section_types(), said)

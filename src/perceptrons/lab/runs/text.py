@@ -73,10 +73,14 @@ def aligned(
     kept = fitting(shown, width, keep)
     text = [GAP.join(line).rstrip() for line in zip(*(shown[name] for name in kept), strict=True)]
     if left_out := len(shown) - len(kept):
-        text.append(f"... and {left_out} more columns")
+        text.append(f"... and {counted(left_out, 'column')}")
     if (more := (of or there) - len(next(iter(shown.values()), [0])[1:])) > 0:
-        text.append(f"... and {more} more rows")
+        text.append(f"... and {counted(more, 'row')}")
     return "\n".join(text)
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count} more {what}{'s' if count > 1 else ''}"
 
 
 def lines(name: str, values: Sequence[Any], longest: int | None) -> list[str]:
