@@ -16,8 +16,7 @@ from optuna.storages import _heartbeat
 from perceptrons.lab.sweeps.runner import Watch
 from perceptrons.lab.sweeps.space import Space, distribution
 from perceptrons.lab.sweeps.standings import Standings
-from perceptrons.lab.sweeps.storage import UNREACHABLE, address
-from perceptrons.lab.sweeps.trials import Trials
+from perceptrons.lab.sweeps.trials import UNREACHABLE, Trials, address
 from perceptrons.lab.sweeps.worker import Worker
 
 PATIENCE = 60.0  # seconds until a test gives up
@@ -55,7 +54,7 @@ def work(url: str, directory: Path, dies_in_claim: bool, **how: Any) -> None:
     if dies_in_claim:  # the trial is taken, and nothing is known of it
         _heartbeat.HeartbeatThread.start = lambda self: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
     with closing(joined(url, **how)) as trials:
-        Worker(trials, ["fit"], wait_and_report, Standings(trials, visible=False)).work()
+        Worker(trials, ["fit"], wait_and_report, Standings(trials)).work()
 
 
 def started(url: str, directory: Path, dies_in_claim: bool = False, **how: Any) -> BaseProcess:

@@ -58,8 +58,7 @@ def trials(url: str) -> Iterator[Trials]:
 def settled(trials: Trials, count: int) -> list[FrozenTrial]:
     """All trials, once it is found that none is lost and there are as many as were asked for."""
     every = trials.all()
-    done = trials.settled(every)
-    assert [trial.state for trial in done] == [TrialState.COMPLETE] * count
+    assert [trial.state for trial in trials.settled()] == [TrialState.COMPLETE] * count
     assert sum(not history(trial) for trial in every) == count
     return every
 
@@ -128,7 +127,7 @@ def test_a_worker_asked_to_end_puts_its_trial_back(file: str, tmp_path: Path) ->
         raise SystemExit(143)
 
     with closing(joined(file)) as trials, pytest.raises(SystemExit):
-        Worker(trials, ["fit"], stop, Standings(trials, visible=False)).work()
+        Worker(trials, ["fit"], stop, Standings(trials)).work()
     with closing(joined(file)) as trials:
         (trial,) = trials.all()
         assert trial.state == TrialState.WAITING
@@ -159,7 +158,7 @@ class Fails:
 )
 def test_what_fails_is_run_again_so_often(run: Fails, states: str, file: str) -> None:
     with closing(joined(file, total=1, retries=2)) as trials:
-        Worker(trials, ["fit"], run, Standings(trials, visible=False)).work()
+        Worker(trials, ["fit"], run, Standings(trials)).work()
         every = trials.all()
         assert [trial.state.name for trial in every] == states.split()
         assert len({trial.params["x"] for trial in every}) == 1
@@ -176,5 +175,5 @@ def test_a_sweep_keeps_what_its_trials_have_in_common(file: str) -> None:
 def test_more_trials_are_made_where_more_are_asked_for_later(file: str, tmp_path: Path) -> None:
     for asked, there in ((2, 2), (1, 2), (3, 3)):
         with closing(joined(file, total=asked)) as trials:
-            Worker(trials, ["fit"], lambda *_: 1.0, Standings(trials, visible=False)).work()
+            Worker(trials, ["fit"], lambda *_: 1.0, Standings(trials)).work()
             settled(trials, there)

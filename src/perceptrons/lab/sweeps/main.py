@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from ..cli.errors import Parser, fail
 from ..runs.directories import ROOT, checked_name
 
 if TYPE_CHECKING:
-    from .runner import Runner
     from .space import Space
     from .trials import Trials
 
@@ -34,10 +34,7 @@ OF_A_MACHINE = (
     *("trainer.accelerator", "trainer.devices", "trainer.default_root_dir"),
     *("trainer.enable_progress_bar", "threads"),
 )
-NOT_TAKEN = (
-    *("resume", "ckpt_path", "seeds", "grid", "folds"),
-    *("trainer.fast_dev_run", "print_config"),
-)
+NOT_TAKEN = (*("resume", "ckpt_path", "trainer.fast_dev_run", "print_config"),)
 
 
 def main(words: list[str], model: Any = None) -> None:
@@ -138,54 +135,42 @@ def sweep(
     # read when jsonargparse is imported: Lightning 2.6 calls it by names since deprecated
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     # only now: it takes seconds, which --help need not wait for
-    from .runner import Runner
+    from ..cli.parser import import_files, import_model
+    from ..cli.settings import quiet
+    from . import runner, worker
     from .space import read_space
     from .standings import Standings
-    from .storage import UNREACHABLE, reason
-    from .worker import Worker, employ, end_with_parent
+    from .trials import UNREACHABLE, reason
 
     configs = [word for config in given.config for word in ("--config", config)]
     space = read_space(given.space)
+    if twice := [name for name in space if name.replace("init_args.", "") in flags]:
+        raise ValueError(f"{twice[0]}: is in {given.space} already; leave out the flag")
     command = ["fit", *configs, *rest, f"--name={given.name}"]
-    runner = Runner(model, command, given.metric)
+    quiet()
+    import_files()
+    run = partial(runner.run, import_model(model), given.metric)
     if given.worker:
-        end_with_parent()
+        worker.end_with_parent()
     else:
-        check(runner, space, flags, given.space)
+        runner.check(run, command, space, given.space)
     try:
         with closing(join(given, flags, space)) as trials:
-            standings = Standings(trials, visible=not given.worker)
+            standings = Standings(trials)
             if given.jobs > 1:
-                employ(given.jobs, words, trials, standings)
+                worker.employ(given.jobs, words, standings)
             else:
-                Worker(trials, command, runner.run, standings).work()
-            return standings.end()
+                worker.Worker(trials, command, run, standings).work()
+            return None if given.worker else standings.end()
     except UNREACHABLE as failure:
         fail(f"storage: {reason(failure)}", failure, status=1)
-
-
-def check(runner: "Runner", space: "Space", flags: dict[str, str], file: str) -> None:
-    """Try the commands of a sweep before the first trial.
-
-    Raises:
-        ValueError: If one is mistaken.
-    """
-    for name in space:
-        if name.replace("init_args.", "") in flags:
-            raise ValueError(f"{name}: is in {file} already; leave out the flag")
-    try:
-        runner.check(space)
-    except ValueError as error:
-        about = any(str(error).lstrip("-").startswith(name) for name in space)
-        raise ValueError(f"{error} (in {file})" if about else str(error)) from error
 
 
 def join(given: argparse.Namespace, flags: dict[str, str], space: "Space") -> "Trials":
     """Make a sweep, or join the one that there is."""
     from optuna.distributions import distribution_to_json
 
-    from .storage import address
-    from .trials import Trials
+    from .trials import Trials, address
 
     root = Path(flags.get("trainer.default_root_dir", "."), ROOT)
     url = address(given.storage or f"sqlite:///{root / given.name / 'sweep.db'}")

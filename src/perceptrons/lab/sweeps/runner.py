@@ -13,14 +13,12 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from ..cli.command import Command
-from ..cli.errors import line_of, nearest
-from ..cli.parser import import_files, import_model
-from ..cli.settings import quiet
+from ..cli.errors import fail, line_of, nearest
 from .space import Space, ends, flags
-from .storage import UNREACHABLE
+from .trials import UNREACHABLE
 
 ERROR = "error: "
-ONE_BATCH = "--trainer.fast_dev_run=1"
+STUDIES = ("seeds", "grid", "folds")
 WARNED: set[str] = set()
 THREADS = torch.get_num_threads()  # before a run has chosen its own
 
@@ -72,17 +70,25 @@ class Watch(Checkpoint):
 
 
 class Trial(Command):
-    """A command that is watched."""
+    """A run of a sweep, watched where it is more than a try of its settings."""
 
-    def __init__(self, model: type[L.LightningModule] | None, words: list[str], watch: Watch):
+    def __init__(
+        self, model: type[L.LightningModule] | None, words: list[str], watch: Watch | None
+    ):
         self.watch = watch
         super().__init__(model, words)
 
+    def before_instantiate_classes(self) -> None:
+        for name in STUDIES:
+            if self.settings[name]:
+                fail(f"{name}={self.settings[name]}: a study is not swept; leave {name} out")
+        super().before_instantiate_classes()
+
     def open_run(self, stack: ExitStack) -> None:
         super().open_run(stack)
-        if self.directory:
+        if self.watch and self.directory:
             self.watch.begin(self.directory)
-        self.trainer.callbacks.append(self.watch)  # type: ignore[attr-defined]
+            self.trainer.callbacks.append(self.watch)  # type: ignore[attr-defined]
 
     def after_fit(self) -> None:
         # drawn by a process for each run, which takes longer than many a trial
@@ -90,64 +96,55 @@ class Trial(Command):
         super().after_fit()
 
 
-class Runner:
-    """Runs the commands of a sweep.
+def run(
+    model: type[L.LightningModule] | None,
+    metric: str,
+    words: list[str],
+    watch: Watch | None = None,
+) -> float:
+    """Run a command to its end; returns the metric, as it was logged last.
 
-    Args:
-        model: The LightningModule that is trained where the settings name no other.
-        command: Words that all commands begin with.
-        metric: What runs are compared by.
+    Raises:
+        FailedError: If the run fails.
+        SystemExit: If this process is asked to end.
     """
+    torch.set_num_threads(THREADS)
+    said = StringIO()
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(said):
+            done = Trial(model, words, watch)
+    except SystemExit as ended:
+        if ended.code not in (1, 2):
+            raise
+        reason, cause = said.getvalue().strip().rpartition(ERROR)[2], ended.__context__
+        # settings stay wrong, and a loss not finite; memory or disk may have room another time
+        mistake = ended.code == 2 and not isinstance(cause, RuntimeError | OSError)
+        raise FailedError(reason, mistake, isinstance(cause, ArithmeticError)) from ended
+    except Exception as failure:  # whatever it is, the next trial may go well
+        raise FailedError(line_of(failure)) from failure
+    finally:
+        warn(said.getvalue())
+    logged: dict[str, Any] = done.trainer.callback_metrics
+    if metric not in logged:
+        names = sorted(set(logged) - {"step"})
+        line = f"is not logged; logged are {', '.join(names)}{nearest(metric, names)}"
+        raise FailedError(f"metric={metric!r}: {line}", mistake=True)
+    return float(logged[metric])
 
-    def __init__(
-        self, model: type[L.LightningModule] | str | None, command: list[str], metric: str
-    ) -> None:
-        quiet()
-        import_files()
-        self.model, self.command, self.metric = import_model(model), command, metric
 
-    def run(self, words: list[str], watch: Watch | None = None) -> float:
-        """Run a command to its end; returns the metric, as it was logged last.
+def check(run: Callable[[list[str]], float], command: list[str], space: Space, file: str) -> None:
+    """Try one batch with each end of each range and each choice; nothing is left of it.
 
-        Raises:
-            FailedError: If the run fails.
-            SystemExit: If this process is asked to end.
-        """
-        torch.set_num_threads(THREADS)
-        said = StringIO()
+    Raises:
+        ValueError: If a command is mistaken.
+    """
+    for values in ends(space):
         try:
-            with redirect_stdout(StringIO()), redirect_stderr(said):
-                done = Trial(self.model, words, watch) if watch else Command(self.model, words)
-        except SystemExit as ended:
-            if ended.code not in (1, 2):
-                raise
-            reason, cause = said.getvalue().strip().rpartition(ERROR)[2], ended.__context__
-            # settings stay wrong, and a loss not finite; memory or disk may have room another time
-            mistake = ended.code == 2 and not isinstance(cause, RuntimeError | OSError)
-            raise FailedError(reason, mistake, isinstance(cause, ArithmeticError)) from ended
-        except Exception as failure:  # whatever it is, the next trial may go well
-            raise FailedError(line_of(failure)) from failure
-        finally:
-            warn(said.getvalue())
-        logged: dict[str, Any] = done.trainer.callback_metrics
-        if self.metric not in logged:
-            names = sorted(set(logged) - {"step"})
-            line = f"is not logged; logged are {', '.join(names)}{nearest(self.metric, names)}"
-            raise FailedError(f"metric={self.metric!r}: {line}", mistake=True)
-        return float(logged[self.metric])
-
-    def check(self, space: Space) -> None:
-        """Try one batch with each end of each range and each choice; nothing is left of it.
-
-        Raises:
-            ValueError: If a command is mistaken.
-        """
-        for values in ends(space):
-            try:
-                self.run([*self.command, *flags(values), ONE_BATCH])
-            except FailedError as failure:
-                if failure.mistake:
-                    raise ValueError(str(failure)) from failure
+            run([*command, *flags(values), "--trainer.fast_dev_run=1"])
+        except FailedError as failure:
+            if failure.mistake:
+                about = any(str(failure).lstrip("-").startswith(name) for name in space)
+                raise ValueError(f"{failure} (in {file})" if about else str(failure)) from failure
 
 
 def warn(said: str) -> None:

@@ -133,12 +133,9 @@ def sampler(space: Space, seed: int) -> BaseSampler:
 
 def draw(space: Space, trial: optuna.Trial) -> Values:
     """Have Optuna draw a trial's values."""
-    drawn: Values = {}
-    for name, each in space.items():
-        if isinstance(each, CategoricalDistribution):
-            drawn[name] = trial.suggest_categorical(name, each.choices)
-            continue
-        whole = isinstance(each, IntDistribution)
-        suggest: Any = trial.suggest_int if whole else trial.suggest_float
-        drawn[name] = suggest(name, each.low, each.high, step=each.step, log=each.log)
-    return drawn
+    suggest: dict[type, Any] = {
+        CategoricalDistribution: trial.suggest_categorical,
+        IntDistribution: trial.suggest_int,
+        FloatDistribution: trial.suggest_float,
+    }
+    return {name: suggest[type(each)](name, **vars(each)) for name, each in space.items()}

@@ -8,8 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..cli.errors import PACKAGE
 from ..runs.text import Columns, aligned, cell, say
-from .storage import shown
-from .trials import Trials
+from .trials import Trials, shown
 
 BEST_SHOWN = 10
 KILLED = "its worker was killed"
@@ -20,22 +19,18 @@ class Standings:
 
     Args:
         trials: The trials.
-        visible: Whether to show anything.
     """
 
-    def __init__(self, trials: Trials, visible: bool = True) -> None:
-        self.trials, self.visible = trials, visible
+    def __init__(self, trials: Trials) -> None:
+        self.trials = trials
         self.metric = str(trials.settings["metric"])
-        known = trials.all()
-        self.said = {trial.number for trial in known if trial.state.is_finished()}
-        if visible:
-            done = len(trials.settled(known))
-            where = f"sweep {trials.name} in {shown(trials.url)}"
-            say(f"{where}: {done} of {trials.total} trials are done")
+        self.said = {trial.number for trial in trials.all() if trial.state.is_finished()}
+        where, done = f"sweep {trials.name} in {shown(trials.url)}", len(trials.settled())
+        say(f"{where}: {done} of {trials.total} trials are done")
 
-    def show(self, trials: list[FrozenTrial]) -> None:
+    def show(self) -> None:
         """Show what has ended since the last time."""
-        for trial in trials if self.visible else []:
+        for trial in self.trials.all():
             if trial.state.is_finished() and trial.number not in self.said:
                 self.said.add(trial.number)
                 say(self.line(trial))
@@ -52,14 +47,11 @@ class Standings:
 
     def end(self) -> str | None:
         """Show the best trials; returns what is left undone, if anything is."""
-        trials = self.trials.all()
-        self.show(trials)
-        if not self.visible:
-            return None
-        settled, total = self.trials.settled(trials), self.trials.total
+        self.show()
+        settled, total = self.trials.settled(), self.trials.total
         counts = [sum(trial.state == state for trial in settled) for state in ENDS]
         sign = 1 if self.trials.settings["direction"] == "minimize" else -1
-        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        complete = [trial for trial in settled if trial.state == TrialState.COMPLETE]
         ranked = sorted(complete, key=lambda trial: sign * (trial.value or 0.0))
         if ranked:
             say(f"\n{aligned(self.table(ranked[:BEST_SHOWN]))}\n")

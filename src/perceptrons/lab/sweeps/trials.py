@@ -1,33 +1,41 @@
 """The trials of a sweep, which any number of workers share.
 
-Optuna draws, runs, reports and prunes them. What is added here makes the workers agree: each claims
-its next trial under a lock, so that there are never more than were asked for, and what failed or
-was left by a worker that is dead is put up again, once.
+They are in an SQLite file, or on a PostgreSQL server for several machines. Optuna draws, runs,
+reports and prunes them. What is added here makes the workers agree: each claims its next trial
+under a lock, so that there are never more than were asked for, and what failed or was left by a
+worker that is dead is put up again, once.
 """
 
 import copy
+import fcntl
 import json
+import time
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import RetryHeartbeatStaleTrialCallback
+import sqlalchemy
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from .space import Space, size
-from .storage import UNREACHABLE, Storage, locked, reason, shown
 
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+EXPECTED = "expected postgresql://<user>@<host>/<database> or sqlite:///<file>"
+PATIENCE = 60  # seconds that a database may be busy or away for
+UNREACHABLE = (SQLAlchemyError, StorageInternalError)
 PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
     "median": optuna.pruners.MedianPruner,
     "hyperband": optuna.pruners.HyperbandPruner,
     "none": optuna.pruners.NopPruner,
 }
-# what a trial that is resumed keeps of the one that was killed
-KEPT = ("token", "run", "host")
 
 
 class Trials:
@@ -98,33 +106,25 @@ class Trials:
     def prepare(self) -> bool:
         """Put up the next trial, if one is left; under the lock, under which it is taken too."""
         optuna.storages.fail_stale_trials(self.study)
-        for failed in self.to_retry(self.all()):
+        trials = latest(self.all())
+        for failed in filter(self.to_retry, trials):
             self.retry(failed)
-        trials = self.all()
-        if any(trial.state == TrialState.WAITING for trial in trials):
+        if any(trial.state == TrialState.WAITING or self.to_retry(trial) for trial in trials):
             return True
-        made = sum(not history(trial) for trial in trials)
-        if made < self.total:
+        if len(trials) < self.total:
             self.study.enqueue_trial({})
-        return made < self.total
+        return len(trials) < self.total
 
-    def to_retry(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        """Those that failed, are to be run again, and are not put up for it yet."""
-        put_up = {number for trial in trials for number in history(trial)}
-        return [
-            trial
-            for trial in trials
-            if trial.state == TrialState.FAIL
-            and trial.number not in put_up
-            and "final" not in trial.user_attrs
-            and len(history(trial)) < self.retries
-        ]
+    def to_retry(self, trial: FrozenTrial) -> bool:
+        """Whether a trial failed, and may go well another time."""
+        again = "final" not in trial.user_attrs and len(history(trial)) < self.retries
+        return trial.state == TrialState.FAIL and again
 
     def retry(self, trial: FrozenTrial) -> None:
         """Put up a trial to be run again: from where it was killed, or anew where it failed."""
         again, killed = copy.deepcopy(trial), "reason" not in trial.user_attrs
-        known = again.user_attrs
-        again.user_attrs = {key: known[key] for key in KEPT if killed and key in known}
+        if not killed:
+            again.user_attrs = {}
         RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=killed)(self.study, again)
 
     def put_back(self, number: int) -> None:
@@ -133,11 +133,16 @@ class Trials:
         trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
         self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
-    def settled(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    def settled(self) -> list[FrozenTrial]:
         """Those that have ended for good."""
-        again = {number for trial in trials for number in history(trial)}
-        again |= {trial.number for trial in self.to_retry(trials)}
-        return [it for it in trials if it.state.is_finished() and it.number not in again]
+        ended = (trial for trial in latest(self.all()) if trial.state.is_finished())
+        return [trial for trial in ended if not self.to_retry(trial)]
+
+
+def latest(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Trials without those that another was put up for: as many as were made without retries."""
+    earlier = {number for trial in trials for number in history(trial)}
+    return [trial for trial in trials if trial.number not in earlier]
 
 
 def history(trial: FrozenTrial) -> list[int]:
@@ -151,3 +156,95 @@ def silence_optuna() -> None:
     warnings.filterwarnings("ignore", category=ExperimentalWarning)
     # a trial that is resumed makes some reports again
     warnings.filterwarnings("ignore", message=".*is ignored because this .* is already reported")
+
+
+def address(url: str) -> URL:
+    """The address of a database that workers can share, with the driver that is installed.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        given = sqlalchemy.make_url(url)
+    except (SQLAlchemyError, ValueError) as error:
+        raise ValueError(f"storage={url!r}: {EXPECTED}") from error
+    if given.drivername not in DRIVERS or given.database in (None, "", ":memory:"):
+        raise ValueError(f"storage={str(given)!r}: {EXPECTED}")
+    return given.set(drivername=DRIVERS[given.drivername])
+
+
+def shown(url: URL) -> str:
+    """An address without its driver and its password."""
+    return str(url.set(drivername=url.drivername.partition("+")[0]))
+
+
+class Storage(RDBStorage):
+    """Optuna's storage, with signs of life that leave no gap.
+
+    Optuna takes a worker for dead where its last sign of life is too old, but not where there was
+    none: killed before it, a worker would leave its trial running for ever.
+
+    Args:
+        url: The database.
+        grace: Seconds without a sign of life after which a worker is taken for dead.
+    """
+
+    def __init__(self, url: URL, grace: int) -> None:
+        timeout = {"timeout": PATIENCE} if url.drivername == "sqlite" else {}
+        super().__init__(
+            url.render_as_string(hide_password=False),
+            {"pool_pre_ping": True, "connect_args": timeout},
+            heartbeat_interval=max(1, grace // 6),
+            grace_period=grace,
+        )
+        # the first connection has shown that there is a database: from now on it is waited for
+        sqlalchemy.event.listen(self.engine, "do_connect", connect_patiently)
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        if state == TrialState.RUNNING:
+            self.record_heartbeat(trial_id)
+        return super().set_trial_state_values(trial_id, state, values)
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        with suppress(*UNREACHABLE):  # or the thread that gives signs of life would end
+            super().record_heartbeat(trial_id)
+
+
+def connect_patiently(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
+    """Connect to a database, which may be away for some time."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return dialect.connect(*arguments, **options)
+        except Exception:  # each database has its own
+            if time.monotonic() > end:
+                raise
+        time.sleep(1)
+
+
+@contextmanager
+def locked(url: URL, name: str) -> Iterator[None]:
+    """Keep the other workers of a sweep out; the lock of a killed worker is gone with it."""
+    if url.drivername == "sqlite":
+        file = Path(f"{url.database}.lock")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        return
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        for line in (
+            f"set local idle_in_transaction_session_timeout = '{PATIENCE}s'",
+            f"select pg_advisory_xact_lock({zlib.crc32(f'sweep {name}'.encode())})",
+        ):
+            connection.execute(sqlalchemy.text(line))
+        yield
+
+
+def reason(failure: BaseException) -> str:
+    """What a database, or what reaches it, said."""
+    said = getattr(failure, "orig", None) or failure.__cause__ or failure
+    return f"cannot be used: {said}".splitlines()[0]

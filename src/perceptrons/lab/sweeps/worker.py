@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +21,7 @@ from ..runs.files import read_json, write_json
 from .runner import FailedError, Watch
 from .space import draw, flags, sampler
 from .standings import Standings
-from .storage import UNREACHABLE, reason
-from .trials import Trials
+from .trials import UNREACHABLE, Trials, reason
 
 POLL = 0.5  # seconds between two looks at what others do
 
@@ -48,14 +47,12 @@ class Worker:
         while True:
             try:
                 more = self.step()
-                trials = self.trials.all()
+                self.standings.show()
+                if not more and all(trial.state.is_finished() for trial in self.trials.all()):
+                    return
             except UNREACHABLE as failure:  # what is left of it is found again as that of the dead
                 print(f"storage: {reason(failure)}", file=sys.stderr)
-                time.sleep(POLL)
-                continue
-            self.standings.show(trials)
-            if not more and all(trial.state.is_finished() for trial in trials):
-                return
+                more = False
             time.sleep(0 if more else POLL)
 
     def step(self) -> bool:
@@ -104,31 +101,24 @@ class Worker:
         """The command of a trial, or that which resumes what is left of it."""
         known, left = trial.user_attrs, Path(trial.user_attrs.get("run", ""))
         record = read_json(left / "provenance.json").get("sweep", {})
-        if known.get("token") and record.get("token") == known["token"] and is_free(left):
-            return ["fit", "--resume", str(left)]
+        if known.get("token") and record.get("token") == known["token"]:
+            # or else a worker that was suspended still trains there
+            with suppress(ValueError, OSError), locked(left):
+                return ["fit", "--resume", str(left)]
         return [*self.command, *given]
 
     def begin(self, trial: optuna.Trial, run: Path) -> None:
         """Let a trial and its run know of each other."""
         token = trial.user_attrs.get("token") or uuid.uuid4().hex
-        known = {"token": token, "run": str(run.resolve()), "host": platform.node()}
-        for key, value in known.items():
-            trial.set_user_attr(key, value)
+        trial.set_user_attr("token", token)
+        trial.set_user_attr("run", str(run.resolve()))
+        trial.set_user_attr("host", platform.node())
         record = {"name": self.trials.name, "trial": trial.number, "token": token}
         file = run / "provenance.json"
         write_json(file, {"sweep": record, **read_json(file)})
 
 
-def is_free(run: Path) -> bool:
-    """Whether no process trains in a run: one that was suspended may wake."""
-    try:
-        with locked(run):
-            return True
-    except (ValueError, OSError):
-        return False
-
-
-def employ(jobs: int, words: list[str], trials: Trials, standings: Standings) -> None:
+def employ(jobs: int, words: list[str], standings: Standings) -> None:
     """Have several processes work, and show how it goes until all have ended."""
     line = [sys.executable, "-m", PACKAGE, "sweep", *words, "--jobs=1", "--worker"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -140,7 +130,7 @@ def employ(jobs: int, words: list[str], trials: Trials, standings: Standings) ->
     ]
     try:
         while any(process.poll() is None for process in processes):
-            standings.show(trials.all())
+            standings.show()
             time.sleep(POLL)
     finally:
         for process in processes:
