@@ -212,6 +212,8 @@ LINES = {
     " 'minimize', 'maximize')",
     "--name a/b": "name='a/b': must be the name of a directory, without slashes, and not hidden",
     "--resume last": "resume: not in a sweep, whose trials are whole runs from the start",
+    "--seeds 3": "seeds=3: a study is not swept; leave seeds out",
+    "--config study.yaml": "folds=2: a study is not swept; leave folds out",
     "--storage mysql://a:secret@b/c": f"storage='mysql://a:***@b/c': {DATABASES}",
     "--storage here": f"storage='here': {DATABASES}",
     "--space nowhere.yaml": "space='nowhere.yaml': no such file",
@@ -221,6 +223,7 @@ LINES = {
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_wrong_flag_costs_one_line_and_no_run(line: str, swept: Swept) -> None:
+    Path("study.yaml").write_text("folds: 2")
     ended = swept(RATE, line)
     assert (ended.status, ended.err) == (2, f"error: {LINES[line]}\n")
     assert not Path("lightning_logs").exists()

@@ -1,6 +1,8 @@
 """A trial of a sweep as an ordinary run of the command line, in this process."""
 
+import platform
 import sys
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
@@ -14,6 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from ..cli.command import Command
 from ..cli.errors import fail, line_of, nearest
+from ..runs.files import read_json, write_json
 from .space import Space, ends, flags
 from .trials import UNREACHABLE
 
@@ -44,7 +47,7 @@ class Watch(Checkpoint):
     Args:
         metric: What is reported: any metric that the run logs.
         trial: The trial that the run is.
-        begin: Told the run's directory.
+        name: The sweep's.
 
     Attributes:
         pruned: Whether the run was ended early.
@@ -52,8 +55,18 @@ class Watch(Checkpoint):
 
     takes_spans = True
 
-    def __init__(self, metric: str, trial: optuna.Trial, begin: Callable[[Path], None]) -> None:
-        self.metric, self.trial, self.begin, self.pruned = metric, trial, begin, False
+    def __init__(self, metric: str, trial: optuna.Trial, name: str) -> None:
+        self.metric, self.trial, self.name, self.pruned = metric, trial, name, False
+
+    def begin(self, run: Path) -> None:
+        """Let the trial and the directory of its run know of each other."""
+        token = self.trial.user_attrs.get("token") or uuid.uuid4().hex
+        self.trial.set_user_attr("token", token)
+        self.trial.set_user_attr("run", str(run.resolve()))
+        self.trial.set_user_attr("host", platform.node())
+        record = {"name": self.name, "trial": self.trial.number, "token": token}
+        file = run / "provenance.json"
+        write_json(file, {"sweep": record, **read_json(file)})
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         value = trainer.callback_metrics.get(self.metric)

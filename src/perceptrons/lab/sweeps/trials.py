@@ -13,7 +13,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,24 @@ class Trials:
     def close(self) -> None:
         self.storage.engine.dispose()
 
-    def locked(self) -> AbstractContextManager[None]:
-        return locked(self.url, self.name)
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep the other workers out; the lock of a killed worker is gone with it."""
+        if self.url.drivername == "sqlite":
+            file = Path(f"{self.url.database}.lock")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+            return
+        key = zlib.crc32(f"sweep {self.name}".encode())
+        engine = sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.NullPool)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(
+                f"set local idle_in_transaction_session_timeout = '{PATIENCE}s'"
+            )
+            connection.exec_driver_sql(f"select pg_advisory_xact_lock({key})")
+            yield
 
     def all(self) -> list[FrozenTrial]:
         """All of them, by number."""
@@ -214,34 +230,11 @@ class Storage(RDBStorage):
 
 def connect_patiently(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
     """Connect to a database, which may be away for some time."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
+    for _ in range(PATIENCE):
+        with suppress(Exception):  # each database has its own
             return dialect.connect(*arguments, **options)
-        except Exception:  # each database has its own
-            if time.monotonic() > end:
-                raise
         time.sleep(1)
-
-
-@contextmanager
-def locked(url: URL, name: str) -> Iterator[None]:
-    """Keep the other workers of a sweep out; the lock of a killed worker is gone with it."""
-    if url.drivername == "sqlite":
-        file = Path(f"{url.database}.lock")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        return
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    with engine.begin() as connection:
-        for line in (
-            f"set local idle_in_transaction_session_timeout = '{PATIENCE}s'",
-            f"select pg_advisory_xact_lock({zlib.crc32(f'sweep {name}'.encode())})",
-        ):
-            connection.execute(sqlalchemy.text(line))
-        yield
+    return dialect.connect(*arguments, **options)
 
 
 def reason(failure: BaseException) -> str:

@@ -1,13 +1,11 @@
 """The workers of a sweep: processes that run its trials, one at a time each."""
 
 import os
-import platform
 import signal
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -17,7 +15,7 @@ import optuna
 
 from ..cli.errors import PACKAGE
 from ..runs.directories import locked
-from ..runs.files import read_json, write_json
+from ..runs.files import read_json
 from .runner import FailedError, Watch
 from .space import draw, flags, sampler
 from .standings import Standings
@@ -85,7 +83,7 @@ class Worker:
         self.trials.study.sampler = sampler(self.trials.space, trial.number)
         values = draw(self.trials.space, trial)
         claim.close()
-        watch = Watch(self.trials.settings["metric"], trial, partial(self.begin, trial))
+        watch = Watch(self.trials.settings["metric"], trial, self.trials.name)
         try:
             value = self.run(self.words(trial, flags(values)), watch)
         except FailedError as failure:
@@ -106,16 +104,6 @@ class Worker:
             with suppress(ValueError, OSError), locked(left):
                 return ["fit", "--resume", str(left)]
         return [*self.command, *given]
-
-    def begin(self, trial: optuna.Trial, run: Path) -> None:
-        """Let a trial and its run know of each other."""
-        token = trial.user_attrs.get("token") or uuid.uuid4().hex
-        trial.set_user_attr("token", token)
-        trial.set_user_attr("run", str(run.resolve()))
-        trial.set_user_attr("host", platform.node())
-        record = {"name": self.trials.name, "trial": trial.number, "token": token}
-        file = run / "provenance.json"
-        write_json(file, {"sweep": record, **read_json(file)})
 
 
 def employ(jobs: int, words: list[str], standings: Standings) -> None:
