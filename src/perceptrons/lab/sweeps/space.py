@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, BruteForceSampler, TPESampler
+
+from ..runs.files import read_yaml
 
 Distribution = CategoricalDistribution | IntDistribution | FloatDistribution
 Space = dict[str, Distribution]
@@ -30,10 +31,10 @@ def read_space(path: str) -> Space:
         ValueError: If it cannot be read, or is no space.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = read_yaml(Path(path))
     except FileNotFoundError as error:
         raise ValueError(f"space={path!r}: no such file") from error
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"space={path!r}: {error}") from error
     if not isinstance(content, dict) or not content:
         raise ValueError(f"space={path!r}: holds no settings, {EXAMPLE}")

@@ -1,12 +1,14 @@
 """How a sweep stands: a line for each trial that has ended, and a table at last."""
 
 import platform
+from collections import Counter
 from pathlib import Path
 from shlex import quote
 
 from optuna.trial import FrozenTrial, TrialState
 
 from ..cli.errors import PACKAGE
+from ..cli.errors import shown as from_here
 from ..runs.text import Columns, aligned, cell, say
 from .trials import Trials, shown
 
@@ -49,13 +51,13 @@ class Standings:
         """Show the best trials; returns what is left undone, if anything is."""
         self.show()
         settled, total = self.trials.settled(), self.trials.total
-        counts = [sum(trial.state == state for trial in settled) for state in ENDS]
-        sign = 1 if self.trials.settings["direction"] == "minimize" else -1
+        counts = Counter(trial.state.name for trial in settled)
         complete = [trial for trial in settled if trial.state == TrialState.COMPLETE]
-        ranked = sorted(complete, key=lambda trial: sign * (trial.value or 0.0))
+        last_first = self.trials.settings["direction"] == "maximize"
+        ranked = sorted(complete, key=lambda trial: trial.value or 0.0, reverse=last_first)
         if ranked:
             say(f"\n{aligned(self.table(ranked[:BEST_SHOWN]))}\n")
-        ends = "{} complete, {} pruned, {} failed".format(*counts)
+        ends = f"{counts['COMPLETE']} complete, {counts['PRUNED']} pruned, {counts['FAIL']} failed"
         say(f"{len(settled)} trials: {ends}")
         if ranked:
             config = quote(str(Path(run_of(ranked[0]), "config.yaml")))
@@ -65,17 +67,13 @@ class Standings:
         return None if ranked else "no trial came to its end"
 
     def table(self, ranked: list[FrozenTrial]) -> Columns:
-        columns: Columns = {
+        names = short_names([*self.trials.space])
+        return {
             "trial": [trial.number for trial in ranked],
             self.metric: [trial.value for trial in ranked],
             "run": ["/".join(Path(run_of(trial)).parts[-2:]) for trial in ranked],
+            **{names[name]: [trial.params.get(name) for trial in ranked] for name in names},
         }
-        for name, short in short_names([*self.trials.space]).items():
-            columns[short] = [trial.params.get(name) for trial in ranked]
-        return columns
-
-
-ENDS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 def short_names(names: list[str]) -> dict[str, str]:
@@ -90,5 +88,4 @@ def run_of(trial: FrozenTrial) -> str:
     run, host = trial.user_attrs.get("run", "-"), trial.user_attrs.get("host")
     if host not in (None, platform.node()):
         return f"{host}:{run}"
-    inside = Path(run).is_relative_to(Path.cwd())
-    return str(Path(run).relative_to(Path.cwd())) if inside else str(run)
+    return from_here(Path(run))
