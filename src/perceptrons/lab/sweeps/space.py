@@ -32,10 +32,8 @@ def read_space(path: str) -> Space:
     """
     try:
         content = read_yaml(Path(path))
-    except FileNotFoundError as error:
-        raise ValueError(f"space={path!r}: no such file") from error
     except (OSError, ValueError) as error:
-        raise ValueError(f"space={path!r}: {error}") from error
+        raise ValueError(f"space={path!r}: {str(error).removeprefix(f'{path!r}: ')}") from error
     if not isinstance(content, dict) or not content:
         raise ValueError(f"space={path!r}: holds no settings, {EXAMPLE}")
     try:

@@ -7,8 +7,7 @@ from shlex import quote
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ..cli.errors import PACKAGE
-from ..cli.errors import shown as from_here
+from ..cli.errors import PACKAGE, relative_path
 from ..runs.text import Columns, aligned, cell, say
 from .trials import Trials, shown
 
@@ -88,4 +87,4 @@ def run_of(trial: FrozenTrial) -> str:
     run, host = trial.user_attrs.get("run", "-"), trial.user_attrs.get("host")
     if host not in (None, platform.node()):
         return f"{host}:{run}"
-    return from_here(Path(run))
+    return relative_path(Path(run))
