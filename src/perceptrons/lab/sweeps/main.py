@@ -34,7 +34,7 @@ OF_A_MACHINE = (
     *("trainer.accelerator", "trainer.devices", "trainer.default_root_dir"),
     *("trainer.enable_progress_bar", "threads"),
 )
-NOT_TAKEN = (*("resume", "ckpt_path", "trainer.fast_dev_run", "print_config"),)
+NOT_TAKEN = ("resume", "ckpt_path", "trainer.fast_dev_run", "print_config")
 
 
 def main(words: list[str], model: Any = None) -> None:
