@@ -11,16 +11,23 @@ from typing import Any
 
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
-from torch import Tensor
+from torch import Tag, Tensor, nn
 from torch.func import grad_and_value
 
 from ..training.gradients import LEAN, Gradient, Loss, Weights, single_by_hand
+from ..training.graphs import graph_of
 from .members import FastMembers, Members, slices
 
 # bytes of weights and activations that a block has at most: about what a core's own cache holds; a
 # GPU has work for all of its cores, and time to start it, only with far more at once. Where vmap
 # starts each operation, that costs ten times as much, and so do blocks
 CACHE, MAPPED, OF_GPU = 2**21, 2**24, 2**30
+# means over all numbers
+aten = torch.ops.aten
+MEANS = {
+    *(aten.mean.default, aten.mse_loss.default, aten.binary_cross_entropy_with_logits.default),
+    *(aten.huber_loss.default, aten.smooth_l1_loss.default, aten.soft_margin_loss.default),
+}
 
 
 @contextmanager
@@ -48,18 +55,23 @@ def loss_of_each(function: Loss, logits: Tensor, y: Tensor, own: bool = False) -
 def pools_members(loss: Loss, logits: Tensor, y: Tensor) -> bool:
     """Whether a loss of all members' logits is the mean of their losses, with their gradients.
 
-    Then one call serves all, without ``vmap``. It is found out by trying, with logits as one member
-    has them.
+    Then one call serves all, without ``vmap``. It is so of cross entropy, and of what works number
+    by number and then takes one mean of all, as its graph tells: a few numbers may not show it.
     """
-    logits = torch.randn(*logits.shape, 4, dtype=logits.dtype, requires_grad=True)
+    if loss is nn.functional.cross_entropy or (
+        isinstance(loss, nn.CrossEntropyLoss) and loss.weight is None and loss.reduction == "mean"
+    ):
+        return y.is_floating_point()
     try:
-        apart = loss_of_each(loss, logits, y).sum()
-        together = loss(logits, repeat_targets(y, 4)) * 4
-        found = [torch.autograd.grad(each, logits)[0] for each in (apart, together)]
-    except (RuntimeError, ValueError, IndexError, TypeError):
+        graph = graph_of(lambda *given: loss(*given), [logits, y]).graph
+    except Exception:  # what a loss cannot be traced for is anybody's guess
         return False
-    return torch.allclose(apart, together, rtol=1e-4) and torch.allclose(
-        found[0], found[1], 1e-4, 1e-6
+    *steps, last, output = (node for node in graph.nodes if node.op != "placeholder")
+    return (
+        all(each.op == "call_function" and Tag.pointwise in each.target.tags for each in steps)
+        and last.target in MEANS
+        and len(last.args) <= 2  # neither weights nor another reduction
+        and output.args == (last,)
     )
 
 

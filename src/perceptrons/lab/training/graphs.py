@@ -7,6 +7,7 @@ which code of earlier processes serves.
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,7 @@ def compile_or_load(function: Updates, tensors: list[Tensor], name: str) -> Func
         made(*tensors)
         return lambda given: [made(*given)]
     file = place_of(name)
-    if not file.exists():
+    if not zipfile.is_zipfile(file):  # or one that a crash has cut short
         graph = graph_of(function, tensors)
         program = torch.export.export(graph, tuple(tensors), strict=False)
         part = str(file.with_suffix(f".{os.getpid()}.pt2"))  # which torch compares with a string
