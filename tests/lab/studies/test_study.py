@@ -17,8 +17,10 @@ from torch.utils.data import (
     DataLoader,
     Dataset,
     IterableDataset,
+    RandomSampler,
     SubsetRandomSampler,
     TensorDataset,
+    default_collate,
 )
 from torchmetrics.functional.classification import binary_calibration_error
 
@@ -425,6 +427,19 @@ def test_a_member_is_the_run_with_its_seed_on_a_datamodule_of_the_users() -> Non
         torch.testing.assert_close(study.of_each["val/loss"][number], wanted)
 
 
+class Flipped(Pictures):
+    """Of which one row in ten is turned round each time that it is read."""
+
+    def __getitem__(self, number: int) -> Any:
+        x, y = super().__getitem__(number)
+        return (x.flip(-1) if torch.rand(()) < 0.1 else x), y
+
+
+def centred(rows: list[Any]) -> Any:
+    x, y = default_collate(rows)
+    return x - x.mean(), y
+
+
 class Streamed(IterableDataset[Any]):
     def __iter__(self) -> Any:
         return iter(Pictures(3))
@@ -432,6 +447,16 @@ class Streamed(IterableDataset[Any]):
 
 UNREAD: dict[str, tuple[Callable[[], Plain], str]] = {
     "others each time": (lambda: Plain(Pictures(22, 1.0)), "its rows are others each time"),
+    "others now and then": (lambda: Plain(Flipped(200)), "its rows are others each time"),
+    "of a batch": (lambda: Plain(collate_fn=centred), "its collate_fn makes a row's numbers"),
+    "some rows": (
+        lambda: Plain(sampler=RandomSampler(Pictures(22), num_samples=8)),
+        "each once, in order or shuffled; train_dataloader of Plain gives something else",
+    ),
+    "rows again": (
+        lambda: Plain(sampler=RandomSampler(Pictures(22), replacement=True)),
+        "train_dataloader of Plain gives something else",
+    ),
     "a stream": (lambda: Plain(Streamed()), "train_dataloader of Plain gives something else"),
     "a sampler": (
         lambda: Plain(sampler=SubsetRandomSampler([1, 2])),

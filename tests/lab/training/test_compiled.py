@@ -129,6 +129,19 @@ def test_updates_at_once_are_those_one_by_one(
         torch.testing.assert_close(value, ends[1][name], rtol=1e-4, atol=1e-6)
 
 
+def test_a_scheduler_that_changes_more_than_the_rate_is_refused() -> None:
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    gradient = single(Module(net))
+    many = Compiled(optimizer, dict(net.named_parameters()), gradient, [])
+    optimizer.step()
+    plain = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    assert len(many.coming(plain.step, torch.device("cpu"))) == 2
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=400)
+    with pytest.raises(ValueError, match="compile=True: the scheduler changes more"):
+        many.coming(cycle.step, torch.device("cpu"))
+
+
 def test_what_cannot_be_compiled_goes_on_one_by_one_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -150,6 +163,8 @@ def test_machine_code_serves_the_updates_that_it_is_of_alone(
     monkeypatch.setattr(compiled, "MOST", 1)
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     for weight, files in ((2.0, 1), (2.0, 1), (3.0, 2)):
+        for file in tmp_path.glob("updates/*.pt2"):  # a crash has cut it short
+            file.write_bytes(file.read_bytes()[:3000])
         net, twin = nn.Linear(2, 1), nn.Linear(2, 1)
         twin.load_state_dict(net.state_dict())
         loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([weight]))

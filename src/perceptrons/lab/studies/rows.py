@@ -1,6 +1,6 @@
 """The rows of a datamodule of any kind, read into memory once, from the loaders that it has."""
 
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -12,6 +12,7 @@ from ..data.loader import Rows
 from ..data.tables import TableData
 
 PIECE = 4096  # rows that are put together at once
+TRIED = 256  # rows that are read twice
 
 
 class ReadData:
@@ -75,12 +76,16 @@ def loader_of(data: Any, part: str) -> DataLoader[Any]:
         raise ValueError(f"seeds: {name} has no {part}_dataloader")
     if part in ("test", "predict"):
         data.setup(part)
-    loader: DataLoader[Any] = getattr(type(data), f"{part}_dataloader")(data)
-    plain = isinstance(loader, DataLoader) and loader.batch_size is not None
-    if not plain or type(loader.sampler) not in (SequentialSampler, RandomSampler):
-        what = "a study reads the rows of one DataLoader, in order or shuffled"
+    loader: Any = getattr(type(data), f"{part}_dataloader")(data)
+    sampler: Any = getattr(loader, "sampler", None)
+    whole = type(sampler) is RandomSampler and not sampler.replacement
+    whole = whole and sampler.num_samples == len(loader.dataset)
+    if getattr(loader, "batch_size", None) is None or not (
+        whole or type(sampler) is SequentialSampler
+    ):
+        what = "a study reads the rows of one DataLoader, each once, in order or shuffled"
         raise ValueError(f"seeds: {what}; {part}_dataloader of {name} gives something else")
-    return loader
+    return cast(DataLoader[Any], loader)
 
 
 def read(loader: DataLoader[Any], name: str, free: int) -> Rows:
@@ -88,19 +93,24 @@ def read(loader: DataLoader[Any], name: str, free: int) -> Rows:
     dataset: Any = loader.dataset
     count = len(dataset)
 
-    def some(start: int) -> Any:
-        return loader.collate_fn([dataset[at] for at in range(start, min(start + PIECE, count))])
+    def some(rows: range) -> Rows:
+        return columns(loader.collate_fn([dataset[at] for at in rows]))
 
-    first, again = (columns(loader.collate_fn([dataset[0]])) for _ in range(2))
+    first = some(range(1))
     if len(first) > 2 or not all(isinstance(each, Tensor) for each in first):
         raise ValueError(f"seeds: {name}: a study needs rows of two tensors, x and y")
-    if not all(map(torch.equal, first, again)):
-        raise ValueError(f"seeds: {name}: its rows are others each time that they are read")
     need = count * sum(each.nbytes for each in first)
     if need > free:
         said = f"{count} rows need {need / 2**30:.3g} GiB, and {free / 2**30:.3g} are free"
         raise ValueError(f"seeds: {name}: a study holds all rows in memory; {said}")
-    pieces = [columns(some(start)) for start in range(0, count, PIECE)]
+    tried = range(0, count, max(1, count // TRIED))
+    once, again = some(tried), some(tried)
+    if not all(map(torch.equal, once, again)):
+        raise ValueError(f"seeds: {name}: its rows are others each time that they are read")
+    alone = zip(*(some(tried[at : at + 1]) for at in range(len(tried))), strict=True)
+    if not all(map(torch.equal, once, map(torch.cat, alone))):
+        raise ValueError(f"seeds: {name}: its collate_fn makes a row's numbers depend on others")
+    pieces = [some(range(at, min(at + PIECE, count))) for at in range(0, count, PIECE)]
     return tuple(torch.cat(each) for each in zip(*pieces, strict=True))
 
 

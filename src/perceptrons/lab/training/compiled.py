@@ -148,14 +148,28 @@ class Compiled:
         return self.at_once * len(coming)
 
     def coming(self, step_schedulers: Step | None, device: torch.device) -> list[Tensor]:
-        """Learning rates of the next updates, and how many there will have been with each."""
-        done, rates = updates_made(self.optimizer), []
+        """Learning rates of the next updates, and how many there will have been with each.
+
+        Raises:
+            ValueError: If a scheduler changes what else the compiled updates have as constants.
+        """
+        done, rates, constants = updates_made(self.optimizer), [], self.constants()
         numbers = torch.arange(done + 1, done + 1 + self.at_once, dtype=torch.float64)
         for _ in range(self.at_once):
             rates.append([group["lr"] for group in self.optimizer.param_groups])
             if step_schedulers:
                 step_schedulers()
+        if self.constants() != constants:
+            what = "the scheduler changes more than the learning rate"
+            raise ValueError(
+                f"compile=True: {what}; go without, or set its cycle_momentum to false"
+            )
         return [torch.tensor(rates, dtype=torch.float64).to(device), numbers.to(device)]
+
+    def constants(self) -> list[Any]:
+        """All settings of the optimizer but the learning rates."""
+        names = self.optimizer.defaults.keys() - {"lr"}
+        return [{name: group[name] for name in names} for group in self.optimizer.param_groups]
 
     def calls(self, batches: list[Rows], step_schedulers: Step | None) -> list[Call]:
         """What makes the updates of each block; nothing where these batches are not compiled."""
