@@ -157,6 +157,13 @@ class CompiledSpans(Spans):
     """The same, with most updates made by compiled calls."""
 
     compiled_calls: Compiled | None = None
+    compiled_as: Any = None
+
+    def constants(self) -> Any:
+        """What is not looked at again once updates are compiled, but for what the loss holds."""
+        trained = [each.requires_grad for each in self.parameters()]
+        modes = [each.training for each in self.modules()]
+        return self.compiled_calls and self.compiled_calls.constants(), trained, modes
 
     def batches_left(self, span: Span, made: list[Any]) -> Iterator[tuple[int, Rows]]:
         """Make what updates can be made at once, and hand out the batches that are left."""
@@ -164,6 +171,10 @@ class CompiledSpans(Spans):
         if self.compiled_calls is None or self.compiled_calls.optimizer is not optimizer:
             clip = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
             self.compiled_calls = compiled_alone(self, optimizer, clip)
+            self.compiled_as = self.constants()
+        if self.compiled_as != self.constants() and not self.compiled_calls.failed:
+            print("a hook changes what is compiled: the updates are made one by one", flush=True)
+            self.compiled_calls.failed = True
         by_step = schedulers(trainer, "step")
 
         def step() -> None:
