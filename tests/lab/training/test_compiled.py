@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import Command
-from subject import Classifier
 from torch import Tensor, nn
 
 from perceptrons.lab.training import compiled
@@ -182,25 +180,3 @@ def test_any_number_of_runs_in_a_process_compile(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(compiled, "MOST", 2)
     recompiled: int = torch._dynamo.config.recompile_limit
     assert all(trained(nn.Linear(2, 1), 3, True)[1] == 2 for _ in range(recompiled + 1))
-
-
-class Freezing(Classifier):
-    """Trains its first layer for one epoch only."""
-
-    def on_train_epoch_start(self) -> None:
-        self.net[0].requires_grad_(self.current_epoch < 1)
-
-
-@pytest.mark.slow
-def test_what_a_hook_freezes_is_not_trained_on_by_compiled_updates(command: Command) -> None:
-    fit = "fit --config configs/xor.yaml --trainer.max_epochs 3 --data.passes 200"
-    fit += f" --figures false --model {__name__}.Freezing"
-    ends = []
-    for name, flag in (("one", "true"), ("other", "false")):
-        finished = command(f"{fit} --compile {flag} --name {name}")
-        assert (finished.status, finished.err) == (0, "")
-        assert ("a hook changes what is compiled" in finished.out) == (flag == "true")
-        last = Path(f"lightning_logs/{name}/version_0/checkpoints/last.ckpt")
-        ends.append(torch.load(last, weights_only=True)["state_dict"])
-    for name, value in ends[0].items():
-        torch.testing.assert_close(value, ends[1][name], rtol=1e-4, atol=1e-5)
