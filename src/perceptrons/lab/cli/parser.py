@@ -140,11 +140,12 @@ class SettingsParser(LightningArgumentParser):
         ):
             return self.unknown(path, found[1] or found[2], message)
         line = reason(message)
-        base = BASES.get(path.rpartition(".")[2], nn.Module) if path else object
+        key = path.rpartition(".")[2]
+        base = BASES.get(key, nn.Module) if path else object
         other = re.match(r"(no such class|Import path does not .*); given '([\w.]+)'$", line)
         if other and (other[1] != "no such class" or other[2] in class_names(object)):
             line = f"{other[2]} is no {base.__name__}"
-        of_class = re.search("no such class|import path", f"{line} {message}", re.I)
+        of_class = "no such class" in line or key in (*BASES, "net", "loss", "")
         names = class_names(base) if of_class else ()
         return with_suggestion(f"{path}: {line}" if path else line, names)
 

@@ -48,7 +48,7 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
     "threads": (
         Threads | None,
         None,
-        "Threads to compute with. null: 1 for a batch too small to divide, or else torch's.",
+        "Threads to compute with; by default 1 where no layer is large, or else torch's choice.",
     ),
     "figures": (
         bool,

@@ -79,10 +79,11 @@ def compile_or_load(function: Updates, tensors: list[Tensor], name: str) -> Func
 
 
 def place_of(name: str) -> Path:
-    """File of the code of that name, by this version of torch for such a processor."""
+    """File of the code of that name, by this torch, for such a processor and so many threads."""
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 
-    depends = f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()} {name}"
+    machine = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+    depends = f"{torch.__version__} {machine} {name}"
     directory = Path(cache_dir(), "updates")
     directory.mkdir(exist_ok=True)
     return directory / f"{hashlib.sha256(depends.encode()).hexdigest()}.pt2"
