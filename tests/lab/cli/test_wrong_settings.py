@@ -50,6 +50,7 @@ WITH_XOR = """
 --data TableData  ->  data
 --data torch.nn.Linear  ->  data: torch.nn.Linear is no LightningDataModule
 --data null  ->  data
+--best.every_n_epochs 0  ->  best.every_n_epochs=0: must be at least 1
 --member best  ->  member='best': only test and predict of a study
 --data.help Gatez  ->  help .. mean Gates?
 --data LightningDataModule  ->  data

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perceptrons.lab.training import compiled
-from perceptrons.lab.training.compiled import Block, Compiled
+from perceptrons.lab.training.compiled import Block, Compiled, check_single
 from perceptrons.lab.training.functional import KNOWN, check_compiles, states_of, step
 from perceptrons.lab.training.gradients import single, with_clipping
 from perceptrons.lab.training.graphs import graph_of
@@ -141,6 +141,34 @@ def test_a_scheduler_that_changes_more_than_the_rate_is_refused() -> None:
     optimizer.step()
     with pytest.raises(ValueError, match="compile=True: the scheduler changes more"):
         many.coming(cycle.step, torch.device("cpu"))
+
+
+class Averaging(nn.Linear):
+    """Keeps a mean of its inputs in another tensor each time."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 1)
+        self.register_buffer("mean", torch.zeros(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+        return super().forward(x - self.mean)
+
+
+def test_a_buffer_that_is_replaced_is_refused() -> None:
+    class Whole(nn.Module):
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.net, self.loss, self.scheduler = net, F.mse_loss, None
+            self.optimizer = lambda given: torch.optim.SGD(given, 0.1)
+
+        def training_step(self, batch: Any, _: int) -> Any:
+            return self.loss(self.net(batch[0]), batch[1])
+
+    rows = torch.randn(4, 2), torch.randn(4, 1)
+    check_single(Whole(nn.Linear(2, 1)), *rows)
+    with pytest.raises(ValueError, match="compile=True: forward replaces mean; change it in place"):
+        check_single(Whole(Averaging()), *rows)
 
 
 def test_what_cannot_be_compiled_goes_on_one_by_one_in_one_line(

@@ -100,6 +100,8 @@ LEAST = {
     "trainer.num_sanity_val_steps": -1,
     "trainer.min_epochs": 0,
     "trainer.min_steps": 0,
+    "best.every_n_epochs": 1,
+    "last.every_n_epochs": 1,
 }
 # what a network or a module is told by the data
 TOLD = ("inputs", "outputs", "classes", "target_mean", "target_std")
