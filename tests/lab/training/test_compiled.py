@@ -146,6 +146,8 @@ def test_a_scheduler_that_changes_more_than_the_rate_is_refused() -> None:
 class Averaging(nn.Linear):
     """Keeps a mean of its inputs in another tensor each time."""
 
+    mean: Tensor
+
     def __init__(self) -> None:
         super().__init__(2, 1)
         self.register_buffer("mean", torch.zeros(2))

@@ -281,8 +281,8 @@ def check_single(module: Any, x: Tensor, y: Tensor) -> None:
     with isolate_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Lightning says to a module without a trainer
         check_compiles(twin.optimizer(twin.parameters()))
-        check_step(twin, x, y, "compile=True")
         before = dict(twin.net.named_buffers())
         twin.net(x)
-    if other := [n for n, each in twin.net.named_buffers() if each is not before.get(n)]:
-        raise ValueError(f"compile=True: forward replaces {other[0]}; change it in place")
+        if other := [n for n, each in twin.net.named_buffers() if each is not before.get(n)]:
+            raise ValueError(f"compile=True: forward replaces {other[0]}; change it in place")
+        check_step(twin, x, y, "compile=True")
