@@ -61,6 +61,7 @@ def test_every_figure_is_written_into_the_run_and_said_to_be(plot: Command) -> N
     assert sorted(Path(line).name for line in plotted.out.splitlines()) == drawn
 
 
+@pytest.mark.slow
 def test_the_moving_picture_has_frames_between_the_reports(plot: Command) -> None:
     assert plot("xor/version_0 --animate").status == 0
     with Image.open(XOR / "figures" / "boundary.gif") as film:

@@ -66,6 +66,7 @@ def test_interrupted_equals_uninterrupted(case: str, tmp_path: Path) -> None:
 CAPABILITIES = "-dac_override,-dac_read_search,-fowner"  # by which root writes everywhere
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv")
 def test_a_run_that_cannot_be_written_to_is_evaluated(tmp_path: Path) -> None:
     words = f"--config {ROOT}/configs/xor.yaml --data.passes 2 --trainer.max_epochs 1"
@@ -104,6 +105,7 @@ def test_a_full_disk_for_the_output_is_one_line(words: str, tmp_path: Path) -> N
     assert finished.stderr in ("", "error: output: No space left on device\n")
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_no_more_events_is_one_line(tmp_path: Path) -> None:
     words = "--data.passes 1 --trainer.max_epochs 600 --figures false"
     finished = subprocess.run(

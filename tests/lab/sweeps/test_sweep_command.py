@@ -274,6 +274,7 @@ def process(line: str) -> subprocess.Popen[str]:
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_resumes_its_trial_to_the_same_weights(
     in_tmp: Path, command: Command, trials: Callable[[], list[FrozenTrial]]
 ) -> None:
