@@ -7,6 +7,7 @@ import experiments
 import pytest
 from experiments import FIGURES, Figure, off_by
 
+from perceptrons.lab.cli.parser import import_files
 from perceptrons.lab.cli.settings import quiet
 
 # census4 takes half a minute: `make experiments` has it, as it has all
@@ -25,6 +26,7 @@ def test_an_experiment_gives_what_was_published_and_what_its_config_says(
     # Lightning warns where there are words beside those it is given
     monkeypatch.setattr("sys.argv", ["perceptrons"])
     quiet()
+    import_files()
     said = expectations(experiments.CONFIGS / f"{name}.yaml")
     assert said
     found = experiments.reproduce(name)
