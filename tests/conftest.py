@@ -11,6 +11,9 @@ import torch
 
 from perceptrons.lab.cli.settings import ARGUMENTS
 
+# as the program has it
+os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+
 ROOT = Path(__file__).parents[1]
 # a project's own configs may be others than those that the lab is tested with
 CONFIGS = next(path for path in (ROOT / "tests/lab/configs", ROOT / "configs") if path.exists())
