@@ -32,6 +32,8 @@ WITH_XOR = """
 --data.constant_input 3  ->  constant_input
 --data.passes 0  ->  passes
 --data.passes many  ->  passes
+--data.passes 1000000000000000000000000  ->  data.passes: 1000000000000000000000000 does not conform
+--config /proc/self/mem  ->  config='/proc/self/mem'
 --data.passes null  ->  passes
 --data.batch_size 0  ->  batch_size
 --data.batch_size 5  ->  batch_size

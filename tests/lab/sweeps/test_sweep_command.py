@@ -210,7 +210,7 @@ LINES = {
     "--metric val/f1": "mode: missing; is val/f1 to be low or high? --mode min or --mode max",
     "--mode up": "--mode/--direction: invalid choice: 'up' (choose from 'min', 'max',"
     " 'minimize', 'maximize')",
-    "--name a/b": "name='a/b': must be the name of a directory, without slashes, and not hidden",
+    "--name a/b": "name='a/b': must be the name of a directory, without slashes, and no dot first",
     "--resume last": "resume: not in a sweep, whose trials are whole runs from the start",
     "--seeds 3": "seeds=3: a study is not swept; leave seeds out",
     "--config study.yaml": "folds=2: a study is not swept; leave folds out",

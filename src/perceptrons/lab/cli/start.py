@@ -161,7 +161,7 @@ def check_config(path: str) -> None:
         raise ValueError(f"config={path!r}: no such file{hint}")
     try:
         settings = read_yaml(file)
-    except ValueError as mistake:
+    except (ValueError, OSError) as mistake:
         raise ValueError(f"config={path!r}: {mistake}") from mistake
     if not isinstance(settings, dict):
         raise ValueError(f"config={path!r}: holds no settings, such as 'seed_everything: 777'")

@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from .loader import Rows, TableLoader
+from .ranges import Passes
 
 # rows that are evaluated in one piece; a larger table goes in several, always the same
 EVALUATION_ROWS = 65_536
@@ -49,7 +50,7 @@ class TableData(L.LightningDataModule, ABC):
 
     def __init__(
         self,
-        passes: PositiveInt = 1,
+        passes: Passes = 1,
         batch_size: PositiveInt | None = None,
         shuffle: bool = False,
         points: list[list[float]] | None = None,

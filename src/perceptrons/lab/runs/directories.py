@@ -53,7 +53,7 @@ def checked_name(name: str) -> str:
         ValueError: If it cannot.
     """
     if not name or name.startswith(".") or set(name) & set("/\\") or not name.isprintable():
-        expected = "must be the name of a directory, without slashes, and not hidden"
+        expected = "must be the name of a directory, without slashes, and no dot first"
         raise ValueError(f"name={name!r}: {expected}")
     if len(os.fsencode(name)) > LONGEST:
         raise ValueError(f"name={name[:20] + '...'!r}: must have at most {LONGEST} letters")
