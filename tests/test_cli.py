@@ -18,6 +18,12 @@ SHORT = "fit --config configs/xor.yaml --name r --data.passes 20 --trainer.max_e
 XOR = "--data Gates --data.gate xor --model.net MLP --model.net.hidden [2] --name r"
 
 
+def threads_of_the_last() -> int:
+    newest = max(Path("lightning_logs/r").glob("version_*"), key=lambda run: int(run.name[8:]))
+    threads: int = json.loads((newest / "provenance.json").read_text())["threads"]
+    return threads
+
+
 class Tempered(nn.Module):
     """Binary cross entropy of logits at a temperature that is learned, and a weight that is not."""
 
@@ -103,6 +109,35 @@ def test_a_notebook_is_left_as_it_was(command: Command) -> None:
         assert load_run(name)[0].classes == 2
     with pytest.raises(ValueError, match="no such run"):
         load_run(RUN.parent)
+
+
+def test_a_later_command_of_a_process_has_its_threads_again(command: Command) -> None:
+    for threads in (2, 3):
+        torch.set_num_threads(threads)
+        assert command(SHORT).status == 0
+        assert torch.get_num_threads() == threads
+        assert threads_of_the_last() == 1
+    assert command(f"{SHORT} --threads 2").status == 0
+    assert threads_of_the_last() == 2
+
+
+class Dropping(nn.Module):
+    """Whose forward calls a library with what it refuses."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        given: Tensor = nn.functional.dropout(self.linear(x), 2.0)
+        return given
+
+
+def test_an_error_that_the_users_code_led_to_has_its_place(command: Command) -> None:
+    finished = command(f"{SHORT} --model.net {__name__}.Dropping")
+    assert (finished.status, finished.err.count("\n")) == (2, 1)
+    assert "dropout probability has to be between 0 and 1" in finished.err
+    assert f"{Path(__file__).name}:" in finished.err
 
 
 @pytest.mark.parametrize(

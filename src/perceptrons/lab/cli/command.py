@@ -345,4 +345,6 @@ def run(words: list[str], model: type[L.LightningModule] | str | None) -> None:
     """Run fit, validate, test or predict."""
     quiet()
     import_files()
-    Command(import_model(model), words)
+    with ExitStack() as stack:  # a later command of the process chooses its own threads
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        Command(import_model(model), words)

@@ -98,9 +98,9 @@ def line_of(error: BaseException, owner: str = "", classes: Collection[Any] = ()
         said = f"{type(error).__name__}: {said}".removesuffix(": ")
     if owner and not re.match(rf"(\w+\.)*{re.escape(owner)}\b", said):
         said = f"{owner}: {said}"
-    # a message that names a setting needs no place in the code, nor a library's word on a value
+    # a message that names a setting needs no place in the code, nor what a library's class refuses
     refused = re.match(r"(\w+: )?\w[\w.]*(=.*?)?: ", said) and is_plain(error)
-    place = "" if refused or is_librarys(error) else place_in_code(error)
+    place = "" if refused or is_refused_by_library(error) else place_in_code(error)
     return with_suggestion(said) + place
 
 
@@ -115,13 +115,17 @@ def owner_of(error: BaseException, classes: Collection[Any]) -> str:
 def is_plain(error: BaseException) -> bool:
     """Whether an error is of the kind by which the project's own code refuses a value."""
     frames = [*frames_of(error)]
-    return isinstance(error, ValueError) and bool(frames) and is_below(frames[-1][0], LAB.parent)
+    return (
+        isinstance(error, ValueError) and bool(frames) and frames[-1][0].is_relative_to(LAB.parent)
+    )
 
 
-def is_librarys(error: BaseException) -> bool:
-    """Whether a library refuses a value."""
-    frames = [*frames_of(error)]
-    return isinstance(error, ValueError) and bool(frames) and not is_users(frames[-1][0])
+def is_refused_by_library(error: BaseException) -> bool:
+    """Whether a library's class, such as an optimizer, refuses what it is made with."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    made = isinstance(error, ValueError) and bool(frames)
+    made = made and frames[-1].f_code.co_name == "__init__"
+    return made and not is_users(Path(frames[-1].f_code.co_filename))
 
 
 def first_cause(error: BaseException) -> BaseException:
@@ -146,17 +150,15 @@ def frames_of(error: BaseException) -> Iterator[tuple[Path, int]]:
 
 def is_users(file: Path) -> bool:
     """Whether a file is the user's: no library's, and not of the lab."""
-    library = set(NOT_OURS) & set(file.parts) or is_below(file, Path(sysconfig.get_path("stdlib")))
-    return file.is_absolute() and not library and not is_below(file, LAB)
-
-
-def is_below(file: Path, folder: Path) -> bool:
-    return file.is_relative_to(folder)
+    library = set(NOT_OURS) & set(file.parts) or file.is_relative_to(
+        Path(sysconfig.get_path("stdlib"))
+    )
+    return file.is_absolute() and not library and not file.is_relative_to(LAB)
 
 
 def relative_path(file: Path) -> str:
     """A file by its path from here."""
-    return str(file.relative_to(Path.cwd()) if is_below(file, Path.cwd()) else file)
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
 def reason(message: str) -> str:

@@ -81,9 +81,7 @@ def fit_sections(parser: Any) -> list[str]:
         return sections
     known = ", ".join(each for each in others if each != model.__name__)
     title = f"model: {model.__name__}, or by --model another class ({known}, or your own)"
-    kept = [
-        each for each in actions_of(model) if each.dest.removeprefix("x.") not in (*TOLD, "help")
-    ]
+    kept = [each for each in actions_of(model) if each.dest.removeprefix("x.") not in TOLD]
     return [section(title, kept, "fit", "model."), *sections]
 
 

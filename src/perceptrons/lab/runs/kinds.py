@@ -10,6 +10,8 @@ from pathlib import PurePath
 from types import ModuleType, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from .text import escaped, shortened
+
 # a function that makes one of these stands for the class, and its settings
 FACTORIES = {"torch.optim.optimizer.Optimizer", "torch.optim.lr_scheduler.LRScheduler"}
 PLAIN = (str, int, float, complex, NoneType, bytes, PurePath, timedelta, Enum)
@@ -126,8 +128,7 @@ def bases(wanted: Kinds) -> list[Any]:
 
 def brief(given: Any) -> str:
     """What is shown of a name from a file."""
-    text = "".join(each if each.isprintable() else "?" for each in str(given))
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return shortened(escaped(str(given)), LONGEST)
 
 
 def is_inside(name: str, *prefixes: str) -> bool:

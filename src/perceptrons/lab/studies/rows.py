@@ -78,11 +78,11 @@ def loader_of(data: Any, part: str) -> DataLoader[Any]:
         data.setup(part)
     loader: Any = getattr(type(data), f"{part}_dataloader")(data)
     sampler: Any = getattr(loader, "sampler", None)
-    whole = type(sampler) is RandomSampler and not sampler.replacement
-    whole = whole and sampler.num_samples == len(loader.dataset)
-    if getattr(loader, "batch_size", None) is None or not (
-        whole or type(sampler) is SequentialSampler
-    ):
+    if type(sampler) is RandomSampler:
+        whole = not sampler.replacement and sampler.num_samples == len(loader.dataset)
+    else:
+        whole = type(sampler) is SequentialSampler
+    if not whole or loader.batch_size is None:
         what = "a study reads the rows of one DataLoader, each once, in order or shuffled"
         raise ValueError(f"seeds: {what}; {part}_dataloader of {name} gives something else")
     return cast(DataLoader[Any], loader)
