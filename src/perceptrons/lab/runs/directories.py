@@ -181,7 +181,8 @@ def list_runs(root: Path) -> list[dict[str, Any]]:
     """A row for each run, the newest first: how it ended, and the settings in which they differ."""
     every = [(run, results_of(run), settings_of(run)) for run in newest(root)]
     every = [each for each in every if (each[0] / "config.yaml").exists()]
-    every.sort(key=lambda each: str(each[1]["began"]), reverse=True)  # those resumed since, too
+    # those that have been resumed since, too
+    every.sort(key=lambda each: (str(each[1]["began"]), number(each[0])), reverse=True)
     measured = dict.fromkeys(name for _, results, _ in every for name in results)
     names = dict.fromkeys(name for _, _, settings in every for name in settings)
     differing = [
