@@ -23,7 +23,7 @@ WITH_XOR = """
 --data.gate 0110 --data.inputs 3  ->  inputs
 --data.gate [1]  ->  gate
 --data.gate null  ->  gate
---data.gate.x 1  ->  data.gate: Expected a str
+--data.gate.x 1  ->  data.gate: expected text
 --data.inputs 0  ->  inputs
 --data.inputs 13  ->  inputs
 --data.inputs two  ->  inputs
@@ -32,7 +32,7 @@ WITH_XOR = """
 --data.constant_input 3  ->  constant_input
 --data.passes 0  ->  passes
 --data.passes many  ->  passes
---data.passes 1000000000000000000000000  ->  data.passes: 1000000000000000000000000 does not conform
+--data.passes 1000000000000000000000000  ->  data.passes=1000000000000000000000000: expected a whole number >= 1 and <= 10000
 --config /proc/self/mem  ->  config='/proc/self/mem'
 --data.passes null  ->  passes
 --data.batch_size 0  ->  batch_size
@@ -64,7 +64,7 @@ WITH_XOR = """
 --model.net Linear  ->  net
 --model.net.hidden [0]  ->  hidden
 --model.net.hidden [2,-1]  ->  hidden
---model.net.hidden 2  ->  hidden
+--model.net.hidden 2  ->  model.net.hidden=2: expected a list of whole numbers > 0
 --model.net.hidden [two]  ->  hidden
 --model.net.hidden null  ->  hidden
 --model.net.init_args.hidden two  ->  hidden
@@ -75,7 +75,7 @@ WITH_XOR = """
 --model.net.activation sigmoit  ->  activation .. mean sigmoid?
 --model.net.activation 3  ->  activation
 --model.net.bias maybe  ->  bias
---model.net.bias null  ->  bias
+--model.net.bias null  ->  model.net.bias=null: expected true or false
 --model.net.init norml  ->  init
 --model.net.init_scale 0  ->  init_scale
 --model.net.init_scale .nan  ->  init_scale
@@ -98,7 +98,7 @@ WITH_XOR = """
 --model.clases 3  ->  clases .. mean classes?
 --modle.loss mse  ->  loss .. mean model.loss?
 --model foo  ->  model
---model.loss.margin 3  ->  model.loss: Expected a Literal['bce', 'mse',
+--model.loss.margin 3  ->  model.loss: expected one of bce, mse, cross_entropy, or a Module
 --model.loss CrossEntropyLoss  ->  loss
 --model.loss NLLLoss  ->  NLLLoss: 0D or 1D target tensor expected, mul
 --model.loss BCELoss  ->  BCELoss: all elements of input should be betw
@@ -114,7 +114,7 @@ WITH_XOR = """
 --model.optimizer.lr 0  ->  lr
 --model.optimizer.lr .nan  ->  lr
 --model.optimizer.lr .inf  ->  lr
---model.optimizer.lr fast  ->  model.optimizer.lr
+--model.optimizer.lr fast  ->  model.optimizer.lr=fast: expected a number
 --model.optimizer.lr null  ->  lr
 --model.optimizer.lr -1  ->  SGD: Invalid learning rate: -1.0
 --model.optimizer.momentum -1  ->  momentum
@@ -135,7 +135,7 @@ WITH_XOR = """
 --model.optimizer SparseAdam  ->  SparseAdam does not support dense gradients,
 --model.optimizer Adam --model.optimizer.fused true --model.optimizer.foreach true  ->  foreach
 --trainer.accelerator gpuu  ->  accelerator
---trainer.max_epochs ten  ->  max_epochs
+--trainer.max_epochs ten  ->  trainer.max_epochs=ten: expected a whole number, or null
 --trainer.max_epochs -2  ->  max_epochs
 --trainer.max_epoch 3  ->  max_epoch .. mean trainer.max_epochs?
 --trainer.max_time x  ->  MisconfigurationException: `Timer(duration='x
@@ -311,11 +311,11 @@ max_epochs: 1|accelerator: gpuu  ->  accelerator
 Timer, init_args: {interval: epoch}|EarlyStopping  ->  monitor
 interval:|intervall:  ->  intervall
 Gates|Gatez  ->  did you mean Gates?
-gate: xor|constant_input: []  ->  data.constant_input: Expected a bool
-passes: 1|shuffle: x  ->  data.shuffle: Expected a bool; given 'x'
-loss: bce|loss: msee  ->  given 'msee'; did you mean mse?
-loss: bce|gradients: hand  ->  model.gradients: Expected a Literal['autograd', 'by_hand']; given 'hand'
-hidden: [2]|hidden: '1_000'  ->  model.net.hidden: Expected a Sequence; given '1_000'
+gate: xor|constant_input: []  ->  data.constant_input=[]: expected true or false
+passes: 1|shuffle: x  ->  data.shuffle=x: expected true or false
+loss: bce|loss: msee  ->  model.loss=msee: expected one of bce, mse, cross_entropy, or a Module, or null; did you mean mse?
+loss: bce|gradients: hand  ->  model.gradients=hand: expected one of autograd, by_hand; did you mean by_hand?
+hidden: [2]|hidden: '1_000'  ->  model.net.hidden=1_000: expected a list of whole numbers > 0
 seed_everything: 1|seed_evrything: 1  ->  did you mean seed_everything?
 gate: xor|gate: xnot  ->  did you mean xnor?
 gate: xor|gat: xor  ->  did you mean gate?

@@ -37,22 +37,22 @@ from ..training.spans import use_spans
 from .errors import PACKAGE, fail, line_of, relative_path, with_suggestion
 from .main import TRAINER
 from .parser import (
-    LINKED,
     ModuleMaker,
     SettingsParser,
     dump_unchecked,
     import_files,
     import_model,
-    link_to_data,
-    with_values,
 )
 from .settings import (
     ARGUMENTS,
     CHECKPOINT_DEFAULTS,
+    LINKED,
     TRAINER_DEFAULTS,
     check_settings,
+    link_to_data,
     quiet,
     threads_for,
+    with_values,
 )
 from .start import FREE, flags_of, sections, start
 from .study import Recipes, plan_of, study_of, with_setting, write_members

@@ -31,7 +31,7 @@ TRIED = re.compile(
     r"|Subclass types expect|a class path|a dict with"
 )
 CHOICES = re.compile(r"one of|any of|choose|Literal|must be|available|known|network:", re.I)
-WHOLE = re.compile(r"[{\[(]|Namespace|NestedArg")
+WHOLE = re.compile(r"[\[(]*({|Namespace|NestedArg)")
 NO_CLASS = "Expected a dot import path string"
 NO_REASON = re.compile(r"Expected a <class '(NoneType|list)'>|Expected a path but")
 
@@ -161,7 +161,7 @@ def relative_path(file: Path) -> str:
     return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
-def reason(message: str) -> str:
+def reason(message: str, given: str) -> str:
     """The lines of a message of jsonargparse's that say what is wrong with the innermost class."""
     # of a file that is read where a class could stand the first line is enough
     message = re.sub(r"(?m)^( *)(- .*path string: .*)(?:\n\1  .*)*", r"\1\2", message)
@@ -172,11 +172,18 @@ def reason(message: str) -> str:
     deepest = max(map(indent, left), default=0)
     found = dict.fromkeys(without_modules(line) for line in left if indent(line) == deepest)
     found = {line: None for line in found if line != NO_CLASS} or {"no such class": None}
-    # the deepest that is no dict of many settings: of those another could be blamed
-    every = re.findall(r"(?:Given value|Got value|path string): (.*)$", message, re.M)
-    given = [each.partition(". Got value")[0] for each in every if not WHOLE.match(each)]
-    line = "; or ".join([*found][:3])
-    return "; ".join([line, *(f"given {each!r}" for each in given[:1])])
+    return "; ".join(["; or ".join([*found][:3]), *([f"given {given!r}"] if given else [])])
+
+
+def value_in(message: str, path: str) -> str:
+    """The value that a message of jsonargparse's is about, where it can be told."""
+    found = re.findall(r"(?:Given value|Got value|path string): (.*)$", message, re.M)
+    nested = re.fullmatch(r"NestedArg\(key='([\w.]+)', val=(.*)\)", found[-1]) if found else None
+    if nested:  # a flag, of which this is the value or of which it holds another
+        plain = [nested[2]] if path.endswith(nested[1]) else []
+    else:  # of many settings another could be blamed
+        plain = [each.partition(". Got value")[0] for each in found if not WHOLE.match(each)]
+    return {"None": "null"}.get(plain[0], plain[0].strip("'")) if plain else ""
 
 
 def indent(line: str) -> int:

@@ -8,11 +8,11 @@ import copy
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, Union, cast, get_args
+from types import UnionType
+from typing import Any, Literal, NoReturn, Union, cast, get_args, get_origin
 
 import lightning as L
 import torch
@@ -24,10 +24,18 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..data.tables import first_batch, sizes_of
 from ..runs.kinds import imported_class, parameters
-from .errors import PACKAGE, fail, line_of, nearest, reason, relative_path, with_suggestion
-from .help import below, names_of, own_classes, short_help
+from .errors import (
+    PACKAGE,
+    fail,
+    line_of,
+    nearest,
+    reason,
+    relative_path,
+    value_in,
+    with_suggestion,
+)
+from .help import actions_of, below, names_of, own_classes, short_help
 from .settings import TOLD
 from .study import Recipes, without_untold
 
@@ -56,10 +64,15 @@ MEANT = {
     "TensorBoardLogger": f"{PACKAGE}.lab.training.loggers.RunLogger",
 }
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"  # what Lightning loads its own with
-LINKED = {
-    f"model.init_args.{path}{name}": name
-    for path in ("", "net.init_args.")
-    for name in TOLD[: 2 if path else None]
+# what values of a type are called; a tensor is none that a user types
+KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text, in quotes",
+    dict: "settings, as {name: value}",
+    type(None): "null",
+    torch.Tensor: "",
 }
 
 
@@ -139,7 +152,11 @@ class SettingsParser(LightningArgumentParser):
             r"unrecognized arguments: ([^\s=]+)|[Oo]ption '([^']+)'(?: is not|$)", message
         ):
             return self.unknown(path, found[1] or found[2], message)
-        line = reason(message)
+        given = value_in(message, path)
+        if (hint := self.type_of(path, message)) is not None:
+            near = nearest(given, choices_of(hint))
+            return f"{path}{'=' if given else ''}{given}: expected {in_words(hint)}{near}"
+        line = reason(message, given)
         key = path.rpartition(".")[2]
         base = BASES.get(key, nn.Module) if path else object
         other = re.match(r"(no such class|Import path does not .*); given '([\w.]+)'$", line)
@@ -148,6 +165,19 @@ class SettingsParser(LightningArgumentParser):
         of_class = "no such class" in line or key in (*BASES, "net", "loss", "")
         names = class_names(base) if of_class else ()
         return with_suggestion(f"{path}: {line}" if path else line, names)
+
+    def type_of(self, path: str, message: str) -> Any:
+        """The type of the setting that a message is about; ``None`` where that is a class."""
+        name = path.rpartition(".")[2]
+        for class_path in reversed(re.findall(r"class_path[= ]'([\w.]+)'", message)):
+            class_type = imported_class(class_path)
+            actions = actions_of(class_type) if isinstance(class_type, type) else []
+            if found := [each for each in actions if each.dest == f"x.{name}"]:
+                break
+        else:
+            found = [each for one in self.parsers() for each in one._actions if each.dest == path]
+        hints = [getattr(each, "_typehint", None) or each.type for each in found]
+        return next((hint for hint in hints if not takes_classes(hint)), None)
 
     def unknown(self, path: str, option: str, message: str) -> str:
         """That there is no such setting: what there is instead, and the nearest of it."""
@@ -176,67 +206,49 @@ class SettingsParser(LightningArgumentParser):
         return [self, *(below._name_parser_map.values() if below else [])]
 
 
+def in_words(hint: Any) -> str:
+    """What a setting of a type may be, such as ``a whole number > 0``."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        literals = [each for each in inner if get_origin(each) is Literal]
+        others = [in_words(each) for each in inner if each not in literals]
+        return ", or ".join(dict.fromkeys(filter(None, [one_of(literals), *others])))
+    if origin is Literal:
+        return one_of([hint])
+    if hasattr(hint, "_restrictions"):
+        bounds = re.sub("v([<>=]+)", r"\1 ", hint._expression)
+        return f"{KINDS[hint._type]} {bounds}"
+    if inner and isinstance(origin, type) and issubclass(origin, Iterable):
+        return "a list of " + re.sub(r"^an? (whole number|\w+)", r"\1s", in_words(inner[0]))
+    return KINDS[hint] if hint in KINDS else f"a {getattr(hint, '__name__', hint)}"
+
+
+def one_of(literals: list[Any]) -> str:
+    names = dict.fromkeys(str(name) for each in literals for name in get_args(each))
+    return "one of " * (len(names) > 1) + ", ".join(names)
+
+
+def takes_classes(hint: Any) -> bool:
+    """Whether a setting of a type is a class, or a list of such."""
+    if get_origin(hint) is Literal or hint in KINDS or hasattr(hint, "_restrictions"):
+        return hint is type(None)
+    return get_origin(hint) is Callable or all(map(takes_classes, get_args(hint)))
+
+
+def choices_of(hint: Any) -> list[str]:
+    """Names that a setting of a type may be: those of classes, or those it lists itself."""
+    if get_origin(hint) is Literal:
+        return [str(each) for each in get_args(hint)]
+    if isinstance(hint, type) and hint not in KINDS and not hasattr(hint, "_restrictions"):
+        return [*class_names(hint)]
+    return [name for each in get_args(hint) for name in choices_of(each)]
+
+
 def class_names(base: type) -> set[str]:
     """Short names of the classes below one, or any that a setting may name, that are imported."""
     bases = [*BASES.values(), nn.Module] if base is object else [base]
     found = {each.__name__ for one in bases for each in below(one)}
     return {name for name in found if not name.startswith("_")}
-
-
-def link_to_data(parser: LightningArgumentParser, settings: Callable[[], Any]) -> None:
-    """Let a module and its network be told by the data what they need to know of it."""
-    for target, name in LINKED.items():
-        say = partial(linked_value, name=name, target=target, settings=settings)
-        say.__name__ = f"{name} of "  # type: ignore[attr-defined]  # for the help
-        parser.link_arguments("data", target, say, apply_on="instantiate")
-
-
-def with_values(text: str, values: dict[str, int | float]) -> str:
-    """Settings, as YAML, with some more numbers, which are given by their paths."""
-    settings = yaml.safe_load(text)
-    for path, value in values.items():
-        *above, name = path.split(".")
-        holder = settings
-        for key in above:
-            holder = holder.setdefault(key, {})
-        holder[name] = value.real  # of a subclass, such as PositiveInt, a plain number
-    return yaml.safe_dump(settings, sort_keys=False) if values else text
-
-
-def linked_value(data: Any, name: str, target: str, settings: Callable[[], Any]) -> Any:
-    """What the data says of itself, or the user, or the first batch to train on, in this order.
-
-    Only the data's word may not be contradicted. What the batch says is noted as if typed.
-    """
-    given, chosen = settings()
-    class_type = imported_class(given.get(target.replace(f"init_args.{name}", "class_path")))
-    typed, parameter = chosen.get(target), parameters(class_type).get(name)
-    if parameter is None:
-        return given.get(target)
-    check_task(data, name, parameter.default, class_type)
-    if hasattr(data, name):
-        said = getattr(data, name)
-        if typed not in (None, said):
-            setting = target.replace("init_args.", "")
-            fail(f"{setting}={typed}: the data has {said}; leave it out")
-        return said
-    if typed is None and name in TOLD[:3]:
-        typed = sizes_of(first_batch(data), chosen.get("model.init_args.classes")).get(name)
-        if typed is not None:
-            chosen[target] = typed
-    return given.get(target) if typed is None else typed
-
-
-def check_task(data: Any, name: str, default: Any, class_type: type) -> None:
-    """Find a module for classes where the target is numeric, or the other way round."""
-    learns, classes = class_type.__name__, getattr(data, "classes", 0)
-    if name == "classes" and classes is None and default is not None:
-        fail(f"{learns}: learns classes, and the target is numeric; --model Regressor learns it")
-    if name == "target_mean" and classes:
-        names = getattr(data, "class_names", ())
-        whole = names and all(name.lstrip("-").isdecimal() for name in names)
-        advice = "; data.task=regression makes numbers of them" if whole else ""
-        fail(f"{learns}: learns a numeric target, and this has {classes} classes{advice}")
 
 
 class ModuleMaker(_InstantiatorFn):

@@ -4,15 +4,19 @@ import logging
 import os
 import re
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import restricted_number_type
+from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
 
-from ..data.tables import EVALUATION_ROWS, TableData
+from ..data.tables import EVALUATION_ROWS, TableData, first_batch, sizes_of
 from ..runs.kinds import imported_class, parameters
 from .errors import PACKAGE, fail
 
@@ -105,6 +109,11 @@ LEAST = {
 }
 # what a network or a module is told by the data
 TOLD = ("inputs", "outputs", "classes", "target_mean", "target_std")
+LINKED = {
+    f"model.init_args.{path}{name}": name
+    for path in ("", "net.init_args.")
+    for name in TOLD[: 2 if path else None]
+}
 # warnings of Lightning's that a user of this program can do nothing about
 NO_NEWS = (
     r".*LeafSpec",  # Lightning 2.6 asks torch 2.13 in a way that torch has deprecated
@@ -190,6 +199,62 @@ def check_settings(settings: Any) -> None:
         file = Path(settings.get(f"{name}.filename") or name)
         if file.is_absolute() or ".." in file.parts:
             fail(f"{name}.filename={str(file)!r}: leads out of the run; use dirpath")
+
+
+def link_to_data(parser: LightningArgumentParser, settings: Callable[[], Any]) -> None:
+    """Let a module and its network be told by the data what they need to know of it."""
+    for target, name in LINKED.items():
+        say = partial(linked_value, name=name, target=target, settings=settings)
+        say.__name__ = f"{name} of "  # type: ignore[attr-defined]  # for the help
+        parser.link_arguments("data", target, say, apply_on="instantiate")
+
+
+def with_values(text: str, values: dict[str, int | float]) -> str:
+    """Settings, as YAML, with some more numbers, which are given by their paths."""
+    settings = yaml.safe_load(text)
+    for path, value in values.items():
+        *above, name = path.split(".")
+        holder = settings
+        for key in above:
+            holder = holder.setdefault(key, {})
+        holder[name] = value.real  # of a subclass, such as PositiveInt, a plain number
+    return yaml.safe_dump(settings, sort_keys=False) if values else text
+
+
+def linked_value(data: Any, name: str, target: str, settings: Callable[[], Any]) -> Any:
+    """What the data says of itself, or the user, or the first batch to train on, in this order.
+
+    Only the data's word may not be contradicted. What the batch says is noted as if typed.
+    """
+    given, chosen = settings()
+    class_type = imported_class(given.get(target.replace(f"init_args.{name}", "class_path")))
+    typed, parameter = chosen.get(target), parameters(class_type).get(name)
+    if parameter is None:
+        return given.get(target)
+    check_task(data, name, parameter.default, class_type)
+    if hasattr(data, name):
+        said = getattr(data, name)
+        if typed not in (None, said):
+            setting = target.replace("init_args.", "")
+            fail(f"{setting}={typed}: the data has {said}; leave it out")
+        return said
+    if typed is None and name in TOLD[:3]:
+        typed = sizes_of(first_batch(data), chosen.get("model.init_args.classes")).get(name)
+        if typed is not None:
+            chosen[target] = typed
+    return given.get(target) if typed is None else typed
+
+
+def check_task(data: Any, name: str, default: Any, class_type: type) -> None:
+    """Find a module for classes where the target is numeric, or the other way round."""
+    learns, classes = class_type.__name__, getattr(data, "classes", 0)
+    if name == "classes" and classes is None and default is not None:
+        fail(f"{learns}: learns classes, and the target is numeric; --model Regressor learns it")
+    if name == "target_mean" and classes:
+        names = getattr(data, "class_names", ())
+        whole = names and all(name.lstrip("-").isdecimal() for name in names)
+        advice = "; data.task=regression makes numbers of them" if whole else ""
+        fail(f"{learns}: learns a numeric target, and this has {classes} classes{advice}")
 
 
 def quiet() -> None:
