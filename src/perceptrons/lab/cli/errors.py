@@ -27,13 +27,11 @@ PLAIN = (ValueError, TypeError, RuntimeError, OSError)
 
 # lines of jsonargparse's message that say what was tried, not what is wrong
 TRIED = re.compile(
-    r"Subtypes:|Errors:|Given value|Does not validate|Problem with|Unable to load"
-    r"|Subclass types expect|a class path|a dict with"
+    r"\s*$|Subtypes:|Errors:|Given value|Does not validate|Problem with given|Subclass types expect"
+    r"|Expected a (path|dot import path|<class)|a class path|a dict with|Parser key \"[^\"]*\":$"
 )
 CHOICES = re.compile(r"one of|any of|choose|Literal|must be|available|known|network:", re.I)
 WHOLE = re.compile(r"[\[(]*({|Namespace|NestedArg)")
-NO_CLASS = "Expected a dot import path string"
-NO_REASON = re.compile(r"Expected a <class '(NoneType|list)'>|Expected a path but")
 
 
 def fail(line: str, cause: BaseException | None = None, status: int = 2) -> NoReturn:
@@ -162,17 +160,14 @@ def relative_path(file: Path) -> str:
 
 
 def reason(message: str, given: str) -> str:
-    """The lines of a message of jsonargparse's that say what is wrong with the innermost class."""
+    """The innermost line of a message of jsonargparse's, on a class that cannot be made."""
     # of a file that is read where a class could stand the first line is enough
     message = re.sub(r"(?m)^( *)(- .*path string: .*)(?:\n\1  .*)*", r"\1\2", message)
-    lines = [re.sub(r'Parser key "[^"]*":?\s*', "", line) for line in message.splitlines()]
-    lines = [line for line in lines if line.strip(" -")]
-    left = [line for line in lines if not TRIED.match(line.strip(" -"))]
-    left = [line for line in left if not NO_REASON.match(line.strip(" -"))] or lines[:1]
-    deepest = max(map(indent, left), default=0)
-    found = dict.fromkeys(without_modules(line) for line in left if indent(line) == deepest)
-    found = {line: None for line in found if line != NO_CLASS} or {"no such class": None}
-    return "; ".join(["; or ".join([*found][:3]), *([f"given {given!r}"] if given else [])])
+    lines = message.partition("\n  Given value type:")[0].splitlines()
+    left = [line for line in lines if not TRIED.match(line.lstrip(" -"))] or (lines[1:] and [""])
+    line = max(left or lines, key=lambda line: len(line) - len(line.lstrip(" -")))
+    line = re.sub(r'^[ -]*(Parser key "[^"]*": )?(.*callable class: )?|\. Got value: .*', "", line)
+    return "; ".join([line or "no such class", *([f"given {given!r}"] if given else [])])
 
 
 def value_in(message: str, path: str) -> str:
@@ -184,17 +179,6 @@ def value_in(message: str, path: str) -> str:
     else:  # of many settings another could be blamed
         plain = [each.partition(". Got value")[0] for each in found if not WHOLE.match(each)]
     return {"None": "null"}.get(plain[0], plain[0].strip("'")) if plain else ""
-
-
-def indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" -"))
-
-
-def without_modules(line: str) -> str:
-    """A line without the modules of classes, and what is said again behind it."""
-    line = re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.(\w+)", r"\1\2", line.strip(" -"))
-    line = re.sub(r"(?<=path string): .*|\.? Got value: .*|^Not of type \w+: ", "", line)
-    return line.rpartition("callable class: ")[2].strip()
 
 
 class Parser(argparse.ArgumentParser):
