@@ -27,7 +27,7 @@ from ..runs import checkpoints, directories, record
 from ..runs.files import write_csv, write_json
 from ..runs.kinds import imported_class
 from ..runs.record import BestCheckpoint, Report, measured, predicted_columns
-from ..runs.resume import ExactResume, Stopped, make_resumable, stoppable
+from ..runs.resume import ExactResume, Stopped, log_at, make_resumable, stoppable
 from ..runs.text import aligned, say
 from ..studies.study import StudyModule
 from ..training import callbacks
@@ -151,8 +151,8 @@ class Command(LightningCLI):
     def instantiate_classes(self) -> None:
         try:
             self.config_init = self.instantiated(self.config)
-            self.datamodule = self._get(self.config_init, "data")
-            self.model = self._get(self.config_init, "model")
+            made = self.config_init[self.subcommand]
+            self.datamodule, self.model = made.data, made.model
             self.trainer = self.instantiate_trainer()
             plan, member = plan_of(self.settings), self.settings.member
             if member is not None and (plan is None or self.subcommand == "fit"):
@@ -184,7 +184,7 @@ class Command(LightningCLI):
         """The module as the settings have it, but for some of them."""
         config = with_setting(self.config, str(self.subcommand), setting)
         self.parser.validate(config)
-        return cast(L.LightningModule, self._get(self.instantiated(config), "model"))
+        return cast(L.LightningModule, self.instantiated(config)[self.subcommand].model)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         plugins = self.settings.trainer.plugins or []
@@ -254,8 +254,8 @@ class Command(LightningCLI):
                 say("compile=True: not where something must see each update; going on without")
             if self.resumed and file:
                 trainer.num_sanity_val_steps = 0  # that report is there already
-        else:  # where to log it
-            trainer.fit_loop.epoch_loop._batches_that_stepped = self.done
+        else:
+            log_at(trainer, self.done)
 
     def callbacks(self, run: Path) -> list[L.Callback]:
         """What the lab does beside the training, in order; the user's come after that."""

@@ -1,6 +1,6 @@
 """The parser of fit, validate, test and predict: Lightning's, with errors in one line, short help.
 
-Names that jsonargparse and Lightning spell with an underscore are in this file alone.
+Names that jsonargparse spells with an underscore are in this file alone.
 """
 
 import argparse

@@ -135,6 +135,11 @@ def make_resumable(trainer: Any) -> None:
     trainer.fit_loop.epoch_loop = ResumableEpochLoop(trainer, loop.min_steps, loop.max_steps)
 
 
+def log_at(trainer: Any, update: int) -> None:
+    """Let what is measured outside of a training be logged at an update."""
+    trainer.fit_loop.epoch_loop._batches_that_stepped = update
+
+
 @contextmanager
 def stoppable(trainer: Any) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end what a trainer does: training after its next batch, and saved.
