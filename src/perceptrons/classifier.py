@@ -125,58 +125,63 @@ class Classifier(L.LightningModule):
         # half as many bits would be too few for a report's digits
         kind = torch.promote_types(logits.dtype, torch.float32)
         logits, y = logits.to(kind), y.to(kind)
-        given, right = self.predictions(logits)["class"], self.right(y)
         with torch.autocast(logits.device.type, enabled=False):
             loss = self.measured_loss(logits, y)
-        taken: dict[str, tuple[Any, ...]] = {"loss": (loss, len(y)), "accuracy": (given, right)}
-        if right.shape[1] > 1:
-            taken["solved"] = (given == right,)
-        for name, values in taken.items():
+        predicted, true = self.predictions(logits)["class"], self.true_classes(y)
+        updates: dict[str, tuple[Any, ...]] = {
+            "loss": (loss, len(y)),
+            "accuracy": (predicted, true),
+        }
+        if true.shape[1] > 1:
+            updates["solved"] = (predicted == true,)
+        options: dict[str, Any] = {"on_step": False, "on_epoch": True, "add_dataloader_idx": False}
+        for name, values in updates.items():
             metric = cast(Metric, self.metrics[f"{stage}/{name}"])
             metric.update(*values)
-            how: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(y)}
-            self.log(f"{stage}/{name}", metric, add_dataloader_idx=False, **how)
+            self.log(f"{stage}/{name}", metric, batch_size=len(y), **options)
 
     def predictions(self, logits: Tensor) -> dict[str, Tensor]:
         """``logit``, ``probability``, and ``class``: 0 or 1 of each output, or the likeliest."""
         if self.classes == 2:
-            chance, classes = torch.sigmoid(logits), (logits > 0).int()
+            probability, classes = torch.sigmoid(logits), (logits > 0).int()
         else:
-            chance, classes = torch.softmax(logits, 1), logits.argmax(1, keepdim=True)
-        return {"logit": logits, "probability": chance, "class": classes}
+            probability, classes = torch.softmax(logits, 1), logits.argmax(1, keepdim=True)
+        return {"logit": logits, "probability": probability, "class": classes}
 
-    def right(self, y: Tensor) -> Tensor:
-        """Right classes, as :meth:`predictions` has them."""
+    def true_classes(self, y: Tensor) -> Tensor:
+        """The classes that targets stand for, shaped as :meth:`predictions` has them."""
         return y.int() if self.classes == 2 else y.argmax(1, keepdim=True)
 
     def correct(self, logits: Tensor, y: Tensor) -> Tensor:
-        return self.predictions(logits)["class"] == self.right(y)
+        return self.predictions(logits)["class"] == self.true_classes(y)
 
 
 def scheduled(optimizer: torch.optim.Optimizer, schedule: LRSchedulerCallable | None) -> Any:
     """An optimizer and its scheduler, as Lightning takes them."""
     if schedule is None:
         return optimizer
-    made = schedule(optimizer)
-    how = {"monitor": made.monitor} if isinstance(made, ReduceLROnPlateau) else {"interval": "step"}
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": made, **how}}
+    scheduler = schedule(optimizer)
+    options = {"interval": "step"}
+    if isinstance(scheduler, ReduceLROnPlateau):
+        options = {"monitor": scheduler.monitor}
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **options}}
 
 
 class Solved(Metric):
     """Share of the outputs that are right in every row."""
 
     full_state_update = False
-    right: Tensor
+    solved: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("right", torch.ones(1, dtype=torch.int), dist_reduce_fx="min")
+        self.add_state("solved", torch.ones(1, dtype=torch.int), dist_reduce_fx="min")
 
-    def update(self, right: Tensor) -> None:
-        self.right = self.right * right.all(0)
+    def update(self, correct: Tensor) -> None:
+        self.solved = self.solved * correct.all(0)
 
     def compute(self) -> Tensor:
-        return self.right.double().mean()
+        return self.solved.double().mean()
 
 
 def metrics(classes: int) -> dict[str, Metric]:
@@ -189,19 +194,22 @@ def metrics(classes: int) -> dict[str, Metric]:
 
 
 def check_targets(y: Tensor, classes: int) -> None:
-    if y.is_floating_point() and (others := y[y != y.round()]).numel():
-        raise ValueError(f"target: {others[0].item():g} is no class; a Regressor learns numbers")
-    if y.ndim == 1 and len(others := y[(y < 0) | (y >= classes)]):
-        raise ValueError(f"classes={classes}: numbered from 0, and a target is {int(others[0])}")
+    """Raise a ValueError for targets that are no classes."""
+    if y.is_floating_point() and len(wrong := y[y != y.round()]):
+        raise ValueError(f"target: {wrong[0].item():g} is no class; a Regressor learns numbers")
+    if y.ndim == 1 and len(wrong := y[(y < 0) | (y >= classes)]):
+        raise ValueError(f"classes={classes}: numbered from 0, and a target is {int(wrong[0])}")
 
 
 def check_settings(net: nn.Module, classes: int, loss: str | nn.Module, gradients: str) -> None:
+    """Raise a ValueError for settings that do not go together."""
     fitting = ("bce", "mse") if classes == 2 else ("cross_entropy",)
     if isinstance(loss, str) and loss not in fitting:
         raise ValueError(f"loss={loss!r}: {classes} classes take {' or '.join(fitting)}")
     if isinstance(loss, nn.CrossEntropyLoss) and classes == 2:
         raise ValueError("loss='CrossEntropyLoss': of one output it is always 0; use bce")
-    written = isinstance(net, MLP) and type(net).forward is MLP.forward and isinstance(loss, str)
-    if gradients == "by_hand" and not written:
+    own_forward = type(net).forward is not MLP.forward  # of a subclass: another chain rule
+    by_hand = isinstance(net, MLP) and not own_forward and isinstance(loss, str)
+    if gradients == "by_hand" and not by_hand:
         losses = ", ".join(backprop.DELTAS)
         raise ValueError(f"gradients='by_hand': only for Perceptron and MLP with {losses}")

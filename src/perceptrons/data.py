@@ -124,7 +124,8 @@ class Blobs(PointData):
         from sklearn.datasets import make_blobs  # takes a second
 
         points, labels = make_blobs(
-            *(self.n_samples, self.n_features),
+            self.n_samples,
+            self.n_features,
             centers=self.centers,
             cluster_std=self.cluster_std,
             random_state=self.random_state,

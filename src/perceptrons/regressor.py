@@ -70,9 +70,9 @@ class Regressor(L.LightningModule):
 
     def measure(self, stage: str, batch: Batch) -> None:
         outputs, y = self.net(batch[0]).float(), self.targets(batch[1]).float()
-        how: dict[str, Any] = {"on_epoch": True, "batch_size": len(y), "add_dataloader_idx": False}
-        self.log(f"{stage}/loss", self.loss(outputs, y), **how)
+        options: dict[str, Any] = {"on_epoch": True, "add_dataloader_idx": False}
+        self.log(f"{stage}/loss", self.loss(outputs, y), batch_size=len(y), **options)
         for name in ("mse", "mae", "r2"):
             metric = cast(Metric, self.metrics[f"{stage}/{name}"])
             metric.update(outputs * self.std + self.mean, y * self.std + self.mean)
-            self.log(f"{stage}/{name}", metric, **how)
+            self.log(f"{stage}/{name}", metric, batch_size=len(y), **options)
