@@ -57,6 +57,7 @@ def fit(run: Path, epochs: int, resume: bool = False) -> tuple[ExactResume, L.Tr
         plugins=[WholeCheckpointIO()],
         callbacks=[exact, best],
     )
+    make_resumable(trainer)
     loader = DataLoader(TensorDataset(torch.ones(8, 2)), batch_size=4)
     path = run / "checkpoints" / "last.ckpt"
     trainer.fit(Module(), loader, ckpt_path=path if resume else None)

@@ -123,6 +123,7 @@ NO_NEWS = (
     r".*no `val_dataloader`|.*have no `validation_step`",  # the training loss is reported then
     r"`ModelCheckpoint\(monitor='val/loss'\)` could not find",  # and there is no best
     r"Experiment logs directory .* exists",  # the run's, where a CSVLogger has nothing yet
+    r"You're resuming from a checkpoint that ended before",  # by the order it had
     r"Be aware that when using `ckpt_path`",  # a checkpoint of a run with other callbacks
     r".*does not have many workers",  # a table in memory needs none
     r"LightningCLI's args parameter",  # a run is resumed by the settings of its own command

@@ -257,7 +257,8 @@ def check_state(path: str, checkpoint: dict[str, Any]) -> None:
         "callbacks": isinstance(checkpoint.get("callbacks"), dict),
         "ended": isinstance(checkpoint.get("ended"), bool),
         "loops": has_counters(checkpoint["loops"]),
-        "random": is_random_state(checkpoint["random"]),
+        "random": is_random_state(checkpoint["random"])
+        and is_random_state(checkpoint.get("drawn_from") or checkpoint["random"]),
     }
     if wrong := [name for name, right in whole.items() if not right]:
         raise CheckpointError(f"ckpt_path={path!r}: its {wrong[0]} cannot be read")
@@ -285,8 +286,9 @@ def is_random_state(state: dict[str, Any]) -> bool:
     """Whether generators of their own can be set to a state."""
     try:
         random.Random().setstate(state["python"])
-        np.random.RandomState().set_state(numpy_state(state["numpy"]))
-        torch.Generator().set_state(state["torch"])
+        np.random.RandomState().set_state(state["numpy"])
+        for each in (state["torch"], *state.get("loaders", [])):
+            torch.Generator().set_state(each)
         return isinstance(state["cuda"], list)
     except Exception:  # each of them raises what it likes
         return False
@@ -309,6 +311,34 @@ def check_end(trainer: Any, checkpoint: dict[str, Any]) -> None:
             raise ValueError(f"{name}={trainer[name]}: the checkpoint has done {count} already")
 
 
-def numpy_state(state: Any) -> Any:
-    name, keys, *rest = state
-    return (name, keys.numpy().astype(np.uint32), *rest)
+def generators(loaders: list[Any]) -> Iterator[torch.Generator]:
+    """Generators of their own that loaders, their samplers and their datasets have."""
+    for loader in loaders:
+        batches = getattr(loader, "batch_sampler", None)
+        others = (getattr(loader, name, None) for name in ("sampler", "dataset"))
+        for owner in (loader, batches, getattr(batches, "sampler", None), *others):
+            values = getattr(owner, "__dict__", {}).values()
+            yield from (each for each in values if isinstance(each, torch.Generator))
+
+
+def random_state(loaders: list[Any]) -> dict[str, Any]:
+    """State of every global generator, and of loaders' own, in types that load without code."""
+    name, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "loaders": [each.get_state() for each in generators(loaders)],
+    }
+
+
+def set_random_state(state: dict[str, Any], loaders: list[Any]) -> None:
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    # without those to validate on, as an epoch begins
+    for generator, own in zip(generators(loaders), state.get("loaders", []), strict=False):
+        generator.set_state(own)

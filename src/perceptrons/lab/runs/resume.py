@@ -1,25 +1,27 @@
 """Stopping a run so that it can be resumed, and resuming it so that nothing is lost."""
 
 import os
-import random
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.trainer.connectors.data_connector import _DataLoaderSource
 from lightning.pytorch.trainer.connectors.logger_connector.result import _ResultCollection
+from lightning.pytorch.utilities.combined_loader import _SUPPORTED_MODES, CombinedLoader
 from torch import Tensor
 from torchmetrics import Metric
 
-from .checkpoints import numpy_state
+from ..data.loader import TableLoader
+from ..training.spans import SpanLoader
+from .checkpoints import random_state, set_random_state
 from .record import measured
 
 
@@ -50,15 +52,56 @@ class EpochMeans(_ResultCollection):
         super().reset(metrics, fx)
 
 
+class DrawnLoader(CombinedLoader):
+    """Loaders of the user's, and the random state that the order of their epoch was drawn from.
+
+    Lightning begins with the first epoch early, before hooks that may draw random numbers, and with
+    later ones, and those of a resumed run, elsewhere: here each begins right before its batches.
+    """
+
+    drawn_from: dict[str, Any] | None = None
+    begins = False
+
+    def __iter__(self) -> Self:
+        if self.begins:
+            self.drawn_from = random_state(self.flattened)
+            return super().__iter__()
+        self._iterator = _SUPPORTED_MODES[self._mode]["iterator"](self.flattened, self._limits)
+        return self  # which has a length by now
+
+    def __next__(self) -> Any:
+        if not self.begins:
+            raise StopIteration
+        return super().__next__()
+
+    def _state_dicts(self) -> list[dict[str, Any]]:
+        return []  # a loader that knows how to go on would do so beside what is drawn again
+
+
+class Source(_DataLoaderSource):
+    """Where Lightning finds what to train on."""
+
+    def dataloader(self) -> Any:
+        made: Any = super().dataloader()
+        if isinstance(made, TableLoader | SpanLoader):
+            return made
+        if not isinstance(made, CombinedLoader):
+            made = CombinedLoader(made, "max_size_cycle")  # as Lightning does
+        made.__class__ = DrawnLoader
+        return made
+
+
 class ResumableEpochLoop(_TrainingEpochLoop):
-    """Lightning's loop over the batches of an epoch, where four things keep a resumed run exact.
+    """Lightning's loop over the batches of an epoch, where five things keep a resumed run exact.
 
     Attributes:
         stop: Exit status to end with before the next batch; 0 to go on.
+        random: Random states of the checkpoint: its own, and of the start of an epoch it cuts.
     """
 
     trainer: Any
     stop = 0
+    random: tuple[dict[str, Any], dict[str, Any] | None] | None = None
 
     def __init__(self, trainer: Any, min_steps: int | None = None, max_steps: int = -1) -> None:
         super().__init__(trainer, min_steps, max_steps)
@@ -91,6 +134,36 @@ class ResumableEpochLoop(_TrainingEpochLoop):
         # twice (issue 19617); so it is hidden while the fit loop, which loads after this, decides
         loading = restarting and not self._loaded_from_state_dict
         self.max_steps = -1 if loading else self.end
+
+    def on_run_start(self, data_fetcher: Any) -> None:
+        loader, random, self.random = data_fetcher.combined_loader, self.random, None
+        if isinstance(loader, DrawnLoader):
+            loader.begins = True
+            if random or not self.trainer.current_epoch:  # Lightning begins with the others
+                self.begin(data_fetcher, random[1] if random else None)
+        if random and self.batch_progress.current.ready:
+            set_random_state(random[0], self.loaders)
+        super().on_run_start(data_fetcher)
+
+    def begin(self, data_fetcher: Any, drawn_from: dict[str, Any] | None) -> None:
+        """Draw an epoch's order, if it is resumed once more, and pass over the batches it had."""
+        loaders = data_fetcher.combined_loader.flattened
+        for each in loaders if self.trainer.current_epoch else ():
+            if getattr(each, "persistent_workers", False):
+                iter(each)  # which draws a number, when they are started
+        if drawn_from:
+            set_random_state(drawn_from, loaders)
+        iter(data_fetcher)
+        for _ in range(self.batch_progress.current.ready if drawn_from else 0):
+            # the batch itself, where a module asks for the iterator
+            next(getattr(data_fetcher, "iterator_wrapper", data_fetcher))
+            data_fetcher.fetched -= 1  # Lightning adds them
+
+    @property
+    def loaders(self) -> list[Any]:
+        """What is trained on, and what is validated on."""
+        every = (self.trainer.fit_loop._combined_loader, self.val_loop._combined_loader)
+        return [each for combined in every for each in getattr(combined, "flattened", ())]
 
     def measured(self) -> dict[str, Tensor]:
         """What is logged over this epoch, as far as it has come."""
@@ -133,6 +206,7 @@ def make_resumable(trainer: Any) -> None:
     """Let a trainer's run be stopped between two batches, and resumed there."""
     loop = trainer.fit_loop.epoch_loop
     trainer.fit_loop.epoch_loop = ResumableEpochLoop(trainer, loop.min_steps, loop.max_steps)
+    trainer.fit_loop._data_source = Source(None, "train_dataloader")
 
 
 def log_at(trainer: Any, update: int) -> None:
@@ -207,16 +281,20 @@ class ExactResume(Callback):
         checkpoint["metrics"] = measured(trainer) or self.metrics
         checkpoint["ended"] = trainer.should_stop
         checkpoint["seconds"] = self.seconds
-        checkpoint["random"] = random_state()
+        loop: Any = trainer.fit_loop.epoch_loop
+        checkpoint["random"] = random_state(loop.loaders)
+        if not loop.batch_progress.is_last_batch:
+            loader = trainer.fit_loop._combined_loader
+            checkpoint["drawn_from"] = getattr(loader, "drawn_from", None)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
-        # the last of what Lightning does with random numbers before the first batch is over
         self.ended, self.earlier = checkpoint["ended"], checkpoint["seconds"]
         self.metrics = checkpoint["metrics"]
         self.epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-        set_random_state(checkpoint["random"])
+        loop: Any = trainer.fit_loop.epoch_loop
+        loop.random = checkpoint["random"], checkpoint.get("drawn_from")
         states = checkpoint["callbacks"]
         for each in trainer.checkpoint_callbacks:
             if isinstance(each, ModelCheckpoint) and each.state_key in states:
@@ -224,6 +302,9 @@ class ExactResume(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         trainer.should_stop = self.ended
+        loop: Any = trainer.fit_loop.epoch_loop
+        if loop.random:  # the loaders are made, for which a module may draw rows
+            set_random_state(loop.random[0], loop.loaders)
         for optimizer in trainer.optimizers:
             if any(optimizer.defaults.keys() - group.keys() for group in optimizer.param_groups):
                 name = type(optimizer).__name__
@@ -255,22 +336,3 @@ def with_own_files(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str
     paths = {name: own(each) for name, each in state.items() if name.endswith("_path")}
     best = {own(path): score for path, score in state["best_k_models"].items() if own(path)}
     return {**state, **paths, "best_k_models": best, "dirpath": callback.dirpath}
-
-
-def random_state() -> dict[str, Any]:
-    """State of every global generator, in types that load without running code."""
-    name, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
-    return {
-        "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    random.setstate(state["python"])
-    np.random.set_state(numpy_state(state["numpy"]))
-    torch.set_rng_state(state["torch"])
-    if len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
