@@ -152,7 +152,7 @@ class Digits(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         images = torch.arange(6 * 16.0).reshape(6, 1, 4, 4) / 100
-        return DataLoader(TensorDataset(images, torch.arange(6) % 3), batch_size=3)
+        return DataLoader(TensorDataset(images, torch.arange(6) % 3), 3)  # not by name
 
     val_dataloader = predict_dataloader = train_dataloader
 

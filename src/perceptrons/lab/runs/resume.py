@@ -79,16 +79,30 @@ class DrawnLoader(CombinedLoader):
 
 
 class Source(_DataLoaderSource):
-    """Where Lightning finds what to train on."""
+    """Where Lightning finds what to train on, to validate on and so on."""
 
     def dataloader(self) -> Any:
         made: Any = super().dataloader()
         if isinstance(made, TableLoader | SpanLoader):
             return made
+        combined = made
         if not isinstance(made, CombinedLoader):
-            made = CombinedLoader(made, "max_size_cycle")  # as Lightning does
-        made.__class__ = DrawnLoader
-        return made
+            combined = CombinedLoader(made, "max_size_cycle")  # as Lightning does
+        for each in combined.flattened:
+            name_arguments(each)
+        if self.name != "train_dataloader":
+            return made
+        combined.__class__ = DrawnLoader
+        return combined
+
+
+def name_arguments(loader: Any) -> None:
+    """Let Lightning make a loader once more, which gives it a batch size by name."""
+    args = getattr(loader, "__pl_saved_args", ())
+    named = dict(zip(getattr(loader, "__pl_saved_arg_names", ()), args, strict=False))
+    if named:
+        setattr(loader, "__pl_saved_args", args[len(named) :])
+        getattr(loader, "__pl_saved_kwargs").update(named)
 
 
 class ResumableEpochLoop(_TrainingEpochLoop):
@@ -206,7 +220,9 @@ def make_resumable(trainer: Any) -> None:
     """Let a trainer's run be stopped between two batches, and resumed there."""
     loop = trainer.fit_loop.epoch_loop
     trainer.fit_loop.epoch_loop = ResumableEpochLoop(trainer, loop.min_steps, loop.max_steps)
-    trainer.fit_loop._data_source = Source(None, "train_dataloader")
+    loops = (trainer.validate_loop, trainer.test_loop, trainer.predict_loop)
+    for each in (trainer.fit_loop, trainer.fit_loop.epoch_loop.val_loop, *loops):
+        each._data_source.__class__ = Source
 
 
 def log_at(trainer: Any, update: int) -> None:
