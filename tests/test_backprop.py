@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from perceptrons import backprop
 from perceptrons.network import MLP, Activation
 
+gradients_by_hand = torch.no_grad()(backprop.gradients)
 LOSSES = ("bce", "mse", "cross_entropy")
 HIDDEN: list[list[int]] = [[], [3], [4, 3, 5]]
 
@@ -82,7 +83,7 @@ def as_layers(gradients: list[Tensor], bias: bool) -> list[Array]:
 @every_case
 def test_by_hand_equals_autograd_in_double_precision(case: Case) -> None:
     network, x, y = made(case, torch.float64)
-    logits, gradients = backprop.gradients(network, x, y, case.loss)
+    logits, gradients = gradients_by_hand(network, x, y, case.loss)
     assert torch.equal(logits, network(x))
     assert_near(gradients, autograd(network, x, y, case.loss), rtol=1e-11, atol=1e-14)
 
@@ -90,14 +91,14 @@ def test_by_hand_equals_autograd_in_double_precision(case: Case) -> None:
 @every_case
 def test_by_hand_equals_autograd_in_single_precision(case: Case) -> None:
     network, x, y = made(case, torch.float32)
-    _, gradients = backprop.gradients(network, x, y, case.loss)
+    _, gradients = gradients_by_hand(network, x, y, case.loss)
     assert_near(gradients, autograd(network, x, y, case.loss), rtol=1e-4, atol=1e-6)
 
 
 @every_case
 def test_by_hand_equals_numpy(case: Case) -> None:
     network, x, y = made(case, torch.float64)
-    _, gradients = backprop.gradients(network, x, y, case.loss)
+    _, gradients = gradients_by_hand(network, x, y, case.loss)
     oracle = in_numpy(network, case).gradients(x.numpy(), y.numpy(), case.loss)
     for one, other in zip(as_layers(gradients, case.bias), oracle, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-14)
@@ -110,7 +111,7 @@ def test_by_hand_takes_the_slope_that_autograd_takes_at_a_weighted_sum_of_0(
     network, x, y = made(Case(activation, "bce", True, [3]), torch.float32)
     nn.init.zeros_(network.get_parameter("0.weight"))
     nn.init.zeros_(network.get_parameter("0.bias"))
-    _, gradients = backprop.gradients(network, x, y, "bce")
+    _, gradients = gradients_by_hand(network, x, y, "bce")
     assert_near(gradients, autograd(network, x, y, "bce"), rtol=1e-4, atol=1e-6)
 
 
@@ -136,7 +137,7 @@ def test_training_by_hand_stays_with_training_by_autograd(loss: str) -> None:
     by_hand, x, y = made(Case("sigmoid", loss, True, [4, 3]), torch.float64)
     by_autograd = deepcopy(by_hand)
     for _ in range(300):
-        _, gradients = backprop.gradients(by_hand, x, y, loss)
+        _, gradients = gradients_by_hand(by_hand, x, y, loss)
         descend(by_hand, gradients)
         descend(by_autograd, autograd(by_autograd, x, y, loss))
     moved = [one.detach() for one in by_hand.parameters()]

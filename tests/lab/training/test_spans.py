@@ -10,6 +10,7 @@ import torch
 from conftest import quiet_trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ReduceLROnPlateau
+from subject import MLP, Classifier
 from torch import Tensor, nn
 
 from perceptrons.lab.data.loader import Rows
@@ -181,6 +182,43 @@ def test_spans_change_nothing(case: str) -> None:
     without = state(fit(False, module, data, **trainer))
     assert len(with_spans) == len(without)
     assert all(map(torch.equal, with_spans, without))
+
+
+OPTIMIZERS: dict[str, Any] = {
+    "descent": lambda w: torch.optim.SGD(w, lr=1.0),
+    "of two groups": lambda w: torch.optim.SGD([{"params": [e], "lr": len(e)} for e in w]),
+    "momentum": lambda w: torch.optim.SGD(w, lr=0.5, momentum=0.9, nesterov=True),
+    "weight decay": lambda w: torch.optim.SGD(w, lr=0.5, weight_decay=0.01),
+    "adam": lambda w: torch.optim.Adam(w, lr=0.01),
+    "lbfgs": lambda w: torch.optim.LBFGS(w, lr=0.1),
+}
+
+
+@pytest.mark.parametrize("gradients", ["autograd", "by_hand"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_spans_change_nothing_of_an_optimizers_updates(optimizer: str, gradients: Any) -> None:
+    def fitted(spans: bool) -> L.Trainer:
+        L.seed_everything(3, verbose=False)
+        module = Classifier(MLP(2, 1, [3]), optimizer=OPTIMIZERS[optimizer], gradients=gradients)
+        points, trainer = Points(passes=20, batch_size=4), quiet_trainer(max_epochs=2)
+        assert not spans or use_spans(trainer, module, points)
+        trainer.fit(module, datamodule=points)
+        return trainer
+
+    with_spans, without = (state(fitted(each)) for each in (True, False))
+    assert len(with_spans) == len(without)
+    assert all(map(torch.equal, with_spans, without))
+
+
+def test_what_has_no_gradient_stays_as_it_is() -> None:
+    module, points = Module(), Points(passes=5)
+    frozen = module.net[0]
+    frozen.requires_grad_(False)
+    before = copy.deepcopy(frozen.state_dict())
+    trainer = quiet_trainer(max_epochs=1)
+    assert use_spans(trainer, module, points)
+    trainer.fit(module, datamodule=points)
+    assert all(map(torch.equal, frozen.state_dict().values(), before.values()))
 
 
 class Sees(Callback):
