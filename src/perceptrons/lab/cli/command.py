@@ -39,20 +39,18 @@ from .main import TRAINER
 from .parser import (
     ModuleMaker,
     SettingsParser,
-    dump_unchecked,
     import_files,
     import_model,
 )
 from .settings import (
     ARGUMENTS,
     CHECKPOINT_DEFAULTS,
-    LINKED,
     TRAINER_DEFAULTS,
     check_settings,
     link_to_data,
     quiet,
     threads_for,
-    with_values,
+    with_linked,
 )
 from .start import FREE, flags_of, sections, start
 from .study import Recipes, plan_of, study_of, with_setting, write_members
@@ -122,7 +120,7 @@ class Command(LightningCLI):
         link_to_data(parser, lambda: (self.settings, self.chosen))
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        self.config, self.chosen = cast(SettingsParser, parser).parse_twice(args)
+        self.config, self.chosen = cast(SettingsParser, parser).parse_and_complete(args)
 
     @property
     def settings(self) -> Any:
@@ -144,7 +142,9 @@ class Command(LightningCLI):
         if ends and "trainer.max_epochs" not in self.chosen:
             trainer.max_epochs = -1
         # what Lightning would dump, after it had checked once more what has just been parsed
-        self.config_dump = yaml.safe_load(dump_unchecked(self.parser, self.config))[self.subcommand]
+        how = {"skip_validation": True, "skip_link_targets": False}
+        text = self.parser.dump(self.config, "yaml", False, **how)
+        self.config_dump = yaml.safe_load(text)[self.subcommand]
         if self.subcommand != "fit" and not self.settings.ckpt_path:
             say("no --ckpt_path: these are the initial weights, as the seed draws them")
 
@@ -219,7 +219,8 @@ class Command(LightningCLI):
             reported = self.trainer.fit_loop.epoch_progress.current.completed > before
             if self.directory and not (there_before or reported):
                 directories.remove_run(self.directory)
-            named = {imported_class(each) for each in re.findall(r"class_path: (\S+)", self.dumped)}
+            places = re.findall(r"class_path': '([^']+)", str(self.recorded))
+            named = {imported_class(each) for each in places}
             fail(line_of(failure, classes=named), failure, status=1 if reported else 2)
 
     def open_run(self, stack: ExitStack) -> None:
@@ -242,7 +243,7 @@ class Command(LightningCLI):
             record.begin_again(directory, self.given, changed)
         lead_into(directory, trainer, self.done + bool(file) if self.resumed else None)
         if self.subcommand == "fit":
-            log_settings(trainer, yaml.safe_load(self.dumped))
+            log_settings(trainer, self.recorded)
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(directory / "checkpoints")
@@ -261,7 +262,7 @@ class Command(LightningCLI):
         """What the lab does beside the training, in order; the user's come after that."""
         if self.subcommand != "fit":
             return [callbacks.FullPrecisionMetrics()]
-        settings = yaml.safe_load(self.dumped)
+        settings = self.recorded
         given = any(each.startswith("model.optimizer") for each in flags_of(self.given))
         self.exact = ExactResume(run, sections(settings), given and not self.resumed)
         every = [callbacks.FullPrecisionMetrics(), self.exact, callbacks.FiniteLoss()]
@@ -277,16 +278,14 @@ class Command(LightningCLI):
         root = Path(self.trainer.default_root_dir, directories.ROOT)
         directory = directories.new_run(root, name)
         self.settings.name = name
-        record.begin(directory, self.given, self.dumped, self.trainer)
+        record.begin(directory, self.given, self.recorded, self.trainer)
         return directory
 
     @cached_property
-    def dumped(self) -> str:
-        """All settings as YAML, once the run has its name."""
-        # jsonargparse leaves out what the data might say, though the user has said it
-        parser = self._parser(self.subcommand)
-        text = record.loadable(parser.dump(self.settings, skip_validation=True))
-        return with_values(text, {path: v for path, v in self.chosen.items() if path in LINKED})
+    def recorded(self) -> dict[str, Any]:
+        """All settings as they are written down, once the run has its name."""
+        settings = {**self.config_dump, "name": self.settings.name}
+        return cast(dict[str, Any], record.recordable(with_linked(settings, self.chosen)))
 
     def after_fit(self) -> None:
         """Write the results, and show where they are."""

@@ -91,12 +91,6 @@ load_yaml = get_loader("yaml")
 set_loader("yaml", lambda text: with_meant(load_yaml(text)), (yaml.YAMLError,))
 
 
-def dump_unchecked(parser: Any, settings: Any) -> str:
-    """Settings as YAML, with null, and with what the data might say."""
-    how = {"skip_validation": True, "skip_link_targets": False}
-    return cast(str, parser.dump(settings, "yaml", False, **how))
-
-
 class SettingsParser(LightningArgumentParser):
     """Lightning's parser, where a flag is written out in full and a mistake costs one line."""
 
@@ -105,7 +99,7 @@ class SettingsParser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
-    def parse_twice(self, words: list[str]) -> tuple[Namespace, dict[str, Any]]:
+    def parse_and_complete(self, words: list[str]) -> tuple[Namespace, dict[str, Any]]:
         """Parse a command as it is given, and complete it by defaults then.
 
         In one go a class that a flag chooses would get the defaults of the one it takes the place
@@ -124,9 +118,10 @@ class SettingsParser(LightningArgumentParser):
         verb, given = config.subcommand, config[config.subcommand]
         chosen, files = dict(given.items(branches=False)), given.pop("config", None)
         parser = cast(Any, self)._subcommands_action._name_parser_map[verb]
-        named = {name: given.get(name) for name in ("model", "data")}
-        parser.set_defaults({name: each.as_dict() for name, each in named.items() if each})
-        config = self.parse_args([verb, *printing, "--config", dump_unchecked(parser, given)])
+        parser.set_defaults(given.as_dict())
+        if printing:
+            self.parse_args([verb, *printing])
+        config[verb] = parser.get_defaults()
         config[verb].config = files
         return config, chosen
 

@@ -1,5 +1,6 @@
 """What the command line has beside Lightning's: settings, other defaults, and less noise."""
 
+import copy
 import logging
 import os
 import re
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import restricted_number_type
 from lightning.pytorch.cli import LightningArgumentParser
@@ -210,16 +210,19 @@ def link_to_data(parser: LightningArgumentParser, settings: Callable[[], Any]) -
         parser.link_arguments("data", target, say, apply_on="instantiate")
 
 
-def with_values(text: str, values: dict[str, int | float]) -> str:
-    """Settings, as YAML, with some more numbers, which are given by their paths."""
-    settings = yaml.safe_load(text)
-    for path, value in values.items():
+def with_linked(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Settings with what the data might say where that is among some values, and only there."""
+    settings = copy.deepcopy(settings)
+    for path in LINKED:
         *above, name = path.split(".")
-        holder = settings
+        holder: Any = settings
         for key in above:
-            holder = holder.setdefault(key, {})
-        holder[name] = value.real  # of a subclass, such as PositiveInt, a plain number
-    return yaml.safe_dump(settings, sort_keys=False) if values else text
+            holder = holder.setdefault(key, {}) if path in values else (holder or {}).get(key)
+        if path in values:  # of a subclass, such as PositiveInt, a plain number
+            holder[name] = values[path].real
+        elif holder:
+            holder.pop(name, None)
+    return settings
 
 
 def linked_value(data: Any, name: str, target: str, settings: Callable[[], Any]) -> Any:

@@ -30,16 +30,16 @@ LONGEST_PATCH, MOST_NAMES = 5_000_000, 100
 UNWRITTEN = "Unable to serialize instance"  # what jsonargparse writes instead
 
 
-def begin(run: Path, words: list[str], config: str, trainer: Any) -> None:
+def begin(run: Path, words: list[str], settings: dict[str, Any], trainer: Any) -> None:
     """Write down a new run's settings and where it comes from.
 
     Args:
         run: The run's directory.
         words: The words of the command.
-        config: All settings, as YAML.
+        settings: All settings.
         trainer: What trains.
     """
-    write_whole(run / "config.yaml", config.encode())
+    write_config(run, settings)
     device = trainer.strategy.root_device
     record = {
         "verb": words[0],
@@ -75,27 +75,26 @@ def begin_again(run: Path, words: list[str], settings: dict[str, Any]) -> None:
     for path, value in settings.items():
         section, _, name = path.rpartition(".")
         (config.setdefault(section, {}) if section else config)[name] = value
-    write_whole(run / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+    write_config(run, config)
     record = read_json(run / "provenance.json")
     again = {"command": shlex.join([PACKAGE, *words]), "start": now()}
     record["resumed"] = [*record.get("resumed", []), again]
     write_json(run / "provenance.json", record)
 
 
-def loadable(config: str) -> str:
-    """Settings as YAML, without those that could not be written down, such as a device."""
-    if UNWRITTEN not in config:
-        return config
-    return yaml.safe_dump(without_unwritten(yaml.safe_load(config)), sort_keys=False)
+def write_config(run: Path, settings: dict[str, Any]) -> None:
+    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    write_whole(run / "config.yaml", text.encode())
 
 
-def without_unwritten(settings: Any) -> Any:
+def recordable(settings: Any) -> Any:
+    """Settings without those that are null or could not be written down, such as a device."""
     if isinstance(settings, dict):
-        kept = {key: each for key, each in settings.items() if not is_unwritten(each)}
-        return {key: without_unwritten(each) for key, each in kept.items()}
+        kept = {key: recordable(each) for key, each in settings.items()}
+        return {key: each for key, each in kept.items() if each is not None}
     if isinstance(settings, list):
-        return [without_unwritten(each) for each in settings if not is_unwritten(each)]
-    return settings
+        return [recordable(each) for each in settings if not is_unwritten(each)]
+    return None if is_unwritten(settings) else settings
 
 
 def is_unwritten(setting: Any) -> bool:
