@@ -191,9 +191,10 @@ def test_a_module_of_any_kind_is_tested_predicts_and_logs_at_the_same_updates(
     assert (finished.status, finished.err) == (0, "")
     assert (RUN / "checkpoints" / "best.ckpt").exists()
     metrics, shown = json.loads((RUN / "metrics.json").read_text()), points(RUN)
-    (last,) = [line for line in finished.out.splitlines() if line.startswith("Epoch 2/2")]
+    (last,) = [line for line in finished.out.splitlines() if line.startswith("     2/2")]
     for name in ("train/loss", monitor):
-        assert f"{name} {metrics[name]:.6f}" in last
+        assert name in finished.out
+        assert f" {metrics[name]:.6f}" in last
     for name in ("train/loss", monitor):
         assert shown[name][-1] == pytest.approx((metrics["updates"], metrics[name]))
     for verb, wanted in (("test", monitor.replace("val", "test")), ("predict", "prediction")):

@@ -53,6 +53,6 @@ def test_a_whole_number_of_batches_is_so_many_and_a_fraction_their_share(command
         limit = f"--trainer.limit_train_batches {given}"
         finished = command(f"fit --config configs/xor.yaml {limit} {SHORT} --name r")
         assert (finished.status, finished.err) == (0, "")
-        assert f"Epoch 1/1  update {updates} " in finished.out
+        assert f"     1/1{updates:>10}  " in finished.out
     text = printed(command, f"configs/xor.yaml {limit.replace('0.25', '1')}")
     assert "limit_train_batches: 1\n" in text

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,18 @@ def test_a_report_has_the_validation_set_whole_where_one_of_its_measures_is_as_o
     command: Command,
 ) -> None:
     shown = command("fit --config configs/moons.yaml --data.passes 1 --trainer.max_epochs 1").out
-    (first,) = (line for line in shown.splitlines() if line.startswith("Epoch 0"))
-    assert "train/accuracy  50.00%" in first
-    assert "val/accuracy  50.00%" in first
+    head, first, last = shown.split("\n\n")[1].splitlines()
+    assert head == "   epoch    update  train/loss  accuracy  val/loss  accuracy"
+    assert first.startswith("     0/1         0    0.687910    50.00%  ")
+    assert {len(head), len(first), len(last)} == {len(head)}
+    study = command("fit --config configs/moons.yaml --seeds 2 --folds 2 --data.passes 1").out
+    assert max(map(len, study.splitlines())) <= 80
+
+
+def test_a_terminal_has_one_bar_over_the_whole_fit_with_the_loss_in_it(command: Command) -> None:
+    bar = "--trainer.enable_progress_bar true"
+    for words in ("--trainer.max_epochs 1", "--seeds 2", "--trainer.max_steps 1000"):
+        shown = command(f"fit --config configs/xor.yaml {bar} {words}").out
+        assert "100%|" in shown
+        assert re.search(r"update [\d,]+, loss 0\.\d", shown)
+        assert not re.search("Epoch|Validation|Sanity", shown)

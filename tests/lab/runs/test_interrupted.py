@@ -192,7 +192,7 @@ def trained(run: Path) -> dict[str, Any]:
 def stop_training(number: int, directory: Path, line: str = LONG) -> tuple[Finished, int]:
     """Stop a run inside its first epoch; how it ends, and after how many updates."""
     child = Child(line, directory)
-    child.wait_for("Epoch")
+    child.wait_for("epoch")
     time.sleep(0.2)
     finished, seconds = child.signal(number)
     assert finished.status == STATUS[number]
@@ -206,7 +206,7 @@ def test_the_program_itself_ends_with_the_status_of_ctrl_c(tmp_path: Path) -> No
         module, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
-        while "Epoch" not in process.stdout.readline():
+        while "epoch" not in process.stdout.readline():
             assert process.poll() is None
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)

@@ -48,6 +48,7 @@ from .settings import (
     TRAINER_DEFAULTS,
     check_settings,
     link_to_data,
+    listed,
     quiet,
     threads_for,
     with_linked,
@@ -65,7 +66,6 @@ class Command(LightningCLI):
         runs: Whether the command is run, not only made ready.
     """
 
-    directory: Path | None
     exact: ExactResume | None = None
 
     def __init__(self, model: type[L.LightningModule] | None, words: list[str], runs: bool = True):
@@ -152,12 +152,12 @@ class Command(LightningCLI):
         try:
             self.config_init = self.instantiated(self.config)
             made = self.config_init[self.subcommand]
-            self.datamodule, self.model = made.data, made.model
+            data, self.model = made.data, made.model
+            self.datamodule = data
             self.trainer = self.instantiate_trainer()
             plan, member = plan_of(self.settings), self.settings.member
             if member is not None and (plan is None or self.subcommand == "fit"):
                 raise ValueError(f"member={member!r}: only test and predict of a study have one")
-            data = self.datamodule
             if self.subcommand == "fit" and isinstance(data, TableData):
                 data.setup("fit")
                 data.train_loader(0, self.trainer.world_size)
@@ -187,12 +187,12 @@ class Command(LightningCLI):
         return cast(L.LightningModule, self.instantiated(config)[self.subcommand].model)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        plugins = self.settings.trainer.plugins or []
-        plugins = plugins if isinstance(plugins, list) else [plugins]
-        kwargs["plugins"] = [*plugins, checkpoints.WholeCheckpointIO()]
-        if self.settings.trainer.enable_progress_bar is None:
-            kwargs["enable_progress_bar"] = sys.stdout.isatty()
-        if self.settings.trainer.enable_checkpointing is False:
+        trainer = self.settings.trainer
+        kwargs["plugins"] = [*listed(trainer.plugins), checkpoints.WholeCheckpointIO()]
+        given = listed(self.config_init[self.subcommand].trainer.callbacks)
+        asked = trainer.enable_progress_bar, self.subcommand == "fit", given
+        self.bars, kwargs["enable_progress_bar"] = callbacks.progress_bars(*asked)
+        if trainer.enable_checkpointing is False:
             self._parser(self.subcommand).callback_keys.clear()
         return super().instantiate_trainer(**kwargs)
 
@@ -268,16 +268,15 @@ class Command(LightningCLI):
         every = [callbacks.FullPrecisionMetrics(), self.exact, callbacks.FiniteLoss()]
         every += [callbacks.LoggedMonitors(), callbacks.LastReport(), callbacks.PlateauStep()]
         kept = [Snapshots(self.resumed)] if self.settings.figures else []
-        return [*every, Report(relative_path(run)), *kept, Board(run, settings)]
+        return [*every, Report(relative_path(run)), *self.bars, *kept, Board(run, settings)]
 
     def new_run(self) -> Path:
         """Make a directory for the run, and write down there what it is."""
         configs = [str(each) for each in self.settings.config or [] if each is not None]
-        name = Path(["run", *configs][-1]).stem
-        name = name if self.settings.name is None else self.settings.name
+        name = self.settings.name
+        self.settings.name = name = Path(["run", *configs][-1]).stem if name is None else name
         root = Path(self.trainer.default_root_dir, directories.ROOT)
         directory = directories.new_run(root, name)
-        self.settings.name = name
         record.begin(directory, self.given, self.recorded, self.trainer)
         return directory
 
@@ -316,8 +315,8 @@ class Command(LightningCLI):
         self.show_measures(verbose)
 
     def test(self, verbose: bool = True, **options: Any) -> None:
-        split = self.datamodule.split if isinstance(self.datamodule, TableData) else None
-        if split and split["test"] is split["all"]:
+        data = self.datamodule
+        if isinstance(data, TableData) and data.split["test"] is data.split["all"]:
             say("the data keeps no rows to test on: these are all there are")
         self.trainer.test(verbose=False, **options)
         self.show_measures(verbose)

@@ -178,6 +178,11 @@ def check_nulls(settings: Any, path: str = "") -> None:
             fail(f"{path}.{name}: must have a value; {default}")
 
 
+def listed(setting: Any) -> list[Any]:
+    """What a setting has that may be none, one or a list of some."""
+    return setting if isinstance(setting, list) else [] if setting is None else [setting]
+
+
 def check_settings(settings: Any) -> None:
     """Find what is missing or null, a number out of its range, a file's name that is a path.
 

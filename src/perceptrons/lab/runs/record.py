@@ -16,12 +16,13 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
+from tqdm import tqdm
 
 from ..data.tables import TableData
 from ..studies.study import StudyModule
 from ..training.protocol import dense_layers
 from .files import read_json, read_yaml, remove_partial, write_json, write_whole
-from .text import Columns, say
+from .text import GAP, WIDTH, Columns, say
 
 # what the best checkpoint is chosen by, where nothing else is asked for
 MONITOR = "val/loss"
@@ -148,7 +149,7 @@ def cpu() -> str:
 
 
 class Report(Callback):
-    """Prints what begins to train, and a line at each report, the first before any update.
+    """Prints what begins to train, and a table of the reports, the first before any update.
 
     Lightning throws away what its check before the training measures, and logs by its own count of
     batches, which lags behind where one batch is many updates. So that check is an ordinary report
@@ -158,7 +159,7 @@ class Report(Callback):
     takes_spans = True
 
     def __init__(self, run: str) -> None:
-        self.run, self.introduced = run, False
+        self.run, self.introduced, self.head = run, False, ""
 
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.introduce(trainer, pl_module)
@@ -192,14 +193,25 @@ class Report(Callback):
             self.report(trainer)
 
     def report(self, trainer: L.Trainer) -> None:
+        """Print a line of the table, under its head where the columns are others than before."""
         if not trainer.is_global_zero:
             return
         shown = measured(trainer)
         if validates_training_rows(trainer):
             twins = {f"val/{name[6:]}" for name in shown if name.startswith("train/")}
             shown = {name: value for name, value in shown.items() if name not in twins}
-        said = " ".join(f"{name} {value:{number_format(name)}}" for name, value in shown.items())
-        say(f"Epoch {progress(trainer)}  {said}")
+        # one that is measured on the rows of the one before it goes without their name
+        parts = ["", *(name.partition("/")[0] + "/" for name in shown)]
+        heads = [name.removeprefix(part) for part, name in zip(parts, shown, strict=False)]
+        cells = [progress(trainer), str(trainer.global_step), *map(formatted, shown.items())]
+        wide = [max(len(head), 8) for head in ("epoch", "update", *heads)]
+        while sum(wide) + len(GAP) * (len(wide) - 1) > WIDTH:  # metrics.json has all
+            wide.pop()
+        lines = ["epoch", "update", *heads], cells
+        head, line = (GAP.join(map(str.rjust, each, wide)) for each in lines)
+        with tqdm.external_write_mode(file=sys.stdout):
+            say(line if head == self.head else f"{head}\n{line}")
+        self.head = head
 
 
 def introduction(trainer: Any, module: Any) -> dict[str, str]:
@@ -246,19 +258,22 @@ def validates_training_rows(trainer: Any) -> bool:
     return isinstance(data, TableData) and data.split["val"] is data.split["train"]
 
 
-def number_format(name: str) -> str:
-    return "7.2%" if name.endswith(("accuracy", "solved")) else ".6f"
+def formatted(metric: tuple[str, float]) -> str:
+    """A value as a report has it: a share in percent, a number with some seven digits."""
+    name, value = metric
+    if name.endswith(("accuracy", "solved")):
+        return f"{value:.2%}"
+    return f"{value:.6f}" if abs(value) < 10 else f"{value:.6g}"
 
 
 def progress(trainer: Any) -> str:
-    """Epochs and updates made, such as `` 3/10  update 3000``."""
+    """Epochs made, of how many: ``3/10``."""
     done = trainer.current_epoch + (not trainer.sanity_checking)
     if trainer.sanity_checking:  # before the first update
         done = trainer.fit_loop.epoch_progress.current.processed
     if trainer.max_epochs is None or trainer.max_epochs < 0:
-        return f"{done}  update {trainer.global_step}"
-    total = str(trainer.max_epochs)
-    return f"{done:>{len(total)}}/{total}  update {trainer.global_step}"
+        return str(done)
+    return f"{done}/{trainer.max_epochs}"
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -1,4 +1,4 @@
-"""What the lab does beside each training: find a loss that is not finite, report the last update.
+"""What the lab does beside each training: show how far it is, find a loss that is not finite.
 
 All of these take spans: they are called once for a batch, or once for a span of them.
 """
@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, ProgressBar
 from torch import Tensor
 from torchmetrics import Metric
+from tqdm import tqdm
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -109,6 +110,43 @@ class LastReport(Callback):
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.global_step == trainer.max_steps:
             trainer.should_stop = True  # by which Lightning validates before it stops
+
+
+class Bar(Callback):
+    """One bar over a whole fit, with the loss in it, which a terminal shows and then forgets."""
+
+    takes_spans = True
+    bar: Any = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        look = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+        hidden, screen = not trainer.is_global_zero, sys.stdout
+        self.bar = tqdm(total=1, leave=False, bar_format=look, disable=hidden, file=screen)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        epochs = trainer.current_epoch + (batch_idx + 1) / trainer.num_training_batches
+        done = max(epochs / (trainer.max_epochs or -1), trainer.global_step / trainer.max_steps, 0)
+        if self.bar.update(min(done, 1) - self.bar.n):  # a few times a second
+            # a span has many losses; a study that of its last report
+            loss = outputs.get("loss", trainer.callback_metrics.get("train/loss", math.nan))
+            last = float(torch.as_tensor(loss).reshape(-1)[-1])
+            self.bar.set_postfix_str(f"update {trainer.global_step:,}, loss {last:.4g}")
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
+        self.on_train_end(trainer, pl_module)
+
+
+def progress_bars(asked: bool | None, fits: bool, given: list[Any]) -> tuple[list[Bar], bool]:
+    """The bar over a fit, if there is to be one and none is given; else whether Lightning's is."""
+    shown = sys.stdout.isatty() if asked is None else asked
+    theirs = not fits or any(isinstance(each, ProgressBar) for each in given)
+    return [Bar()] if shown and not theirs else [], shown and theirs
 
 
 class PlateauStep(Callback):
