@@ -83,7 +83,7 @@ def moment(scene: Scene, frame: int) -> Figure:
     figure.get_layout_engine().set(rect=(0, 0.08, 1, 0.92))  # type: ignore[union-attr, call-arg]
     plane, curve = figure.subplots(1, 2)
     draw_space(plane, scene, frame)
-    draw_key(figure, scene)
+    draw_key(figure, scene, bool(scene.missed(frame).any()))
     updates, losses = scene.reports, scene.metrics["train/loss"]
     now = int(np.searchsorted(updates, scene.updates[frame]))
     curve.plot(updates, losses, color=ink(), alpha=0.35)

@@ -16,16 +16,17 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from .panels import STRONG, blend, caption, colors, ink, plain, size
+from .panels import STRONG, blend, caption, colors, ink, plain, signed, size
 from .scene import Array, Scene, chances, hidden_names, leads
 
 # neurons of a layer that are drawn, and weights up to which each is written beside its line
 MOST_SHOWN, MOST_WRITTEN = 6, 9
 ACROSS, APART = 2.8, 1.5  # from a layer to the next, and from a neuron to the next
-LONG = 4  # letters, of a name that goes beside its neuron and not into it
+LONG, LONGEST = 4, 16  # letters of a name, from which on it goes beside its neuron; at most
 TILE = 1.0
 UP = np.array([0, TILE / 2 + 0.03])  # from a neuron to the text above it
-NEAR = 0.33  # where on its line a weight is written, from its start: lines do not cross so soon
+NEAR = 0.27  # where on its line a weight is written, from its start: lines do not cross so soon
+DASH, GAP = 2.2, 1.2  # of a line, in its widths
 KEY = "solid: positive weight \u00b7 dashed: negative \u00b7 wide: large"
 
 
@@ -44,9 +45,9 @@ def network(scene: Scene, number: int = -1) -> Figure:
                 draw_tile(axes, scene, node, *seen(scene, number, column, one))
                 axes.annotate(name, node + UP, ha="center", va="bottom", fontsize=size(0.9))
             else:
-                draw_circle(axes, node, name)
+                draw_circle(axes, node, name, column == len(places) - 1)
             if column and written:
-                text = f"bias {scene.layers[column - 1].biases[number, one]:+.3g}"
+                text = f"bias {signed(scene.layers[column - 1].biases[number, one])}"
                 axes.annotate(text, node - UP, ha="center", va="top", fontsize=size(0.85))
     for (*_, (x, y)), nodes, width in zip(places, places, widths(scene), strict=True):
         if width > len(nodes):
@@ -55,26 +56,33 @@ def network(scene: Scene, number: int = -1) -> Figure:
     return figure
 
 
-def draw_circle(axes: Axes, node: Array, name: str) -> None:
+def draw_circle(axes: Axes, node: Array, name: str, last: bool) -> None:
     """A neuron with its name, in it or, where that is long, beside it."""
     x, y = node
     axes.scatter(x, y, 900, rcParams["axes.facecolor"], edgecolors=ink(), zorder=3)
-    place, ha = (x - 0.35, "right") if len(name) > LONG else (x, "center")
+    beside = (x + 0.4, "left") if last else (x - 0.4, "right")
+    place, ha = beside if len(name) > LONG else (x, "center")
     axes.text(place, y, name, ha=ha, va="center", fontsize=size(), zorder=4)
+
+
+def room(names: Sequence[str]) -> float:
+    """How far the first or the last layer is from the edge, for its names."""
+    longest = max(map(len, names))
+    return 0.65 + 0.13 * longest if longest > LONG else 1.0
 
 
 def canvas(scene: Scene, number: int, places: Sequence[Array]) -> tuple[Figure, Axes]:
     """An empty figure that has room for all neurons, with what it shows over it."""
     nodes = np.concatenate(places)
     (left, bottom), (right, top) = nodes.min(0), nodes.max(0)
-    beside = 1.8 if any(len(name) > LONG for name in labels(scene)[0]) else 1.2
-    wide, tall = right - left + beside + 1, top - bottom + 1.7
-    inches = min(1.0, max(0.55, 5.0 / wide))
-    figure = Figure(figsize=(inches * wide, inches * tall + 0.95))
+    before, after = room(labels(scene)[0]), room(labels(scene)[-1])
+    wide, tall = right - left + before + after, top - bottom + 1.6
+    inches, line = min(1.0, max(0.55, 5.0 / wide)), size() / 72
+    figure = Figure(figsize=(inches * wide, inches * tall + 5 * line))
     height = figure.get_figheight()
-    axes = figure.add_axes((0.01, 0.25 / height, 0.98, 1 - 0.95 / height))
+    axes = figure.add_axes((0, 1.8 * line / height, 1, 1 - 5 * line / height))
     axes.set_axis_off()
-    axes.set(xlim=(left - beside, right + 1.0), ylim=(bottom - 0.95, top + 0.75))
+    axes.set(xlim=(left - before, right + after), ylim=(bottom - 0.8, top + 0.8))
     axes.set_aspect("equal")
     title = f"{plain(scene.title, 60)} · {caption(scene, number)}"
     figure.suptitle(title, fontsize=size(), y=1 - 0.08 / height, va="top")
@@ -100,15 +108,17 @@ def positions(scene: Scene) -> list[Array]:
 def labels(scene: Scene) -> list[list[str]]:
     """What to call the inputs and the shown neurons."""
     inputs, *hidden, outputs = (len(nodes) for nodes in positions(scene))
-    names = [plain(name, 8) for name in scene.names]
+    names = [plain(name, LONGEST) for name in scene.names]
     if len(scene.given):
         constant = [np.ptp(values) == 0 for values in scene.given.T]
         names += [f"x{number}" for number in range(len(names) + 1, len(constant) + 1)]
         names = ["1" if each else name for name, each in zip(names, constant, strict=True)]
     elif len(names) != widths(scene)[0]:  # columns that the data has encoded
         names = [f"x{number}" for number in range(1, inputs + 1)]
-    answer = "p" if scene.classes else "y"
-    ends = [answer] if outputs == 1 else [f"{answer}{number}" for number in range(outputs)]
+    ends = ["p" if scene.classes else "y"]
+    if outputs > 1 or scene.called:  # of two classes there is one output, the second's
+        called = scene.class_names if outputs > 1 else scene.class_names[1:]
+        ends = [f"p({plain(name, LONGEST - 4)})" for name in called[:outputs]]
     return [names[:MOST_SHOWN], *hidden_names(hidden), ends]
 
 
@@ -117,23 +127,31 @@ def draw_weights(
 ) -> None:
     """A line for each weight between shown neurons, as wide as in any other frame."""
     largest = max(float(np.abs(layer.weights).max()) for layer in scene.layers) or 1.0
+    side = np.array([TILE / 2 if len(scene.cells) else 0, 0])  # lines end where a map begins
     lines, values = [], []
     for before, after, layer in zip(places, places[1:], scene.layers, strict=False):
         for number, end in enumerate(after):
-            lines += [(start, end) for start in before]
+            lines += [(start + side, end - side) for start in before]
             values += list(layer.weights[frame, number, : len(before)])
-    signs = ["-" if value > 0 else (0, (2.2, 1.2)) for value in values]
     wide = [0.4 + 4.6 * abs(value) / largest for value in values]
+    axes.apply_aspect()
+    ends = axes.transData.transform(np.reshape(lines, (-1, 2))) * 72 / axes.figure.dpi
+    lengths = np.linalg.norm(ends[1::2] - ends[::2], axis=1) / wide
+    signs = ["-" if v > 0 else (0, dashes(each)) for v, each in zip(values, lengths, strict=True)]
     axes.add_collection(
         LineCollection(lines, colors="gray", linestyles=signs, linewidths=wide, zorder=1)
     )
+    box = {"facecolor": rcParams["axes.facecolor"], "edgecolor": "none", "pad": 1.2}
+    middle: dict[str, Any] = {"ha": "center", "va": "center", "bbox": box, "zorder": 2}
     for (start, end), value in zip(lines, values, strict=True) if written else ():
-        (x, y), (right, up) = start + NEAR * (end - start), end - start
-        box = {"facecolor": rcParams["axes.facecolor"], "edgecolor": "none", "pad": 1.2}
-        turn = np.degrees(np.arctan2(up, right))
-        middle: dict[str, Any] = {"ha": "center", "va": "center", "rotation_mode": "anchor"}
-        words = f"{value:+.3g}"
-        axes.text(x, y, words, bbox=box, rotation=turn, fontsize=size(0.85), zorder=2, **middle)
+        x, y = start + NEAR * (end - start)
+        axes.text(x, y, signed(value), fontsize=size(0.85), **middle)
+
+
+def dashes(length: float) -> tuple[float, float]:
+    """A dash and a gap in a line of a length in its widths, which begins and ends with a dash."""
+    scale = length / (max(1, round((length - DASH) / (DASH + GAP))) * (DASH + GAP) + DASH)
+    return DASH * scale, GAP * scale
 
 
 def seen(scene: Scene, number: int, column: int, neuron: int) -> tuple[Array, Array, str]:

@@ -87,16 +87,17 @@ def draw_rows(axes: Axes, scene: Scene, frame: int, x: Array, y: Array) -> None:
     axes.scatter(x[missed], y[missed], s=max(30, 0.6 * large), c=ink(), marker="x", zorder=4)
 
 
-def draw_key(figure: Figure, scene: Scene, height: float = 0.02) -> None:
+def draw_key(figure: Figure, scene: Scene, missed: bool, height: float = 0.02) -> None:
     """What the markers stand for; as text, because a legend takes a hundredth of a second."""
     signs = zip(cycle(SIGNS), colors(scene.classes), strict=False)
     name = "{}" if scene.called else "right answer {}" if scene.classes == 2 else "class {}"
     called = [name.format(plain(each, 14)) for each in scene.class_names]
     words = [(f"{sign} {one}", color) for one, (sign, color) in zip(called, signs, strict=True)]
-    words = [*words[:8], ("\u2715 missed", ink())]
-    for number, (text, color) in enumerate(words):
-        x = 0.04 + 0.92 * (number + 0.5) / len(words)
-        figure.text(x, height, text, color=color, ha="center", fontsize=size(0.9))
+    for number, (text, color) in enumerate(words[:8]):
+        x = 0.04 + 0.76 * number / min(8, len(words))
+        figure.text(x, height, text, color=color, fontsize=size(0.9))
+    if missed:
+        figure.text(0.97, height, "\u2715 missed", color=ink(), ha="right", fontsize=size(0.9))
 
 
 def caption(scene: Scene, frame: int) -> str:
@@ -109,13 +110,14 @@ def caption(scene: Scene, frame: int) -> str:
     return f"{words}\n{score(scene, frame)}" if scene.classes else words
 
 
-def score(scene: Scene, frame: int, between: str = " ") -> str:
+def score(scene: Scene, frame: int) -> str:
     """How many rows are right; of a network that says nothing, what the best line could do."""
     if not scene.is_unsure(frame):
         kind = "sampled rows" if scene.sampled else "rows"
-        return f"{scene.hits[frame]:,} of {scene.rows:,} {kind} right"
+        sets = f" ({' + '.join(scene.sets)})" if len(scene.sets) > 1 else ""
+        return f"{scene.hits[frame]:,} of {scene.rows:,} {kind} right{sets}"
     chance = "\u00bd" if scene.classes == 2 else f"1/{scene.classes}"
-    best = f";{between}the best a line can do is {scene.line} of {scene.rows}"
+    best = f"; the best a line can do is {scene.line} of {scene.rows}"
     return f"p = {chance} everywhere{best if scene.line else ''}"
 
 
@@ -139,4 +141,10 @@ def colors(classes: int) -> list[str]:
 def plain(text: object, longest: int = 24) -> str:
     """Text from a file as it may stand in a picture: one line, no formula of matplotlib's."""
     line = " ".join(str(text).split()).replace("$", r"\$")
-    return line if len(line) <= longest else f"{line[: longest - 1]}\u2026"
+    end = longest // 2  # which tells more than the middle: a version, a value of a column
+    return line if len(line) <= longest else f"{line[: longest - end - 1]}\u2026{line[-end:]}"
+
+
+def signed(value: float) -> str:
+    """A weight or a bias: its sign, and three digits."""
+    return f"{value:+.3g}".replace("-", "\u2212")

@@ -24,10 +24,10 @@ MOST_CLASSES = 10  # whose numbers are written into a confusion matrix
 def boundary(scene: Scene, frame: int = -1) -> Figure:
     """What the network says over its inputs in a frame, and the rows."""
     figure = Figure()
-    margin = 1.8 / figure.get_figheight()
-    sides = {"bottom": 0.46 * margin, "top": 1 - 0.4 * margin, "left": 0.16, "right": 0.97}
+    line = size() / 72 / figure.get_figheight()
+    sides = {"bottom": 5.4 * line, "top": 1 - 3.6 * line, "left": 0.16, "right": 0.97}
     axes = figure.subplots(gridspec_kw=sides)
-    draw_key(figure, scene)
+    draw_key(figure, scene, bool(scene.missed(frame).any()))
     draw_space(axes, scene, frame)
     title = plain(scene.title, 40)
     between = "\n" if len(title) > ONE_LINE else " · "
@@ -240,7 +240,7 @@ def gallery(scenes: Sequence[Scene], columns: int) -> Figure:
     figure.set_layout_engine("constrained", rect=(0, room, 1, 1 - room))
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for scene, axes in zip(scenes, places, strict=False):
-        says = score(scene, -1, "\n") if len(scene.updates) else ""
+        says = score(scene, -1).replace("; ", ";\n") if len(scene.updates) else ""
         axes.set_title(f"{plain(scene.title, 40)}\n{says}", fontsize=size())
         if "boundary" in scene.missing:
             axes.set_axis_off()
@@ -249,5 +249,6 @@ def gallery(scenes: Sequence[Scene], columns: int) -> Figure:
             draw_space(axes, scene, -1)
     for axes in places[len(scenes) :]:
         axes.set_axis_off()
-    draw_key(figure, max(scenes, key=lambda scene: scene.classes), 0.25 * room)
+    missed = any(len(scene.updates) and scene.missed(-1).any() for scene in scenes)
+    draw_key(figure, max(scenes, key=lambda scene: scene.classes), missed, 0.25 * room)
     return figure

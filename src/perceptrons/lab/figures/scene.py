@@ -71,6 +71,7 @@ class Scene:
     hits: Integers = field(default_factory=lambda: np.zeros(0, int))  # right rows (frames,)
     rows: int = 0  # of how many
     sampled: bool = False  # whether these are some of the rows
+    sets: Sequence[str] = ()  # of which they are: train, val and test, where these are others
     line: int | None = None  # rows that the best line gets right, for a perceptron of few rows
     layers: Sequence[Layer] = ()
     parts: dict[str, Part] = field(default_factory=dict)  # of a table that has no plane

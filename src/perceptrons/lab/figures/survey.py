@@ -122,6 +122,7 @@ class Survey:
             hits=(winners(np.stack(at_all), self.classes) == right).sum(1),
             rows=len(x),
             sampled=len(x) < len(y),
+            sets=sets_of(self.data.split),
             line=best_line(points, right) if plane and few else None,
             layers=[
                 Layer(*map(np.stack, zip(*one, strict=True))) for one in zip(*layers, strict=True)
@@ -190,10 +191,9 @@ class Survey:
         """A scene with what is said of each part of a table, and what matters."""
         parts: dict[str, Part] = {}
         split = self.data.split
-        for name in ("train", "val", "test"):
-            if all(split[name] is not split[other] for other in parts):
-                x, y = (column[:COUNTED] for column in split[name][:2])
-                parts[name] = Part(self.right_of(y), self.answers(x.float()))
+        for name in scene.sets:
+            x, y = (column[:COUNTED] for column in split[name][:2])
+            parts[name] = Part(self.right_of(y), self.answers(x.float()))
         parts = {"all": parts["train"]} if len(parts) == 1 else parts
         scene = replace(scene, parts=parts, worst=self.worst(*[*parts.items()][-1]))
         if scene.inputs > ASKED_INPUTS or split["all"][0].ndim > 2:
@@ -245,6 +245,14 @@ class Survey:
         inputs = self.data.named(name, COUNTED) if table else {}
         columns = {key: [inputs[key][row] for row in rows] for key in [*inputs][:WORST_INPUTS]}
         return {"row": [int(row) + 1 for row in rows], **shown, **columns}
+
+
+def sets_of(split: Any) -> list[str]:
+    """Those of the training, validation and test set that are others than the ones before."""
+    found: list[str] = []
+    for name in ("train", "val", "test"):
+        found += [name] if all(split[name] is not split[other] for other in found) else []
+    return found
 
 
 def evenly(count: int, most: int) -> Tensor:
