@@ -140,7 +140,7 @@ def test_the_texts_have_the_config_the_network_and_the_truth_table(tmp_path: Pat
 def test_a_run_that_begins_twice_has_each_text_once(tmp_path: Path) -> None:
     for _ in range(2):  # killed before its first checkpoint, and begun anew
         run, _ = fitted(tmp_path)
-    for name in ("config", "network", "predictions"):
+    for name in ("config", "network"):
         assert text(run, name)
 
 

@@ -153,6 +153,10 @@ def text(browser: webdriver.Chrome, css: str) -> str:
     return browser.find_element(By.CSS_SELECTOR, css).text
 
 
+def r2_of(browser: webdriver.Chrome) -> float:
+    return float(text(browser, "#status").rpartition("R² ")[2].replace("\u2212", "-"))
+
+
 def settle(browser: webdriver.Chrome) -> None:
     """Wait until what was asked for is drawn."""
     browser.execute_async_script(
@@ -251,7 +255,8 @@ def test_a_weight_a_point_and_a_neuron_tell_their_numbers(shown: Any) -> None:
         hits[1],
     )
     first: Any = net[0]
-    assert text(browser, "#tip") == f"weight from x2 to h1: {first.weight[0, 1].item():.4f}"
+    weight = f"{first.weight[0, 1].item():.4f}".replace("-", "\u2212")
+    assert text(browser, "#tip") == f"weight from x2 to h1: {weight}"
     ActionChains(browser).move_to_element(
         browser.find_element(By.CSS_SELECTOR, ".point[data-row='1']")
     ).perform()
@@ -423,7 +428,7 @@ def test_a_predicted_number_is_a_curve_over_points_that_can_be_dragged(shown: An
     run["settings"], run["optimizer"]["lr"] = {"model": "Regressor"}, 0.1
     browser = shown(run)
     r2 = 1 - (net(x) - y).square().sum() / (y - y.mean()).square().sum()
-    said = float(text(browser, "#status").rpartition("R² ")[2])
+    said = r2_of(browser)
     assert said == pytest.approx(r2.item(), rel=1e-3)
     place = browser.execute_script("""
         const path = document.querySelector('.boundary');
@@ -441,7 +446,7 @@ def test_a_predicted_number_is_a_curve_over_points_that_can_be_dragged(shown: An
     assert moved["y"][0] > 0.5
     browser.execute_script("page.play.trainOn(3000)")
     settle(browser)
-    assert float(text(browser, "#status").rpartition("R² ")[2]) > 0.9
+    assert r2_of(browser) > 0.9
     click(browser, "#copy")
     command = browser.find_element(By.ID, "command").get_attribute("value") or ""
     assert "day,height\n-1,88\n" in command

@@ -192,8 +192,34 @@ def test_a_line_is_as_wide_as_its_weight_is_large_and_dashed_where_that_is_negat
     assert len(set(others)) == 1
     assert 8 * thin < others[0]
     written = [each.get_text() for each in figure.axes[0].texts]
-    assert written.count("+20") == 4
-    assert {"-20", "bias -30"} <= set(written)
+    assert written.count("+20.00") == 4
+    assert {"\u221220.00", "bias \u221230.00"} <= set(written)
+
+
+def test_a_dashed_line_begins_and_ends_with_a_dash() -> None:
+    for length in np.linspace(1, 200, 50):
+        dash, gap = diagrams.dashes(length)
+        number = (length - dash) / (dash + gap)
+        assert number == pytest.approx(round(number))
+
+
+def test_a_title_names_the_sets_whose_rows_it_counts() -> None:
+    assert panels.caption(scene_of(solver(), xor()), -1).endswith("4 of 4 rows right")
+    scene = replace(scene_of(solver(), xor()), sets=["train", "val"])
+    assert panels.caption(scene, -1).endswith("4 of 4 rows right (train + val)")
+
+
+def test_what_comes_out_is_called_by_its_class() -> None:
+    scene = scene_of(solver(), xor())
+    assert diagrams.labels(scene)[-1] == ["p"]
+    assert diagrams.labels(replace(scene, called=["ham", "spam"]))[-1] == ["p(spam)"]
+    assert diagrams.labels(scene_of(dense(2, 3), spread(30, 2, 3)))[-1] == ["p(0)", "p(1)", "p(2)"]
+
+
+def test_misses_are_in_the_key_only_where_there_are_some() -> None:
+    right, wrong = scene_of(solver(), xor()), scene_of(dense(2, 2, 1), xor())
+    words = [[each.get_text() for each in plots.boundary(one).texts] for one in (right, wrong)]
+    assert ["✕ missed" in each for each in words] == [False, True]
 
 
 def test_the_label_of_a_weight_lies_on_its_line_and_nearer_to_it_than_to_any_other() -> None:
@@ -201,7 +227,9 @@ def test_the_label_of_a_weight_lies_on_its_line_and_nearer_to_it_than_to_any_oth
     (axes,) = figure.axes
     lines = of_kind(axes, LineCollection)[0]
     ends = [np.asarray(segment) for segment in lines.get_segments()]
-    spots = [each.get_position() for each in axes.texts if each.get_text() in ("+20", "-20")]
+    spots = [
+        each.get_position() for each in axes.texts if each.get_text() in ("+20.00", "\u221220.00")
+    ]
     assert len(spots) == len(ends)
     for number, spot in enumerate(spots):
         away = [distance(np.array(spot), start, end) for start, end in ends]

@@ -59,3 +59,20 @@ def test_a_logger_that_is_not_installed_is_one_line(command: Command, name: str)
     assert (finished.status, finished.err.count("\n")) == (2, 1)
     assert finished.err.startswith(f"error: {name}: ")
     assert not Path("lightning_logs").exists()
+
+
+def test_validating_and_predicting_add_no_file_of_events(command: Command) -> None:
+    assert command(XOR).status == 0
+    for verb, files in (("validate", 2), ("predict", 2), ("test", 3)):
+        assert command(f"{verb} --ckpt_path {RUN}").status == 0
+        assert len([*RUN.glob("events.out.*")]) == files
+
+
+def test_settings_that_are_null_are_written_down(command: Command) -> None:
+    assert command(f"{XOR} --best.monitor null").status == 0
+    settings = yaml.safe_load((RUN / "config.yaml").read_text())
+    assert settings["best"]["monitor"] is None
+    assert settings["trainer"]["gradient_clip_val"] is None
+    assert command(f"fit --config {RUN / 'config.yaml'}").status == 0
+    again = yaml.safe_load((RUN.with_name("version_1") / "config.yaml").read_text())
+    assert again == settings

@@ -241,6 +241,8 @@ class Command(LightningCLI):
             flags = flags_of(self.given)
             changed = {path: self.settings.get(path) for path in FREE if path in flags}
             record.begin_again(directory, self.given, changed)
+        if self.subcommand in ("validate", "predict"):  # fit has logged what these find
+            trainer.loggers = []
         lead_into(directory, trainer, self.done + bool(file) if self.resumed else None)
         if self.subcommand == "fit":
             log_settings(trainer, self.recorded)

@@ -97,10 +97,9 @@ class Board(Callback):
             logger.log_metrics(scalars, update)
 
     def on_train_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
-        answered = answers(pl_module, trainer.datamodule) if writers(trainer) else {}
-        if answered:
-            text = text_event("predictions", markdown(answered), trainer.global_step)
-            write_events(self.run, ".predictions", [text])
+        for writer in writers(trainer):
+            if answered := answers(pl_module, trainer.datamodule):
+                writer.add_text("predictions", markdown(answered), trainer.global_step)
 
 
 def writers(trainer: Any) -> list[Any]:

@@ -60,7 +60,7 @@ def draw_circle(axes: Axes, node: Array, name: str, last: bool) -> None:
     """A neuron with its name, in it or, where that is long, beside it."""
     x, y = node
     axes.scatter(x, y, 900, rcParams["axes.facecolor"], edgecolors=ink(), zorder=3)
-    beside = (x + 0.4, "left") if last else (x - 0.4, "right")
+    beside = (x + 0.47, "left") if last else (x - 0.47, "right")
     place, ha = beside if len(name) > LONG else (x, "center")
     axes.text(place, y, name, ha=ha, va="center", fontsize=size(), zorder=4)
 

@@ -146,5 +146,5 @@ def plain(text: object, longest: int = 24) -> str:
 
 
 def signed(value: float) -> str:
-    """A weight or a bias: its sign, and three digits."""
-    return f"{value:+.3g}".replace("-", "\u2212")
+    """A weight or a bias, as the page has it."""
+    return f"{value:+.2f}".replace("-", "\u2212")

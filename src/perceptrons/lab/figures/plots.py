@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
 from .panels import caption, colors, draw_key, draw_space, ink, plain, score, size
@@ -148,7 +149,7 @@ def confusion(scene: Scene) -> Figure:
     """How many rows of each class are given which class, in each part of the table."""
     names = [plain(name, 10) for name in scene.class_names]
     count, title = len(scene.parts), plain(scene.title, 60)
-    large = 1.2 + 1.9 * count, 4.0
+    large = 1.2 + 1.9 * count, 3.3
     figure, every = sheet(title, 1, count, figsize=large, squeeze=False, sharey=True)
     for axes, (part, rows) in zip(every[0], scene.parts.items(), strict=True):
         counts = np.zeros((scene.classes, scene.classes), int)
@@ -179,7 +180,8 @@ def probability(scene: Scene) -> Figure:
     axes.axvline(1 / scene.classes, color=ink(), linestyle=":")
     of = f"probability of {names[1]}" if two else "probability of the right class"
     axes.set(xlabel=of, ylabel=f"rows ({part})", xlim=(0, 1))
-    legend(axes, title="right class")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(axes, title="right class", loc="upper center", bbox_to_anchor=(0.28, 1))
     return figure
 
 
@@ -212,10 +214,13 @@ def importance(scene: Scene) -> Figure:
 
 
 def worst(scene: Scene) -> Figure:
-    """The rows whose right class is least probable, as a table."""
+    """The rows whose right class is least probable, or that are farthest off, as a table."""
+    name, part = [*scene.parts.items()][-1]
+    all_right = scene.classes and (part.says.argmax(1) == part.right).all()
+    what = "all are right; the least certain" if all_right else "the worst rows"
     head = [plain(name, 12) for name in scene.worst]
     cells = [[short(cell) for cell in row] for row in zip(*scene.worst.values(), strict=True)]
-    title = f"{plain(scene.title, 40)}: the worst rows ({[*scene.parts][-1]})"
+    title = f"{plain(scene.title, 40)}, {name}: {what}"
     large = 0.95 * len(head), 0.55 + 0.24 * (1 + len(cells))
     figure, axes = sheet(title, figsize=large)
     axes.set_axis_off()

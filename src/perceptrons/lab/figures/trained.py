@@ -16,7 +16,7 @@ from ..studies.record import best_of
 from ..studies.study import StudyModule
 from ..studies.summary import summaries, varied_settings
 from .scene import Study
-from .snapshots import KEY, History, Snapshots, flat, history_of, load, member_history
+from .snapshots import KEY, SNAPSHOTS, History, Snapshots, flat, history_of, load, member_history
 
 MOST_ROWS = 1_000  # up to which the loss is measured at snapshots too
 
@@ -101,7 +101,9 @@ def best_member(found: Trained, module: StudyModule, record: Record) -> Trained:
     best, rows = best_of(record.last, record.since), record.rows([*module.each])
     groups = summaries(rows)
     settings = varied_settings(rows) if len(groups) > 1 and "share" in groups[0] else []
-    losses = torch.stack(record.curves).numpy()
+    losses, few = torch.stack(record.curves).numpy(), len(found.history.updates)
+    note = f"A study of {len(module.each):,} members: this is member {best}, the best."
+    note += f" Of so many there are {few} snapshots." * (few < SNAPSHOTS // 4)
     return replace(
         found,
         title=f"{found.title}, member {best}",
@@ -110,7 +112,7 @@ def best_member(found: Trained, module: StudyModule, record: Record) -> Trained:
         history=member_history(found.history, module, best),
         state={"state": {}, "param_groups": found.state["param_groups"]},
         study=Study(np.array(record.updates), losses, settings, groups),
-        note=f"A study of {len(module.each):,} members: this is member {best}, the best.",
+        note=note,
     )
 
 

@@ -98,10 +98,13 @@ export function listenToControls(current) {
     const chosen = OPTIMIZERS[event.target.value] ?? { ...own, lr: current().settings.lr };
     current().setOptimizer(chosen);
   });
-  byId("rate").addEventListener("change", (event) => {
-    const rate = Number(event.target.value);
-    if (rate > 0 && Number.isFinite(rate)) current().setOptimizer({ lr: rate });
-    event.target.value = current().settings.lr;
+  byId("rate").addEventListener("change", ({ target }) => {
+    const rate = Number(target.value);
+    const fine = rate > 0 && Number.isFinite(rate);
+    if (fine) current().setOptimizer({ lr: rate });
+    const given = target.value || "nothing";
+    byId("rate-says").textContent = fine ? "" : `${given} is refused: a rate is above 0.`;
+    target.value = current().settings.lr;
   });
   byId("add-row").addEventListener("click", () => addTypedRow(current()));
   byId("copy").addEventListener("click", () => copyCommand(current()));

@@ -6,7 +6,7 @@ import { readable } from "./run.js";
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [520, 190, 46, 24, 22, 8];
 
 /** Four or five round numbers from low to high. */
-function ticks(low, high) {
+export function ticks(low, high) {
   const step = 10 ** Math.floor(Math.log10((high - low) / 2 || 1));
   const wide = [1, 2, 2.5, 5, 10]
     .map((each) => each * step)
@@ -32,14 +32,15 @@ export class Chart {
       this.own,
       this.now,
     );
-    this.caption = element("figcaption", {}, title);
-    box.append(element("figure", {}, this.caption, this.drawing));
+    this.key = element("span", { class: "key" });
+    const caption = element("figcaption", {}, title, this.key);
+    box.append(element("figure", {}, caption, this.drawing));
     this.drawing.addEventListener("pointermove", (event) => this.hover(event));
     this.drawing.addEventListener("pointerdown", (event) => this.jump(this.updateAt(event)));
     this.drawing.addEventListener("pointerleave", () => tell(""));
   }
 
-  /** The curves of runs, and a dashed line at `guess` where that is known. */
+  /** The curves of runs, and a dashed line at `guess`, [value, words], where that is known. */
   place(series, guess, fixed) {
     this.series = series.filter(({ points }) => points.length);
     this.guess = guess;
@@ -47,13 +48,24 @@ export class Chart {
     this.tail = [];
     this.frame(0);
     this.drawSeries();
+    this.drawKey();
+  }
+
+  /** What each curve is, where there is more than one. */
+  drawKey() {
+    const all = [...this.series, ...this.tail];
+    const items = all.map(({ label, colour, dashed }) => {
+      const stroke = `border-top: 3px ${dashed ? "dashed" : "solid"} ${colour}`;
+      return element("span", {}, element("i", { style: stroke }), label);
+    });
+    this.key.replaceChildren(...(all.length > 1 ? items : []));
   }
 
   /** Make room up to an update, and for all values. */
   frame(update) {
     const all = [...this.series, ...this.tail].flatMap(({ points }) => points);
     const values = all.map(([, value]) => value).filter(Number.isFinite);
-    const most = values.reduce((a, b) => Math.max(a, b), this.guess ? this.guess * 1.08 : 0);
+    const most = values.reduce((a, b) => Math.max(a, b), this.guess ? this.guess[0] * 1.08 : 0);
     this.end = all.reduce((end, [at]) => Math.max(end, at), Math.max(update ?? 0, 1));
     this.low = Math.max(
       -1,
@@ -72,7 +84,7 @@ export class Chart {
   }
 
   /** A curve; of a share of the rows, which jumps, in steps. */
-  line({ points, colour, dashed, faint }) {
+  line({ points, colour, dashed, strong }) {
     const path = points
       .filter(([, value]) => Number.isFinite(value))
       .map(([update, value], at) => {
@@ -80,7 +92,7 @@ export class Chart {
         if (!at) return `M${x} ${y}`;
         return this.fixed ? `H${x}V${y}` : `L${x} ${y}`;
       });
-    const kind = `curve${dashed ? " dashed" : ""}${faint ? " faint" : ""}`;
+    const kind = `curve${dashed ? " dashed" : ""}${strong ? " strong" : ""}`;
     return shape("path", { d: path.join(""), class: kind, style: `stroke:${colour}` });
   }
 
@@ -100,8 +112,8 @@ export class Chart {
     );
     const guess = this.guess
       ? [
-          this.level(this.guess, "guess"),
-          text(WIDTH - RIGHT - 6, this.y(this.guess) - 4, "end", "a guess"),
+          this.level(this.guess[0], "guess"),
+          text(WIDTH - RIGHT - 6, this.y(this.guess[0]) - 4, "end", this.guess[1]),
         ]
       : [];
     const lines = this.series.map((each) => this.line(each));
@@ -110,7 +122,9 @@ export class Chart {
 
   /** Where we are, and what training on has brought: tail like series. */
   drawNow(update, tail) {
+    const before = this.tail.length;
     this.tail = tail.filter(({ points }) => points.length > 1);
+    if (this.tail.length !== before) this.drawKey();
     const [end, high, low] = [this.end, this.high, this.low];
     this.frame(update);
     if (this.end !== end || this.high !== high || this.low !== low) this.drawSeries();

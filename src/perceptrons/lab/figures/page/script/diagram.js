@@ -4,10 +4,11 @@ import { ARROWS, element, shape, tell } from "./dom.js";
 import { paintNeuron } from "./map.js";
 import { layersOf } from "./network.js";
 import { EXTRAS } from "./rows.js";
-import { className, readable } from "./run.js";
+import { className, fixed, readable, signed } from "./run.js";
 
 const MOST = 16; // neurons of a layer that are drawn
 const FEW = 14; // weights up to which each has its number beside it
+const [DASH, GAP] = [9, 4]; // as the style sheet has them
 
 /** What a neuron is called: an input by its name, h1 or h2.1 of the second layer, an output by p. */
 export function neuronName({ run, net, extras, softmaxed, numeric }, layer, neuron) {
@@ -15,7 +16,8 @@ export function neuronName({ run, net, extras, softmaxed, numeric }, layer, neur
   if (layer === last) {
     if (numeric) return run.target.name;
     if (softmaxed) return `p(${className(run, neuron)})`;
-    return net.widths[last] > 1 ? `p${neuron + 1}` : "p";
+    if (net.widths[last] > 1) return `p${neuron + 1}`;
+    return run.class_names[1] ? `p(${run.class_names[1]})` : "p";
   }
   if (layer > 0) return last > 2 ? `h${layer}.${neuron + 1}` : `h${neuron + 1}`;
   const own = net.widths[0] - extras.length;
@@ -51,8 +53,9 @@ export class Diagram {
       for (let neuron = 0; neuron < Math.min(width, MOST); neuron++) this.addNeuron(layer, neuron);
     });
     for (const [number, layer] of this.layers.entries()) this.addWeights(layer, number);
-    const groups = this.weights.flatMap(({ line, hit, label }) => [line, hit, label ?? []].flat());
-    this.lines.replaceChildren(...groups, ...this.remarks());
+    const lines = this.weights.flatMap(({ line, hit }) => [line, hit]);
+    const labels = this.weights.flatMap(({ label }) => label ?? []); // over all lines
+    this.lines.replaceChildren(...lines, ...labels, ...this.remarks());
     this.nodes.replaceChildren(...this.neurons.map(({ button }) => button));
     const label = `weights of the network ${play.net.widths.join("-")}: arrow keys go from one to the next`;
     this.lines.setAttribute("aria-label", label);
@@ -123,6 +126,8 @@ export class Diagram {
         const path = `M${x} ${b}C${x + bend} ${b} ${end - bend} ${d} ${end} ${d}`;
         const at = weight + output * inputs + input;
         const line = shape("path", { d: path, class: "weight" });
+        const dashes = Math.max(1, Math.round((line.getTotalLength() - DASH) / (DASH + GAP)));
+        line.setAttribute("pathLength", dashes * (DASH + GAP) + DASH); // it ends with a dash too
         const hit = shape("path", { d: path, class: "hit", "data-weight": at });
         hit.addEventListener("pointermove", (event) =>
           this.tellWeight({ at, number, input, output }, event),
@@ -159,13 +164,12 @@ export class Diagram {
       line.setAttribute("class", value < 0 ? "weight below" : "weight above");
       line.style.opacity = 0.3 + 0.7 * Math.min(1, Math.abs(value) / 2);
       hit.dataset.value = value;
-      if (label) label.textContent = value.toFixed(2);
+      if (label) label.textContent = signed(value);
     }
     for (const { layer, neuron, canvas, bias } of this.neurons) {
       paintNeuron(canvas, this.play, look, layer, neuron);
       const from = layer > 0 ? this.layers[layer - 1].bias : -1;
-      const value = weights[from + neuron];
-      bias.textContent = from < 0 ? "" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
+      bias.textContent = from < 0 ? "" : signed(weights[from + neuron]);
     }
   }
 
@@ -198,7 +202,7 @@ export class Diagram {
     });
     if (inputs > 6) terms.push(`… of ${inputs} inputs`);
     if (bias >= 0) terms.push(readable(net.weights[bias + neuron]));
-    const sum = terms.join(" + ").replaceAll("+ -", "− ").replace(/^-/, "−");
+    const sum = terms.join(" + ").replaceAll("+ −", "− ");
     const outer = numeric ? "" : softmaxed ? "softmax" : "sigmoid";
     return `${net.activations[layer - 1] ?? outer}(${sum})`;
   }
@@ -219,7 +223,7 @@ export class Diagram {
       neuronName(this.play, number, input),
       neuronName(this.play, number + 1, output),
     ];
-    tell(`weight from ${from} to ${to}: ${this.play.net.weights[at].toFixed(4)}`, event);
+    tell(`weight from ${from} to ${to}: ${fixed(this.play.net.weights[at], 4)}`, event);
   }
 
   mark(at) {

@@ -27,7 +27,7 @@ export const LOSSES = {
     value: (logits, y) =>
       mean(logits.map((z, at) => Math.max(z, 0) - z * y[at] + Math.log1p(Math.exp(-Math.abs(z))))),
     delta: (logits, y) => logits.map((z, at) => (sigmoid(z) - y[at]) / logits.length),
-    guess: () => Math.LN2,
+    guess: () => [Math.LN2, "p = ½ for every row"],
   },
   mse: {
     value: (logits, y) => mean(logits.map((z, at) => (sigmoid(z) - y[at]) ** 2)),
@@ -36,19 +36,19 @@ export const LOSSES = {
         const p = sigmoid(z);
         return (2 * (p - y[at]) * p * (1 - p)) / logits.length;
       }),
-    guess: () => 0.25,
+    guess: () => [0.25, "p = ½ for every row"],
   },
   squared_error: {
     value: (logits, y) => mean(logits.map((z, at) => (z - y[at]) ** 2)),
     delta: (logits, y) => logits.map((z, at) => (2 * (z - y[at])) / logits.length),
-    guess: () => 1, // of numbers whose standard deviation is 1, by their mean
+    guess: () => [1, "the mean for every row"], // their standard deviation is 1
   },
   cross_entropy: {
     value: (logits, y, outputs) =>
       outputs * mean(softmax(logits, outputs).map((p, at) => (y[at] ? -y[at] * Math.log(p) : 0))),
     delta: (logits, y, outputs) =>
       softmax(logits, outputs).map((p, at) => ((p - y[at]) * outputs) / logits.length),
-    guess: (outputs) => Math.log(outputs),
+    guess: (outputs) => [Math.log(outputs), `p = 1/${outputs} for every row`],
   },
 };
 

@@ -117,9 +117,7 @@ class Page {
     const [min, max] = play.span[2] ?? [0, 1];
     Object.assign(byId("third"), { min, max, step: (max - min) / 100, value: play.third });
     byId("third-name").textContent = this.run.inputs[2] ?? "";
-    const { inputs, target } = this.run;
-    const up = inputs[1] ?? (play.softmaxed ? "" : (target?.name ?? "p"));
-    byId("axes").textContent = `→ ${inputs[0]}${up && `   ↑ ${up}`}`;
+    this.plane.drawAxes();
     const mark = (text, ...how) => element("span", {}, keyMark(...how), ` ${text}`);
     const marks = play.numeric
       ? ["above", "below"].map((way) => mark(`${way} the mean`, 0, `var(--${way})`))
@@ -186,7 +184,9 @@ class Page {
     this.plane.setTitle(
       `${status.map}; ${play.rows.length} rows: arrow keys go from one to the next`,
     );
-    byId("changed").hidden = !(play.rowsChanged || play.shapeChanged || play.weightsChanged);
+    const changed = play.rowsChanged || play.shapeChanged || play.weightsChanged;
+    byId("changed").hidden = !changed;
+    byId("title").textContent = this.run.title + (changed ? ", changed in this page" : "");
     this.player.draw();
     this.drawCharts(play.updates);
   }
@@ -201,7 +201,7 @@ class Page {
           points: run.curves[`${part}/${chart.title}`] ?? [],
           colour: several ? runColour(runs.indexOf(run)) : "var(--ink)",
           dashed: part === "val",
-          faint: several && run !== this.run,
+          strong: several && run === this.run,
         })),
       );
       chart.place(
@@ -220,7 +220,7 @@ class Page {
     const history = this.play?.history ?? [];
     const tail = (name) =>
       ["train", "val"].map((part) => ({
-        label: `trained on, ${part === "val" ? "validation" : "training"}`,
+        label: `trained on in this page${part === "val" ? ", validation" : ""}`,
         points: history.flatMap((each) => (each[part] ? [[each.update, each[part][name]]] : [])),
         colour: "var(--accent)",
         dashed: part === "val",

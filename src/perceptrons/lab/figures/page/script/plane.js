@@ -2,8 +2,10 @@
 
 import { zeroLines } from "./boundary.js";
 import { classColour, numberColour } from "./colours.js";
+import { ticks } from "./curves.js";
 import { ARROWS, element, fill, shape, tell } from "./dom.js";
 import { DEVIATIONS, leadsOf, paintAnswer, paintNeuron } from "./map.js";
+import { readable } from "./run.js";
 
 const SIZE = 400; // of the drawing's own coordinates
 const MARKS = [
@@ -23,10 +25,12 @@ export class Plane {
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.lines = shape("path", { class: "boundary" });
     this.marks = shape("g");
-    this.over = shape("g");
+    this.over = shape("svg", { width: SIZE, height: SIZE }); // nothing of it is drawn outside
+    this.scales = shape("g", { "aria-hidden": "true" });
     this.drawing = shape(
       "svg",
       { viewBox: `0 0 ${SIZE} ${SIZE}`, tabindex: 0, role: "group", id: "boundary" },
+      this.scales,
       this.lines,
       this.marks,
       this.over,
@@ -40,6 +44,24 @@ export class Plane {
   xy(place) {
     const [x, y] = this.play.axes.map(([low, high], axis) => (place[axis] - low) / (high - low));
     return [SIZE * x, SIZE * (1 - y)];
+  }
+
+  /** Numbers and names of both axes, outside of the map. */
+  drawAxes() {
+    const { axes, rows, run, softmaxed } = this.play;
+    const text = (x, y, how, words) => shape("text", { class: `tick ${how}`, x, y }, words);
+    const [low, high] = axes.map(([start]) => start);
+    const marks = axes.map(([start, end], axis) => {
+      const binary = rows.every(({ point }) => point[axis] === 0 || point[axis] === 1);
+      return binary ? [0, 1] : ticks(start, end);
+    });
+    const up = run.inputs[1] ?? (softmaxed ? "" : (run.target?.name ?? "p"));
+    this.scales.replaceChildren(
+      ...marks[0].map((x) => text(this.xy([x, high])[0], SIZE + 17, "middle", readable(x))),
+      ...marks[1].map((y) => text(-6, this.xy([low, y])[1] + 4, "end", readable(y))),
+      text(SIZE, SIZE + 34, "end", `${run.inputs[0]} →`),
+      text(-6, 10, "end", `${up} ↑`),
+    );
   }
 
   /** The place on the axes that an event is at, and the third input. */

@@ -79,7 +79,8 @@ export class Player {
   draw() {
     const slider = byId("frame");
     const play = this.current();
-    byId("play").textContent = this.mode === "playing" ? "Pause" : "Play";
+    const begin = play?.shapeChanged ? "Play the run" : "Play"; // which a network of one's own ends
+    byId("play").textContent = this.mode === "playing" ? "Pause" : begin;
     byId("train").textContent = this.mode === "training" ? "Stop" : "Train on from here";
     if (!play) return;
     slider.value = play.frame;

@@ -4,6 +4,7 @@ import { typedTarget } from "./controls.js";
 import { tell } from "./dom.js";
 import { forward } from "./network.js";
 import { inputsOf } from "./rows.js";
+import { fixed } from "./run.js";
 
 export class Pointing {
   /** page: has play, run, plane, line and diagram, and draw(). */
@@ -33,7 +34,7 @@ export class Pointing {
     const hidden = layers.slice(1, -1).map((_, at) => `layer ${at + 1}`);
     const titles = ["inputs", ...hidden, play.numeric ? "answer" : "p"];
     const steps = layers.map((each, layer) => {
-      const few = each.slice(0, 8).map((value) => value.toFixed(3));
+      const few = each.slice(0, 8).map((value) => fixed(value, 3));
       return [titles[layer], ...few, ...(each.length > 8 ? ["…"] : [])].join("  ");
     });
     tell([name + kind, ...steps].join("\n"), event);

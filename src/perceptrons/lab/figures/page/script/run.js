@@ -39,11 +39,17 @@ export function networkAt(run, frame) {
 /** What a class is called. */
 export const className = (run, number) => run.class_names[number] ?? String(number);
 
+/** A number with so many digits after its point. */
+export const fixed = (value, digits) => value.toFixed(digits).replace("-", "−");
+
+/** A weight or a bias: its sign, and two digits. */
+export const signed = (value) => (value < 0 ? "" : "+") + fixed(value, 2);
+
 /** A number as it is read best: 6,000 or 0.001235. */
 export function readable(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (Number.isInteger(value)) return value.toLocaleString("en");
-  return Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5
-    ? value.toExponential(2)
-    : String(Number(value.toPrecision(4)));
+  if (Number.isInteger(value)) return value.toLocaleString("en").replace("-", "−");
+  const far = Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5;
+  const text = far ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+  return text.replaceAll("-", "−");
 }
