@@ -25,7 +25,7 @@ from small_modules import (
 )
 from torch import nn
 
-from perceptrons.lab.figures import diagrams, drawing, plots
+from perceptrons.lab.figures import diagrams, drawing, panels, plots
 from perceptrons.lab.figures.panels import COLORS, caption, plain
 from perceptrons.lab.figures.scene import Array, Scene, Study, best_line, evenly_changed
 from perceptrons.lab.figures.snapshots import History, Snapshots, flat, load

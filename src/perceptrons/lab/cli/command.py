@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import sys
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
