@@ -89,13 +89,12 @@ def write_config(run: Path, settings: dict[str, Any]) -> None:
 
 
 def recordable(settings: Any) -> Any:
-    """Settings without those that are null or could not be written down, such as a device."""
+    """Settings without those that could not be written down, such as a device."""
     if isinstance(settings, dict):
-        kept = {key: recordable(each) for key, each in settings.items()}
-        return {key: each for key, each in kept.items() if each is not None}
+        return {key: recordable(each) for key, each in settings.items() if not is_unwritten(each)}
     if isinstance(settings, list):
         return [recordable(each) for each in settings if not is_unwritten(each)]
-    return None if is_unwritten(settings) else settings
+    return settings
 
 
 def is_unwritten(setting: Any) -> bool:
