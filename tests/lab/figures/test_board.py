@@ -47,7 +47,7 @@ def fitted(root: Path, name: str = "one", net: nn.Module | None = None, data: An
     torch.manual_seed(1)
     module = Told(net or dense(2, 2, 1), rate=0.5)
     logger = TensorBoardLogger(run, "", "", default_hp_metric=False)
-    beside = Board(run, CONFIG | {"note": HOSTILE})
+    beside = Board(CONFIG | {"note": HOSTILE})
     trainer(3, beside, logger=logger).fit(module, datamodule=data or xor())
     logger.experiment.close()
     return run, module
@@ -137,20 +137,6 @@ def test_the_texts_have_the_config_the_network_and_the_truth_table(tmp_path: Pat
     assert [float(row[2]) for row in rows[2:]] == pytest.approx(logits.tolist(), rel=1e-4)
 
 
-def test_a_run_that_begins_twice_has_each_text_once(tmp_path: Path) -> None:
-    for _ in range(2):  # killed before its first checkpoint, and begun anew
-        run, _ = fitted(tmp_path)
-    for name in ("config", "network"):
-        assert text(run, name)
-
-
-def test_tensorboard_does_not_leave_a_run_that_goes_on_for_its_texts(tmp_path: Path) -> None:
-    run, _ = fitted(tmp_path)
-    first, second, *_ = sorted(run.glob("events*"))
-    assert first.name.endswith(board.TEXTS)
-    assert not second.name.endswith((board.TEXTS, ".predictions"))
-
-
 def test_nothing_of_a_config_a_class_or_a_cell_is_more_than_text(tmp_path: Path) -> None:
     class Named(Points):
         def named(self, part: Any = None, rows: Any = None) -> dict[str, list[Any]]:
@@ -187,7 +173,7 @@ def test_a_module_without_net_and_loss_has_what_can_be_had_of_it(tmp_path: Path)
 
     logger = TensorBoardLogger(tmp_path / "run", "", "", default_hp_metric=False)
     (tmp_path / "run").mkdir()
-    beside = Board(tmp_path / "run", {})
+    beside = Board({})
     trainer(1, beside, logger=logger).fit(Bare(), datamodule=xor())
     logger.experiment.close()
     scalars = set(events(tmp_path / "run").Tags()["scalars"])

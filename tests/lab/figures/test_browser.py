@@ -109,7 +109,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         module = Told(dense(2, hidden, 1))
         config = {"seed_everything": hidden, "model": {"lr": 1.0}, "data": {"class_path": "a.Xor"}}
-        beside = [board.Board(run, config), Snapshots()]
+        beside = [board.Board(config), Snapshots()]
         logger = TensorBoardLogger(run, "", "", default_hp_metric=False)
         loop = trainer(10, *beside, logger=logger)
         loop.fit(module, datamodule=xor())

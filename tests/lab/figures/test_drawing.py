@@ -90,7 +90,7 @@ def test_a_place_that_cannot_be_written_to_is_an_error_of_the_system(
 def test_tensorboard_has_an_image_for_each_frame_and_what_they_show_as_text(
     scene: Scene, tmp_path: Path
 ) -> None:
-    drawing.write_events(tmp_path, drawing.SUFFIX, drawing.board_events(scene))
+    drawing.write_events(tmp_path, drawing.board_events(scene))
     shown = events(tmp_path)
     assert [image.step for image in shown.Images("figures/boundary")] == [0, 50, 100, 150]
     assert [image.step for image in shown.Images("figures/loss")] == [150]
@@ -127,11 +127,11 @@ def test_where_nothing_can_be_written_a_line_says_so_and_the_run_goes_on(
 
 
 def test_events_that_fail_half_way_leave_those_of_before(tmp_path: Path) -> None:
-    drawing.write_events(tmp_path, ".texts", [drawing.text_event("a", "b")])
+    drawing.write_events(tmp_path, [drawing.text_event("a", "b")])
     with pytest.raises(ZeroDivisionError):
-        drawing.write_events(tmp_path, ".texts", (1 // 0 for _ in "x"))
+        drawing.write_events(tmp_path, (1 // 0 for _ in "x"))
     (left,) = tmp_path.iterdir()
-    assert left.name.endswith(".texts")
+    assert left.name.endswith(".figures")
     assert events(tmp_path).Tags()["tensors"] == ["a/text_summary"]
 
 
@@ -159,6 +159,6 @@ def test_names_of_classes_and_reasons_reach_tensorboard_escaped(tmp_path: Path) 
     data = Points(CORNERS, XOR, names=(hostile, "b"))
     scene = survey(trained(Plain(dense(2, 2)), data, title=hostile))
     object.__setattr__(scene, "missing", {"boundary": hostile})
-    drawing.write_events(tmp_path, drawing.SUFFIX, drawing.board_events(scene))
+    drawing.write_events(tmp_path, drawing.board_events(scene))
     (record,) = events(tmp_path).Tensors("figures/text_summary")
     assert b"<" not in record.tensor_proto.string_val[0]

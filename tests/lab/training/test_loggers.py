@@ -1,11 +1,13 @@
 """Loggers write into the run's directory without being told, and get what TensorBoard gets."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import Command
+from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 RUN = Path("lightning_logs", "r", "version_0")
@@ -61,9 +63,19 @@ def test_a_logger_that_is_not_installed_is_one_line(command: Command, name: str)
     assert not Path("lightning_logs").exists()
 
 
+def test_a_resumed_run_has_its_config_once_in_tensorboard(command: Command) -> None:
+    assert command(XOR).status == 0
+    for anew in (False, True):  # as where it was killed before its first checkpoint
+        if anew:
+            shutil.rmtree(RUN / "checkpoints")
+        assert command(f"fit --resume {RUN} --trainer.max_epochs 4").status == 0
+        read = plugin_event_accumulator.EventAccumulator(str(RUN)).Reload()  # TensorBoard's own
+        assert len(read.Tensors("config/text_summary")) == 1
+
+
 def test_validating_and_predicting_add_no_file_of_events(command: Command) -> None:
     assert command(XOR).status == 0
-    for verb, files in (("validate", 2), ("predict", 2), ("test", 3)):
+    for verb, files in (("validate", 1), ("predict", 1), ("test", 2)):
         assert command(f"{verb} --ckpt_path {RUN}").status == 0
         assert len([*RUN.glob("events.out.*")]) == files
 

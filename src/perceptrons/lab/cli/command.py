@@ -268,8 +268,9 @@ class Command(LightningCLI):
         self.exact = ExactResume(run, sections(settings), given and not self.resumed)
         every = [callbacks.FullPrecisionMetrics(), self.exact, callbacks.FiniteLoss()]
         every += [callbacks.LoggedMonitors(), callbacks.LastReport(), callbacks.PlateauStep()]
-        kept = [Snapshots(self.resumed)] if self.settings.figures else []
-        return [*every, Report(relative_path(run)), *self.bars, *kept, Board(run, settings)]
+        every += [Report(relative_path(run)), *self.bars]
+        board = Board(settings, self.resumed and bool(self.settings.ckpt_path))
+        return [*every, Snapshots(self.resumed, self.settings.figures), board]
 
     def new_run(self) -> Path:
         """Make a directory for the run, and write down there what it is."""

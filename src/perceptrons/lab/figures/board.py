@@ -6,7 +6,6 @@ so that runs compare.
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -15,12 +14,12 @@ import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
-from torch.utils.tensorboard.summary import custom_scalars, hparams
+from torch.utils.tensorboard.summary import hparams
 
 from ..data.tables import EVALUATION_ROWS, TableData
 from ..studies.study import StudyModule
 from ..training.protocol import Trainable
-from .drawing import escape, event, text_event, write_events
+from .drawing import escape
 
 # address at which TensorBoard smooths no curve: of Time Series, and of Scalars and Custom Scalars
 ADDRESS = "http://localhost:6006/?smoothing=0#timeseries&_smoothingWeight=0"
@@ -49,7 +48,6 @@ STUDIED = {
 # what the columns of HPARAMS are: by itself TensorBoard shows others, and no result
 SETTINGS = {"data": "", "net": "", "hidden": "", "lr": 0.0, "seed": 0.0}
 METRICS = dict.fromkeys(("val/accuracy", "val/loss", "train/loss"), 0.0)
-TEXTS = ".texts"
 WIDEST = 2_000_000  # weights of a layer that a histogram is made of
 SHOWN_ROWS = 100
 
@@ -58,29 +56,25 @@ class Board(Callback):
     """Writes to a run's TensorBoard what its module does not.
 
     Args:
-        run: The run's directory.
         config: The run's settings, as its config file has them.
+        resumed: Whether the run is resumed, and has what is written at its start.
     """
 
-    def __init__(self, run: Path, config: Mapping[str, Any]) -> None:
-        self.run, self.config = run, config
+    def __init__(self, config: Mapping[str, Any], resumed: bool = False) -> None:
+        self.config, self.resumed = config, resumed
 
     def on_fit_start(self, trainer: Any, pl_module: L.LightningModule) -> None:
-        if not writers(trainer):
-            return
-        # a resumed run has them: a text that is there twice would be shown twice
-        if not any(self.run.glob(f"*{TEXTS}")):
+        charts = LAYOUT | STUDIED if isinstance(pl_module, StudyModule) else LAYOUT
+        settings = shown_settings(self.config, pl_module)
+        # the columns are the same in every run: TensorBoard takes those of any run for all
+        records = hparams(SETTINGS, METRICS)[0], hparams(settings, {})[1]  # type: ignore[no-untyped-call]
+        for writer in [] if self.resumed else writers(trainer):
             config = yaml.safe_dump(dict(self.config), sort_keys=False)
-            texts = {"config": code_block(config, "yaml"), "network": description(pl_module)}
-            charts = LAYOUT | STUDIED if isinstance(pl_module, StudyModule) else LAYOUT
-            layout = custom_scalars(charts).value[0]  # type: ignore[no-untyped-call]
-            settings = shown_settings(self.config, pl_module)
-            session = hparams(settings, {})[1].value[0]  # type: ignore[no-untyped-call]
-            # the same in every run: TensorBoard takes that of any run for those of all
-            columns = hparams(SETTINGS, METRICS)[0].value[0]  # type: ignore[no-untyped-call]
-            start = [event(columns), event(session), event(layout)]
-            records = [*start, *(text_event(*each) for each in texts.items())]
-            write_events(self.run, TEXTS, records, first=True)
+            writer.add_text("config", code_block(config, "yaml"))
+            writer.add_text("network", description(pl_module))
+            writer.add_custom_scalars(charts)
+            for record in records:
+                writer.file_writer.add_summary(record)
 
     def on_validation_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit" or not trainer.optimizers:

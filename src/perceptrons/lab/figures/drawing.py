@@ -202,31 +202,23 @@ def escape(text: object) -> str:
     return "".join(f"\\{sign}" if sign in r"\`*_{}[]()#+!|~" else sign for sign in line)
 
 
-def write_events(run: Path, suffix: str, events: Iterable[Any], first: bool = False) -> None:
-    """Write a file of events whole, in the place of those of the same kind that a run has.
-
-    Args:
-        run: Where to write.
-        suffix: The kind.
-        events: What to write.
-        first: Whether TensorBoard is to read it first: it reads files by name, and does not come
-            back to one that is still written to.
-    """
+def write_events(run: Path, events: Iterable[Any]) -> None:
+    """Write figures for TensorBoard whole, in the place of those that a run has."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     # not by TensorBoard's name yet: it might read half of it
-    partial = run / f".{suffix[1:]}.{os.getpid()}.partial"
+    partial = run / f"{SUFFIX}.{os.getpid()}.partial"
     try:
         with partial.open("wb") as file:
             writer = RecordWriter(file)
             for each in (Event(wall_time=time.time(), file_version="brain.Event:2"), *events):
                 writer.write(each.SerializeToString())
-        for path in run.glob(f"events.out.tfevents.*{suffix}"):
+        for path in run.glob(f"events.out.tfevents.*{SUFFIX}"):
             path.unlink(missing_ok=True)
         host = f"{socket.gethostname()}.{os.getpid()}.0"
-        written = 0 if first else int(time.time()) + 1  # behind what this second has begun
-        partial.rename(run / f"events.out.tfevents.{written:010d}.{host}{suffix}")
+        written = int(time.time()) + 1  # behind what this second has begun: read by name
+        partial.rename(run / f"events.out.tfevents.{written:010d}.{host}{SUFFIX}")
     finally:
         partial.unlink(missing_ok=True)
 
@@ -266,7 +258,7 @@ def main() -> None:
     if page and run.is_dir():
         write_page(page[0], [add_pictures(page[1], scene)])
     if board and run.is_dir():  # and not taken away meanwhile
-        write_events(run, SUFFIX, board_events(scene))
+        write_events(run, board_events(scene))
 
 
 if __name__ == "__main__":

@@ -102,20 +102,21 @@ class Snapshots(Callback):
 
     Args:
         resumed: Whether the run is resumed, and its checkpoint holds the snapshots of before.
+        weights: Whether weights are kept, or only what reports have measured.
     """
 
     takes_spans = True  # the optimizer tells of the updates within a span
 
-    def __init__(self, resumed: bool = False) -> None:
-        self.resumed, self.history = resumed, History()
+    def __init__(self, resumed: bool = False, weights: bool = True) -> None:
+        self.resumed, self.weights, self.history = resumed, weights, History()
         self.values: list[Tensor] = []
         self.update = 0
         self.hook: Any = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.values = small(pl_module)
+        self.values = small(pl_module) if self.weights else []
         self.take(trainer.global_step)
-        if len(trainer.optimizers) == 1:
+        if len(trainer.optimizers) == 1 and self.values:
             self.hook = trainer.optimizers[0].register_step_post_hook(
                 lambda *_: self.take(self.update + 1)
             )

@@ -78,7 +78,9 @@ def trained_in(checkpoint: dict[str, Any], module: Any, data: Any, run: Path) ->
     Raises:
         ValueError: If the checkpoint's snapshots cannot be read.
     """
-    history, update = whole_history(checkpoint, run)
+    history, update = history_of(checkpoint), int(checkpoint["global_step"])
+    if update not in history.reports:
+        history.add_report(update, dict(checkpoint.get("metrics", {})))
     states = checkpoint.get("optimizer_states") or [{"state": {}, "param_groups": []}]
     found = Trained(
         title="/".join(run.parts[-2:]),
@@ -114,29 +116,6 @@ def best_member(found: Trained, module: StudyModule, record: Record) -> Trained:
         study=Study(np.array(record.updates), losses, settings, groups),
         note=note,
     )
-
-
-def whole_history(checkpoint: dict[str, Any], run: Path) -> tuple[History, int]:
-    """The snapshots of a run's checkpoint with all reports up to it, and its number of updates."""
-    history, update = history_of(checkpoint), int(checkpoint["global_step"])
-    if not history.reports:
-        history.reports, history.metrics = reports_of(run)
-    if update not in history.reports:
-        history.add_report(update, dict(checkpoint.get("metrics", {})))
-    return history, update
-
-
-def reports_of(run: Path) -> tuple[list[int], list[dict[str, float]]]:
-    """The reports of a run that has no snapshots, as TensorBoard has them."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(run), {"scalars": 0, "images": 1, "histograms": 1}).Reload()
-    found: dict[int, dict[str, float]] = {}
-    for name in events.Tags()["scalars"]:
-        if name.startswith(("train/", "val/")):
-            for point in events.Scalars(name):
-                found.setdefault(point.step, {})[name] = point.value
-    return sorted(found), [found[update] for update in sorted(found)]
 
 
 def finer(run: Trained) -> History:

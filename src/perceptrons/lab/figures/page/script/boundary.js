@@ -39,49 +39,27 @@ export function rightByLine(rows, a, b) {
   return Math.max(right, rows.length - right);
 }
 
-const MOST = 250; // rows up to which all lines are tried
+const MOST = 200; // rows up to which all lines are tried
 
 /**
  * How many rows the best line has right; null where there are too many to try.
  *
- * Any way that a line can part the rows is that of a line through two of them, turned a little
- * about a place between two rows that lie on it.
+ * The best one can be turned and moved until it all but touches two rows.
  */
 export function bestOfAllLines(rows) {
   if (rows.length > MOST) return null;
-  const ones = rows.filter(({ kind }) => kind === 1).length;
-  let best = Math.max(ones, rows.length - ones);
-  for (let i = 0; i < rows.length; i++) {
-    for (let j = 0; j < i; j++) {
-      best = Math.max(best, bestThrough(rows, rows[i].point, rows[j].point));
+  let best = Math.min(rows.length, 1);
+  rows.forEach(({ point: [a, b] }, i) => {
+    for (const { point } of rows.slice(0, i)) {
+      const [x, y] = [point[0] - a, point[1] - b];
+      for (const turn of [-1e-4, 1e-4])
+        for (const shift of [-1e-3, 0, 1e-3]) {
+          const [dx, dy] = [x - turn * y, y + turn * x];
+          const from = [a + x / 2 - shift * y, b + y / 2 + shift * x];
+          best = Math.max(best, rightByLine(rows, from, [from[0] + dx, from[1] + dy]));
+        }
     }
-  }
-  return best;
-}
-
-function bestThrough(rows, a, b) {
-  const scale = 1e-9 * ((b[0] - a[0]) ** 2 + (b[1] - a[1]) ** 2);
-  if (scale === 0) return 0;
-  const on = [];
-  let right = 0; // with class 1 on the left, of the rows that are not on the line
-  for (const { point, kind } of rows) {
-    const side = sideOf(a, b, point);
-    if (Math.abs(side) > scale) right += side > 0 === (kind === 1) ? 1 : 0;
-    else on.push([(b[0] - a[0]) * point[0] + (b[1] - a[1]) * point[1], kind]);
-  }
-  on.sort(([one], [other]) => one - other);
-  const ones = on.filter(([, kind]) => kind === 1).length;
-  const off = rows.length - on.length;
-  let best = 0;
-  let before = 0; // of class 1 among those before the place that the line is turned about
-  for (let cut = 0; cut <= on.length; cut++) {
-    // rows at one place cannot be parted
-    if (cut === 0 || cut === on.length || on[cut][0] > on[cut - 1][0]) {
-      const same = before + (on.length - cut - (ones - before));
-      best = Math.max(best, Math.max(right, off - right) + Math.max(same, on.length - same));
-    }
-    before += cut < on.length && on[cut][1] === 1 ? 1 : 0;
-  }
+  });
   return best;
 }
 
