@@ -114,7 +114,7 @@ def reproduce(name: str) -> dict[str, float]:
     chances = probabilities(run) if run.datamodule.point_width == 2 else {}
     if run.datamodule.classes is not None:
         x, y = run.datamodule.split["test"]
-        right = run.model.predictions(run.model(x))["class"] == run.model.right(y)
+        right = run.model.correct(run.model(x), y)
         ended["test accuracy"] = right.float().mean().item()
     else:
         (tested,) = run.trainer.test(run.model, datamodule=run.datamodule, verbose=False)
