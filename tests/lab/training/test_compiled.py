@@ -14,7 +14,7 @@ from perceptrons.lab.training import compiled
 from perceptrons.lab.training.compiled import Block, Compiled, check_single
 from perceptrons.lab.training.functional import KNOWN, check_compiles, states_of, step
 from perceptrons.lab.training.gradients import single, with_clipping
-from perceptrons.lab.training.graphs import graph_of
+from perceptrons.lab.training.graphs import describe, graph_of
 
 SETTINGS: list[tuple[type[torch.optim.Optimizer], dict[str, Any]]] = [
     (torch.optim.SGD, {}),
@@ -185,6 +185,23 @@ def test_what_cannot_be_compiled_goes_on_one_by_one_in_one_line(
     said = capsys.readouterr().out
     assert said.count("\n") == 1
     assert "compiling the updates ... not possible, going on without: " in said
+
+
+def test_updates_are_known_by_what_they_do_not_by_the_numbers_they_are_given() -> None:
+    def update(factor: float = 2.0, shift: float = 1.0, power: int = 2, rows: int = 4) -> str:
+        constant = torch.full((1,), shift)
+
+        def loss(x: Tensor, weight: Tensor) -> Tensor:
+            with torch.enable_grad():
+                leaf = weight.detach().requires_grad_()
+                made = torch.sigmoid((x * leaf) ** power * factor + constant).sum()
+            return weight.sub_(*torch.autograd.grad(made, leaf))
+
+        return describe(loss, [torch.rand(9, 3)[-rows:], torch.rand(3)])
+
+    assert update() == update()
+    changed = update(factor=3.0), update(shift=2.0), update(power=3), update(rows=3)
+    assert len({update(), *changed}) == 5
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """Functions of tensors as machine code, which later processes find where torch keeps such.
 
-A function is traced once, with all constants in its graph. That takes some 50 ms, where
-``torch.compile``, which follows the Python code, takes seconds in each process: and the graph says
-which code of earlier processes serves.
+``torch.compile``, which follows the Python code, takes seconds in each process, and to trace a
+function takes 50 ms. Here it is called once, and what it does with its tensors is written down, in
+1 ms: that says which code of earlier processes serves.
 """
 
 import hashlib
@@ -11,12 +11,15 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 Updates = Callable[..., Tensor]  # of tensors in a row
 Function = Callable[[list[Tensor]], Sequence[Tensor]]
@@ -43,13 +46,45 @@ def graph_of(function: Updates, tensors: list[Tensor]) -> GraphModule:
         return make_fx(function)(*tensors)
 
 
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Writes down which of torch's operations are called with what.
+
+    Args:
+        tensors: Those whose numbers do not matter. They and what is made of them are told apart by
+            their places in memory; of any others the numbers are written down.
+    """
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.lines = [str([(e.shape, e.stride(), e.dtype, e.device) for e in tensors])]
+        self.kept: list[Tensor] = []  # or another could get its place
+        self.numbers: dict[Any, int] = {}
+        tree_map_only(Tensor, self.keep, tensors)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.lines.append(f"{func} {tree_map_only(Tensor, self.named, (args, kwargs))}")
+        return tree_map_only(Tensor, self.keep, func(*args, **(kwargs or {})))
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        self.kept.append(tensor)
+        self.numbers.setdefault(place_in_memory(tensor), len(self.numbers))
+        return tensor
+
+    def named(self, tensor: Tensor) -> Any:
+        number = self.numbers.get(place_in_memory(tensor))
+        return (tensor.tolist(), tensor.dtype, tensor.stride()) if number is None else number
+
+
+def place_in_memory(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
+
+
 def describe(function: Updates, tensors: list[Tensor]) -> str:
     """All that the machine code of a function depends on."""
-    graph = graph_of(function, tensors)
-    constants = [value for value in vars(graph).values() if isinstance(value, Tensor)]
-    constants += graph.state_dict().values()
-    given = [(each.shape, each.stride(), each.dtype, each.device) for each in tensors]
-    return f"{graph.code} {[each.tolist() for each in constants]} {given}"
+    recorder = Recorder(tensors)
+    with as_if_compiling(), torch.no_grad(), isolate_rng(), recorder:
+        function(*tensors)
+    return "\n".join(recorder.lines)
 
 
 def compile_or_load(function: Updates, tensors: list[Tensor], name: str) -> Function:
