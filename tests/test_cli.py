@@ -51,6 +51,20 @@ def updates() -> int:
     return int(json.loads((RUN / "metrics.json").read_text())["updates"])
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [("--model.net.help MLP", "--model.net.hidden"), ("--data.help Gates", "--data.gate")],
+)
+def test_the_help_of_a_class_has_its_flags_as_a_command_takes_them(
+    command: Command, asked: str, shown: str
+) -> None:
+    said = command(f"fit {asked}")
+    assert (said.status, said.err) == (0, "")
+    assert f"  {shown} " in said.out
+    assert "--net." not in said.out
+    assert "required" not in said.out  # the data says how many inputs there are
+
+
 def test_a_number_of_updates_alone_is_the_number_made(command: Command) -> None:
     assert command(f"fit {XOR} --trainer.max_steps 25").status == 0
     assert updates() == 25

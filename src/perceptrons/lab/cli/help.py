@@ -85,19 +85,32 @@ def fit_sections(parser: Any) -> list[str]:
     return [section(title, kept, "fit", "model."), *sections]
 
 
-def section(title: str, actions: list[Any], verb: str, start: str = "") -> str:
-    """Settings with what they are for, in the first sentence of their docstring."""
+def class_help(parser: Any, class_type: type, flag: str) -> str:
+    """The settings of a class, whose parser is given, by the flags that a command takes."""
+    actions = [each for each in parser._actions if not each.dest.endswith(".help")]
+    for action in actions:
+        action.dest = f"x.{action.dest.rpartition('.')[2]}"
+        choices = action.metavar if str(action.metavar).startswith("{") else ""
+        told = issubclass(class_type, nn.Module) and action.dest.removeprefix("x.") in TOLD
+        action.help = f"{action.help or ''} {'By default as the data has it.' if told else choices}"
+    said = re.split(r"Args:|Example|\.\. ", class_type.__doc__ or "")[0]
+    lines = textwrap.wrap(f"{class_type.__name__}: {plain(said)}", WIDTH)
+    return section("\n".join(lines), actions, "", f"{flag.strip('-')}.", whole=True)
+
+
+def section(title: str, actions: list[Any], verb: str, start: str = "", whole: bool = False) -> str:
+    """Settings with what they are for, in the whole or the first sentence of their docstring."""
     lines = [title]
     for action in actions:
         name = f"  --{start}{action.dest.removeprefix('x.')} "
-        said = WORDS.get(action.dest) or first_sentence(action.help)
+        said = WORDS.get(action.dest) or (plain if whole else first_sentence)(action.help)
         if said.startswith(f"{verb}: "):
             said = said[len(verb) + 2 :].capitalize()
         default = action.default
         if isinstance(default, dict):
             rate = (default.get("init_args") or {}).get("lr")
             default = default["class_path"].rpartition(".")[2] + (f", lr {rate}" if rate else "")
-        if default not in (None, argparse.SUPPRESS):
+        if default not in (None, (), argparse.SUPPRESS):
             said += f" ({str(default).lower() if isinstance(default, bool) else default})"
         name = name.ljust(COLUMN)
         lines += textwrap.wrap(said, WIDTH, initial_indent=name, subsequent_indent=" " * COLUMN)
@@ -117,8 +130,11 @@ def describe(classes: list[type]) -> list[str]:
 
 
 def first_sentence(text: str | None) -> str:
-    said = " ".join((text or "").replace("``", "").split())
-    return re.split(r"(?<=\.)\s", said)[0]
+    return re.split(r"(?<=\.)\s", plain(text))[0]
+
+
+def plain(text: str | None) -> str:
+    return " ".join((text or "").replace("``", "").split())
 
 
 def names_of(class_type: type) -> list[str]:

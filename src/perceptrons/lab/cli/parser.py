@@ -35,7 +35,7 @@ from .errors import (
     value_in,
     with_suggestion,
 )
-from .help import actions_of, below, names_of, own_classes, short_help
+from .help import actions_of, below, class_help, names_of, own_classes, short_help
 from .settings import TOLD
 from .study import Recipes, without_untold
 
@@ -95,6 +95,7 @@ class SettingsParser(LightningArgumentParser):
     """Lightning's parser, where a flag is written out in full and a mistake costs one line."""
 
     verb = ""  # where it is a command's, whose help is short
+    asked = ""  # the flag by which a command asks for the help of a class
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
@@ -113,6 +114,7 @@ class SettingsParser(LightningArgumentParser):
             if {int, float} <= {*kinds}:  # 1 is one batch, and 1.0 all: not to be tried first
                 ordered = sorted(kinds, key=lambda kind: kind is float)
                 action._typehint = Union[tuple(ordered)]  # noqa: UP007  of a list
+        SettingsParser.asked = next((word for word in words if ".help" in word), "")
         printing = [word for word in words if word.startswith("--print_config")]
         config = self.parse_args([each for each in words if each not in printing], defaults=False)
         verb, given = config.subcommand, config[config.subcommand]
@@ -128,6 +130,9 @@ class SettingsParser(LightningArgumentParser):
     def print_help(self, file: Any = None) -> None:
         if self.verb:
             print(short_help(self, self.verb), file=file)
+        elif place := re.match(r"Help for --.*=(.*)", self.description or ""):
+            flag = self.asked.partition(".help")[0]
+            print(class_help(self, imported_class(place[1]), flag), file=file)
         else:
             super().print_help(file)
 

@@ -22,7 +22,7 @@ from torchmetrics import Metric
 from ..data.loader import TableLoader
 from ..training.spans import SpanLoader
 from .checkpoints import random_state, set_random_state
-from .record import measured
+from .record import measured, with_own_files
 
 
 class Stopped(SystemExit):
@@ -335,20 +335,3 @@ class ExactResume(Callback):
         if getattr(exception, "between_updates", False):
             last = self.directory / "checkpoints" / "last.ckpt"
             trainer.save_checkpoint(last, weights_only=False)
-
-
-def with_own_files(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]:
-    """The state of a checkpoint callback, with the files that are where it writes.
-
-    A run may have been moved. And Lightning removes a file that is the best no longer: in a
-    stranger's checkpoint that could be any.
-    """
-    directory = Path(str(callback.dirpath))
-
-    def own(path: str) -> str:
-        file = directory / Path(path).name
-        return str(file) if file.suffix == callback.FILE_EXTENSION and file.is_file() else ""
-
-    paths = {name: own(each) for name, each in state.items() if name.endswith("_path")}
-    best = {own(path): score for path, score in state["best_k_models"].items() if own(path)}
-    return {**state, **paths, "best_k_models": best, "dirpath": callback.dirpath}
