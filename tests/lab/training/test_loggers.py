@@ -1,6 +1,7 @@
 """Loggers write into the run's directory without being told, and get what TensorBoard gets."""
 
 import csv
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -55,8 +56,35 @@ def test_a_logger_that_has_a_place_of_its_own_keeps_it(command: Command) -> None
     assert not (RUN / "metrics.csv").exists()
 
 
+def test_mlflow_gets_what_tensorboard_gets_in_the_directory_of_the_run(command: Command) -> None:
+    pytest.importorskip("mlflow")
+    finished = command(f"{XOR} --trainer.logger [MLFlowLogger,TensorBoardLogger]")
+    assert finished.status == 0, finished.err
+    for name in ("train/loss", "val/loss", "weight_norm/layer_1"):
+        (file,) = RUN.glob(f"mlruns/*/*/metrics/{name}")
+        kept = [line.split() for line in file.read_text().splitlines()]
+        found = [(int(step), float(value)) for _, value, step in kept]
+        assert found == [(step, pytest.approx(value)) for step, value in scalars(name)]
+    (passes,) = RUN.glob("mlruns/*/*/params/data/init_args/passes")
+    assert passes.read_text() == "5"
+
+
+def test_wandb_writes_into_the_directory_of_the_run(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    finished = command(f"{XOR} --trainer.logger WandbLogger")
+    assert finished.status == 0, finished.err
+    assert [*RUN.glob("wandb/offline-run-*/*.wandb")]
+    assert "tensorboard" not in finished.out
+    assert not Path("wandb").exists()
+
+
 @pytest.mark.parametrize("name", ["WandbLogger", "MLFlowLogger"])
 def test_a_logger_that_is_not_installed_is_one_line(command: Command, name: str) -> None:
+    if importlib.util.find_spec(name.removesuffix("Logger").lower()):
+        pytest.skip("is installed")
     finished = command(f"{XOR} --trainer.logger {name}")
     assert (finished.status, finished.err.count("\n")) == (2, 1)
     assert finished.err.startswith(f"error: {name}: ")

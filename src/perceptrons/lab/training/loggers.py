@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,8 @@ class Later(DummyLogger):
         if self.kind is RunLogger:
             return RunLogger(str(run), purge)
         if self.kind is not CSVLogger:
+            # or MLflow would have a database, which takes seconds to make for each run
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             there = run / place.default.strip("./")
             return self.kind(**{**self.given, "save_dir": str(there)})
         rows = rows_before(run / "metrics.csv", purge)
