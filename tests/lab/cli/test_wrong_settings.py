@@ -138,7 +138,7 @@ WITH_XOR = """
 --trainer.max_epochs ten  ->  trainer.max_epochs=ten: expected a whole number, or null
 --trainer.max_epochs -2  ->  max_epochs
 --trainer.max_epoch 3  ->  max_epoch .. mean trainer.max_epochs?
---trainer.max_time x  ->  MisconfigurationException: `Timer(duration='x
+--trainer.max_time x  ->  error: `Timer(duration='x
 --trainer.foo 3  ->  foo
 --trainer 3  ->  trainer
 --trainer.precision 16-mixd  ->  precision

@@ -164,7 +164,7 @@ def test_a_run_killed_before_its_settings_were_written_is_none(tmp_path: Path) -
     died = Child(f"{FIT}/xor.yaml", tmp_path, killed_at_save("config.yaml", 1, "half written"))
     assert died.wait().status == KILLED
     resumed, listed = Child("fit --resume last", tmp_path), Child("runs", tmp_path)
-    assert "resume='last': there is no run" in error_line(resumed.wait(), 2)
+    assert "resume='last': no such run" in error_line(resumed.wait(), 2)
     assert listed.wait().out == "no runs in lightning_logs\n"
 
 
@@ -444,12 +444,13 @@ def test_another_optimizer_than_the_checkpoints_is_refused(command: Command, set
     assert len([*Path("lightning_logs").glob("*/version_*")]) == 1
 
 
-def printed(table: str) -> dict[str, float]:
+def printed(table: str) -> dict[str, str]:
     """The numbers that an evaluation printed, by name."""
-    return {
-        name: float(number)
-        for name, number in re.findall(r"^ *(\w+/\w+) +([\d.e-]+)$", table, re.M)
-    }
+    return dict(re.findall(r"^ *(\w+/\w+) +([\d.%]+)$", table, re.M))
+
+
+def as_fit_prints(name: str, value: float) -> str:
+    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.6f}"
 
 
 @pytest.mark.parametrize("asked", [str(RUN), str(FILE), "last", "best"])
@@ -460,11 +461,12 @@ def test_a_test_gives_the_very_number_that_fit_wrote_and_writes_no_new_run(
     assert tested.status == 0
     assert tested.err == ""
     written, shown = outcome(run)["metrics"], printed(tested.out)
-    assert shown == {name: written[name.replace("test", "val")] for name in shown}
+    for name, value in shown.items():
+        assert value == as_fit_prints(name, written[name.replace("test", "val")])
     assert set(shown) == {"test/loss", "test/accuracy"}
     assert [path.name for path in Path("lightning_logs").glob("*/*")] == ["version_0"]
     # where TensorBoard shows it: at the update of the checkpoint
-    assert points(run)["test/loss"] == [(40, shown["test/loss"])]
+    assert points(run)["test/loss"] == [(40, written["val/loss"])]
 
 
 def test_the_best_checkpoint_is_that_of_the_lowest_loss(command: Command) -> None:
@@ -474,7 +476,7 @@ def test_the_best_checkpoint_is_that_of_the_lowest_loss(command: Command) -> Non
     update, lowest = min(points(RUN)["val/loss"][1:], key=lambda point: point[1])
     assert lowest < outcome(RUN)["metrics"]["val/loss"]
     assert checkpoint(RUN, "best")["global_step"] == update
-    assert printed(command("test --ckpt_path best").out)["test/loss"] == lowest
+    assert printed(command("test --ckpt_path best").out)["test/loss"] == f"{lowest:.6f}"
 
 
 def test_a_truncated_last_checkpoint_is_passed_over_and_said_to_be(

@@ -63,8 +63,8 @@ def test_mlflow_gets_what_tensorboard_gets_in_the_directory_of_the_run(command: 
     for name in ("train/loss", "val/loss", "weight_norm/layer_1"):
         (file,) = RUN.glob(f"mlruns/*/*/metrics/{name}")
         kept = [line.split() for line in file.read_text().splitlines()]
-        found = [(int(step), float(value)) for _, value, step in kept]
-        assert found == [(step, pytest.approx(value)) for step, value in scalars(name)]
+        assert [int(step) for _, _, step in kept] == [step for step, _ in scalars(name)]
+        assert [float(v) for _, v, _ in kept] == pytest.approx([v for _, v in scalars(name)])
     (passes,) = RUN.glob("mlruns/*/*/params/data/init_args/passes")
     assert passes.read_text() == "5"
 

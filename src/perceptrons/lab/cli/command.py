@@ -335,10 +335,9 @@ class Command(LightningCLI):
             say(f"\nall rows: {relative_path(self.directory / 'predictions.csv')}")
 
     def show_measures(self, verbose: bool) -> None:
-        # with all of their digits: they are compared with what fit has written
         found = measured(self.trainer)
         if verbose and self.trainer.is_global_zero:
-            say(aligned({"measure": [*found], "value": [str(each) for each in found.values()]}))
+            say(aligned({"measure": [*found], "value": [*map(record.formatted, found.items())]}))
 
 
 def run(words: list[str], model: type[L.LightningModule] | str | None) -> None:

@@ -92,8 +92,9 @@ def line_of(error: BaseException, owner: str = "", classes: Collection[Any] = ()
     error = first_cause(error)
     owner = owner or owner_of(error, classes)
     said = next(filter(None, (line.strip() for line in str(error).splitlines())), "")
-    if not said or not isinstance(error, PLAIN):
-        said = f"{type(error).__name__}: {said}".removesuffix(": ")
+    name = type(error).__name__
+    if not said or not (isinstance(error, PLAIN) or name == "MisconfigurationException"):
+        said = f"{name}: {said}".removesuffix(": ")
     if owner and not re.match(rf"(\w+\.)*{re.escape(owner)}\b", said):
         said = f"{owner}: {said}"
     # a message that names a setting needs no place in the code, nor what a library's class refuses

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..runs import directories
 from ..runs.text import WIDTH, aligned, say, silence
 from .errors import PACKAGE, Parser, fail, nearest
+from .start import no_such_run
 
 if TYPE_CHECKING:  # seconds, which the verbs that train nothing do not need
     from lightning import LightningModule
@@ -247,10 +248,7 @@ def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> 
         except ValueError as mistake:
             fail(f"{argument}={name!r}: {mistake}", mistake)
         return run
-    known = [f"{run.parent.name}/{run.name}" for run in directories.newest(root, trained=True)]
-    there = f"there are {', '.join(known[:8])}" if known else f"there is none in {root}"
-    more = f" and {len(known) - 8} more" if len(known) > 8 else ""
-    return fail(f"{argument}={name!r}: no such run; {there}{more}{nearest(name, known)}")
+    return fail(f"{argument}={no_such_run(name, root)}")
 
 
 def runs(words: list[str]) -> None:
@@ -272,12 +270,10 @@ def runs(words: list[str]) -> None:
     else:
         rows = directories.list_runs(given.root)
     if given.sort and rows:
-        short = {name: column for column, name in directories.RESULTS.items()}
-        order, name = given.sort[: given.sort.startswith("-")], given.sort.removeprefix("-")
-        if (name := short.get(name, name)) not in rows[0]:
-            known = [*rows[0]]
+        known, name = [*rows[0]], given.sort.removeprefix("-")
+        if name not in known:
             fail(f"--sort={name!r}: choose one of {', '.join(known)}{nearest(name, known)}")
-        rows = directories.sorted_rows(rows, order + name)
+        rows = directories.sorted_rows(rows, given.sort)
     show(rows, given)
 
 

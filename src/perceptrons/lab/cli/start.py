@@ -79,7 +79,7 @@ def resume(words: list[str], given: Any, rest: list[str], root: Path) -> Start:
         )
     found = directories.find_run(given.resume, root, given.name)
     if found is None:
-        raise ValueError(f"resume={given.resume!r}: there is no run, such as {root}/xor/version_0")
+        raise ValueError(f"resume={no_such_run(given.resume, root)}")
     run = found.resolve()
     directories.check_inside(run)
     settings = loggers.without_defaults(read_yaml(run / "config.yaml"))
@@ -99,6 +99,8 @@ def start_from(words: list[str], given: Any, root: Path) -> Start:
     asked = given.ckpt_path
     if (root / asked).is_dir() and not Path(asked).exists():
         asked = str(root / asked)
+    if not (Path(asked).exists() or asked in ("last", "best") or asked.endswith(".ckpt")):
+        raise ValueError(f"ckpt_path={no_such_run(asked, root)}")
     name = given.name or (Path(given.config[-1]).stem if given.config else None)
     try:
         file = announce(*checkpoints.find(asked, root, name), asked)
@@ -116,6 +118,14 @@ def start_from(words: list[str], given: Any, root: Path) -> Start:
     if evaluated:
         directories.check_inside(run)
     return Start(completed, run if evaluated else None)
+
+
+def no_such_run(name: str, root: Path) -> str:
+    """That there is no run of a name, and which there are."""
+    known = [f"{run.parent.name}/{run.name}" for run in directories.newest(root, trained=True)]
+    there = f"there are {', '.join(known[:8])}" if known else f"there is none in {root}"
+    more = f" and {len(known) - 8} more" if len(known) > 8 else ""
+    return f"{name!r}: no such run; {there}{more}{nearest(name, known)}"
 
 
 def flags_of(words: list[str]) -> dict[str, Any]:

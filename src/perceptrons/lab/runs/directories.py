@@ -14,8 +14,8 @@ from .files import read_json, read_yaml
 ROOT = "lightning_logs"
 LONGEST = 255  # bytes that the name of a directory may have
 LOCK = ".lock"
-# columns of the list of runs, and what metrics.json calls them
-RESULTS = {"updates": "updates", "loss": "val/loss", "accuracy": "val/accuracy"}
+# columns that the list of runs always has
+RESULTS = ("updates", "val/loss", "val/accuracy")
 COLUMNS = ("run", "began", *RESULTS, "status")
 # settings in which two runs of one experiment differ without being different experiments
 NO_SETTINGS = ("name", "ckpt_path", "resume", "trust", "trainer.enable_progress_bar")
@@ -136,6 +136,23 @@ def check_inside(run: Path) -> None:
             raise ValueError(f"{path}: is neither a file nor a directory")
 
 
+def with_own_files(state: dict[str, Any], callback: Any) -> dict[str, Any]:
+    """The state of a checkpoint callback, with the files that are where it writes.
+
+    A run may have been moved. And Lightning removes a file that is the best no longer: in a
+    stranger's checkpoint that could be any.
+    """
+    directory = Path(str(callback.dirpath))
+
+    def own(path: str) -> str:
+        file = directory / Path(path).name
+        return str(file) if file.suffix == callback.FILE_EXTENSION and file.is_file() else ""
+
+    paths = {name: own(each) for name, each in state.items() if name.endswith("_path")}
+    best = {own(path): score for path, score in state["best_k_models"].items() if own(path)}
+    return {**state, **paths, "best_k_models": best, "dirpath": callback.dirpath}
+
+
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
     """Keep other processes from training in a run, until this ends or the process does.
@@ -203,20 +220,15 @@ def results_of(run: Path) -> dict[str, Any]:
     verb, end = origin.get("verb", "fit"), origin.get("end")
     status = "ended" if isinstance(end, str) and starts and end >= max(starts) else "not ended"
     status = "unreadable" if not settings_of(run) else status if verb == "fit" else str(verb)
-    own = sorted({*metrics} - {*RESULTS.values()}, key=lambda name: not name.startswith("val/"))
-    numbers = {name: metrics.get(key) for name, key in RESULTS.items()}
-    others = {name: metrics[name] for name in own if is_metric(name, metrics[name])}
+    numbers = {name: v for name, v in metrics.items() if isinstance(v, int | float)}
+    own = sorted({*numbers} - {*RESULTS}, key=lambda name: not name.startswith("val/"))
     return {
         "run": f"{run.parent.name}/{run.name}",
         "began": str(origin.get("start", ""))[:16].replace("T", " "),
-        **{name: v if isinstance(v, int | float) else None for name, v in numbers.items()},
+        **{name: numbers.get(name) for name in RESULTS},
         "status": status,
-        **others,
+        **{name: numbers[name] for name in own if "/" in name},
     }
-
-
-def is_metric(name: str, value: Any) -> bool:
-    return "/" in name and isinstance(value, int | float)
 
 
 def settings_of(run: Path) -> dict[str, Any]:

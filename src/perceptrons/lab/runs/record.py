@@ -295,23 +295,6 @@ class BestCheckpoint(ModelCheckpoint):
             super().on_validation_end(trainer, pl_module)
 
 
-def with_own_files(state: dict[str, Any], callback: ModelCheckpoint) -> dict[str, Any]:
-    """The state of a checkpoint callback, with the files that are where it writes.
-
-    A run may have been moved. And Lightning removes a file that is the best no longer: in a
-    stranger's checkpoint that could be any.
-    """
-    directory = Path(str(callback.dirpath))
-
-    def own(path: str) -> str:
-        file = directory / Path(path).name
-        return str(file) if file.suffix == callback.FILE_EXTENSION and file.is_file() else ""
-
-    paths = {name: own(each) for name, each in state.items() if name.endswith("_path")}
-    best = {own(path): score for path, score in state["best_k_models"].items() if own(path)}
-    return {**state, **paths, "best_k_models": best, "dirpath": callback.dirpath}
-
-
 def predicted_columns(batches: list[Any], data: Any) -> Columns:
     """What a module predicted, a column for each number, beside the rows it was asked for.
 

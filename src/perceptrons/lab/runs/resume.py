@@ -22,7 +22,8 @@ from torchmetrics import Metric
 from ..data.loader import TableLoader
 from ..training.spans import SpanLoader
 from .checkpoints import random_state, set_random_state
-from .record import measured, with_own_files
+from .directories import with_own_files
+from .record import measured
 
 
 class Stopped(SystemExit):
