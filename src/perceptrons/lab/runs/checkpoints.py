@@ -315,9 +315,8 @@ def check_end(trainer: Any, checkpoint: dict[str, Any]) -> None:
 def generators(loaders: list[Any]) -> Iterator[torch.Generator]:
     """Generators of their own that loaders, their samplers and their datasets have."""
     for loader in loaders:
-        batches = getattr(loader, "batch_sampler", None)
-        others = (getattr(loader, name, None) for name in ("sampler", "dataset"))
-        for owner in (loader, batches, getattr(batches, "sampler", None), *others):
+        parts = [getattr(loader, name, None) for name in ("dataset", "sampler", "batch_sampler")]
+        for owner in (loader, *parts, getattr(parts[-1], "sampler", None)):
             values = getattr(owner, "__dict__", {}).values()
             yield from (each for each in values if isinstance(each, torch.Generator))
 
@@ -346,6 +345,5 @@ def set_random_state(state: dict[str, Any], loaders: list[Any]) -> None:
     torch.set_rng_state(state["torch"])
     if len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
-    # without those to validate on, as an epoch begins
     for generator, own in zip(generators(loaders), state.get("loaders", []), strict=False):
         generator.set_state(own)
