@@ -40,6 +40,8 @@ class Classifier(L.LightningModule):
         gradients: ``autograd``, or ``by_hand`` for the chain rule as ``backprop.py`` has it.
     """
 
+    measuring_hooks = ("on_train_start",)  # of this class: they change nothing of the training
+
     def __init__(
         self,
         net: nn.Module,

@@ -11,10 +11,11 @@ from typing import Any, cast
 import lightning as L
 import numpy as np
 import pytest
-import subject  # noqa: F401
 import torch
 from conftest import CONFIGS, Command, Finished
+from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
+from subject import Classifier
 from torch import Tensor, nn
 
 from perceptrons.lab.cli.load import load_run
@@ -254,6 +255,32 @@ def test_folds_of_breast_cancer_are_as_scikit_learn_has_them(command: Command) -
     np.testing.assert_allclose(mine, np.mean(scores, 0), atol=0.02)
 
 
+class Counting(Callback):
+    def on_train_batch_end(self, *_: Any) -> None:
+        pass
+
+
+class Starting(Classifier):
+    """Begins otherwise than its seed does, where its parent only measures."""
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        nn.init.zeros_(next(self.net.parameters()))
+
+
+class Made(Classifier):
+    def configure_model(self) -> None:
+        nn.init.zeros_(next(self.net.parameters()))
+
+
+class Asking(Classifier):
+    """Trains on a penalty besides, which the trainer decides about."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        penalty = sum(each.square().sum() for each in self.net.parameters())
+        return super().training_step(batch, batch_idx) + (self.trainer.current_epoch >= 0) * penalty
+
+
 MISTAKES = {
     "--seeds 0": "seeds=0: must be at least 1",
     "--seeds -3": "seeds=-3: must be at least 1",
@@ -264,6 +291,17 @@ MISTAKES = {
     "--seeds 2 --model.scheduler lightning.pytorch.cli.ReduceLROnPlateau"
     " --model.scheduler.monitor val/loss": "couples the members",
     "--seeds 2 --trainer.accumulate_grad_batches 2": "none of them accumulated",
+    "--seeds 2 --trainer.precision 64-true": "in 32 bits",
+    "--seeds 2 --trainer.limit_val_batches 1": "limit_val_batches=1: a study measures all",
+    "--seeds 2 --trainer.limit_val_batches 0": "limit_val_batches=0: a study measures all",
+    "--seeds 2 --trainer.callbacks EarlyStopping"
+    " --trainer.callbacks.monitor val/loss": "EarlyStopping couples the members",
+    "--seeds 2 --trainer.callbacks EMAWeightAveraging": "EMAWeightAveraging must see each update",
+    "--seeds 2 --trainer.callbacks test_commands.Counting": "Counting must see each update",
+    "--seeds 2 --last.every_n_train_steps 3": "ModelCheckpoint must see each update",
+    "--seeds 2 --model test_commands.Starting": "a study does not call on_train_start of Starting",
+    "--seeds 2 --model test_commands.Made": "a study does not call configure_model of Made",
+    "--seeds 2 --model test_commands.Asking": "training_step of Asking cannot be tried",
     "--compile true --model.optimizer torch.optim.LBFGS": "SGD, Adam, AdamW, RMSprop",
     '--grid {"model.optimizer.lr":[1,1]}': "the same value is there twice",
     '--grid {"model.optimizer.lr":[1,-1]}': "nvalid learning rate: -1",
@@ -278,6 +316,31 @@ MISTAKES = {
     "--folds 2": "Gates has no rows to hold out",
     "--folds 70 --config configs/blobs.yaml": "folds=70: must be from 2 to",
 }
+
+
+def test_a_step_that_asks_the_trainer_is_trained_on_without_compiling(command: Command) -> None:
+    ends = []
+    for number, words in enumerate(("", "--compile true")):
+        said = done(command(f"{FIT} --model test_commands.Asking {words}")).out
+        assert ("Asking cannot be tried without the trainer" in said) == bool(words)
+        ends.append(weights(RUN.with_name(f"version_{number}")))
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
+@pytest.mark.parametrize("words", ["", "--seeds 2"])
+def test_results_are_those_of_the_last_update_whatever_was_validated(
+    words: str, command: Command
+) -> None:
+    ends = []
+    for number, every in enumerate((3, 1)):
+        fit = f"{FIT} {words} --trainer.max_epochs 4 --trainer.check_val_every_n_epoch {every}"
+        done(command(fit))
+        ends.append(metrics(RUN.with_name(f"version_{number}")))
+        ends[-1].pop("seconds")
+    assert ends[0]["val/loss"] == ends[1]["val/loss"]
+    if words:
+        loss = [[row["val_loss"] for row in rows(RUN.with_name(f"version_{n}"))] for n in (0, 1)]
+        assert loss[0] == loss[1]
 
 
 @pytest.mark.parametrize("words", MISTAKES)

@@ -35,12 +35,7 @@ from ..training.loggers import Later, lead_into, log_settings
 from ..training.spans import use_spans
 from .errors import PACKAGE, fail, line_of, relative_path, with_suggestion
 from .main import TRAINER
-from .parser import (
-    ModuleMaker,
-    SettingsParser,
-    import_files,
-    import_model,
-)
+from .parser import ModuleMaker, SettingsParser, import_files, import_model
 from .settings import (
     ARGUMENTS,
     CHECKPOINT_DEFAULTS,
@@ -161,7 +156,8 @@ class Command(LightningCLI):
                 data.setup("fit")
                 data.train_loader(0, self.trainer.world_size)
                 if self.settings.compile and not plan:
-                    check_single(self.model, *data.split["train"][:2])
+                    rows = data.split["train"][:2]
+                    self.settings.compile = check_single(self.model, *rows)
             if plan:
                 self.model = study_of(self, plan, self.model, data)
             torch.set_num_threads(self.settings.threads or threads_for(self.model, data))

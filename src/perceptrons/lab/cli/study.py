@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import EarlyStopping
 
 from ..data.tables import TableData
 from ..runs.files import write_csv
@@ -14,9 +15,10 @@ from ..runs.kinds import parameters
 from ..runs.text import say
 from ..studies.plan import Plan, make_study
 from ..studies.record import Study
+from ..studies.rehearsal import INSTEAD
 from ..studies.study import StudyModule
 from ..studies.summary import Row, summaries
-from ..training.spans import trains_alone
+from ..training.spans import sees_each_batch, trains_alone
 from .errors import nearest
 from .settings import TOLD
 from .verbs.compare import members_text
@@ -86,9 +88,7 @@ def study_of(command: Any, plan: Plan, module: L.LightningModule, data: Any) -> 
     """
     data.setup("fit")
     trainer: Any = command.trainer
-    if not trains_alone(trainer):
-        why = "a study is trained by one process, in 32 or 64 bits, with all batches of an epoch"
-        raise ValueError(f"seeds={plan.seeds}: {why}, none of them accumulated")
+    check_trainer(trainer)
     clip = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
     trainer.gradient_clip_val = None
 
@@ -104,6 +104,28 @@ def study_of(command: Any, plan: Plan, module: L.LightningModule, data: Any) -> 
             "dropout and the like draw random numbers of each member's own, not those of a lone run"
         )
     return study
+
+
+def check_trainer(trainer: Any) -> None:
+    """Find what a trainer is to do to members that their lone runs would not see done to them.
+
+    Raises:
+        ValueError: If there is such.
+    """
+    if not trains_alone(trainer):
+        why = "a study is trained by one process, in 32 bits, with all batches of an epoch"
+        raise ValueError(f"seeds: {why}, none of them accumulated; {INSTEAD}")
+    for part in ("val", "test"):
+        if isinstance(share := getattr(trainer, f"limit_{part}_batches"), int) or share != 1:
+            what = "a study measures all rows of all members"
+            raise ValueError(f"limit_{part}_batches={share}: {what}; 1.0 is expected")
+    for callback in trainer.callbacks:
+        name = type(callback).__name__
+        if isinstance(callback, EarlyStopping):
+            why = "couples the members of a study: their mean would end all of them"
+            raise ValueError(f"callbacks: {name} {why}; {INSTEAD}")
+        if sees_each_batch(callback):
+            raise ValueError(f"callbacks: {name} must see each update; {INSTEAD}")
 
 
 class Recipes:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
@@ -24,6 +25,11 @@ from .group import MEASURED, Group, optimizer_of
 from .members import named_tensors
 
 INSTEAD = "perceptrons sweep trains one run after the other"
+# what Lightning calls once in a while, and may change how a module is trained
+HOOKS = (
+    *("setup", "configure_model", "configure_callbacks", "on_fit_start", "on_train_start"),
+    *("on_train_epoch_start", "on_train_epoch_end", "on_train_end", "on_fit_end"),
+)
 UPDATES = 3
 ROWS = 64
 # where Linux tells the memory of a container: version 2 and 1 of control groups
@@ -62,6 +68,12 @@ def check_trainable(module: L.LightningModule) -> None:
         raise ValueError(f"seeds: {what}; {name} has no {lacks[0]!r}; {INSTEAD}")
     if not takes_spans(module):
         raise ValueError(f"seeds: {name} has a hook that must see each update; {INSTEAD}")
+    for hook in HOOKS:
+        if is_overridden(hook, module):
+            owner = next(each for each in type(module).__mro__ if hook in vars(each))
+            if hook not in vars(owner).get("measuring_hooks", ()):
+                what = f"a study does not call {hook} of {name}, unless measuring_hooks names it"
+                raise ValueError(f"seeds: {what}; {INSTEAD}")
     if others := [n for n, _ in module.named_parameters() if not n.startswith("net.")]:
         what = f"{others[0]} is trained and no part of net"
         raise ValueError(f"seeds: {what}; {INSTEAD}")
@@ -86,8 +98,10 @@ def rehearse(group: Group, build: Callable[[int], Any]) -> Rehearsal:
         module = build(group.seeds[0])
         random = draws(module, *rows[0])
         module.eval()
-        if not (always := draws(module, *rows[0])):
-            check_step(module, *rows[0], "seeds")
+        always = draws(module, *rows[0])
+        if not (always or check_step(module, *rows[0], "seeds")):
+            what = f"training_step of {type(module).__name__} cannot be tried without the trainer"
+            raise ValueError(f"seeds: {what}; {INSTEAD}")
         if random:
             for net in (group.net, *(each.net for each in lone)):
                 net.eval()

@@ -103,12 +103,17 @@ class LoggedMonitors(Callback):
 
 
 class LastReport(Callback):
-    """Has the weights measured that ``max_steps`` ends with: Lightning may leave them out."""
+    """Has the weights measured that a fit ends with: Lightning may leave them out."""
 
     takes_spans = True
 
+    def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
+
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.global_step == trainer.max_steps:
+            trainer.check_val_every_n_epoch = 1
             trainer.should_stop = True  # by which Lightning validates before it stops
 
 

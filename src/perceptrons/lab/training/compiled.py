@@ -252,24 +252,29 @@ def compiled_alone(module: Any, optimizer: torch.optim.Optimizer, clip: Any) -> 
     return Compiled(optimizer, parameters, gradient, [block])
 
 
-def check_step(module: Any, x: Tensor, y: Tensor, setting: str) -> None:
+def check_step(module: Any, x: Tensor, y: Tensor, setting: str) -> bool:
     """Find a training step that trains on something else than the loss of the module's network.
+
+    Returns whether it could be tried: what asks the trainer cannot, and nothing is known of it.
 
     Raises:
         ValueError: If it does.
     """
     try:
         made = module.training_step((x, y), 0)
-    except (RuntimeError, AttributeError):  # it needs the trainer, and nothing is known
-        return
+    except (RuntimeError, AttributeError):
+        return False
     found = made["loss"] if isinstance(made, Mapping) else made
     if found is not None and not torch.allclose(found, module.loss(module.net(x), y), 1e-3, 1e-5):
         what = f"training_step of {type(module).__name__} gives another loss than loss(net(x), y)"
         raise ValueError(f"{setting}: {what}, which is what it trains on")
+    return True
 
 
-def check_single(module: Any, x: Tensor, y: Tensor) -> None:
+def check_single(module: Any, x: Tensor, y: Tensor) -> bool:
     """Find what cannot be trained by compiled updates.
+
+    Returns whether the module's step could be tried, and says that it could not.
 
     Raises:
         ValueError: If it cannot.
@@ -285,4 +290,8 @@ def check_single(module: Any, x: Tensor, y: Tensor) -> None:
         twin.net(x)
         if other := [n for n, each in twin.net.named_buffers() if each is not before.get(n)]:
             raise ValueError(f"compile=True: forward replaces {other[0]}; change it in place")
-        check_step(twin, x, y, "compile=True")
+        tried = check_step(twin, x, y, "compile=True")
+    if not tried:
+        why = f"training_step of {type(module).__name__} cannot be tried without the trainer"
+        print(f"compile=True: {why}; going on without", flush=True)
+    return tried

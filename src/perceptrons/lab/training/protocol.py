@@ -50,6 +50,8 @@ class Described(Protocol):
         predictions: What logits say, each ``(rows, n)`` by its name, such as ``probability``.
         correct: Which answers are right ``(rows, n)``, given logits and targets.
         classes: Number of classes.
+        measuring_hooks: Names of those hooks of the class that has this attribute which change
+            nothing of the training, so that a study need not call them.
     """
 
     hand_gradients: Callable[[Tensor, Tensor], tuple[Tensor, list[Tensor]]] | None
@@ -58,6 +60,7 @@ class Described(Protocol):
     predictions: Callable[[Tensor], dict[str, Tensor]]
     correct: Callable[[Tensor, Tensor], Tensor]
     classes: int
+    measuring_hooks: tuple[str, ...]
 
 
 def dense_layers(net: nn.Module) -> list[tuple[nn.Linear, nn.Module | None]] | None:
