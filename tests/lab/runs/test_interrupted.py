@@ -436,6 +436,39 @@ def test_a_learning_rate_that_is_asked_for_is_trained_with(command: Command) -> 
     assert [group["lr"] for group in state["param_groups"]] == [0.3]
 
 
+@pytest.mark.usefixtures("run")
+def test_a_learning_rate_that_is_asked_for_keeps_the_factors_and_the_schedule(
+    command: Command,
+) -> None:
+    flags = "--model.bias_lr_factor 5 --model.scheduler CosineAnnealingWarmRestarts"
+    first = f"fit --config configs/xor.yaml --data.passes 5 --name slow {flags}"
+    flags = "--name fast --model.optimizer.lr 0.1 --trainer.max_epochs 3"
+    assert command(f"{first} --model.scheduler.T_0 10 --trainer.max_epochs 2").status == 0
+    assert command(f"fit --ckpt_path slow/version_0 {flags}").status == 0
+    (state,) = checkpoint(Path("lightning_logs", "fast", "version_0"))["optimizer_states"]
+    low, high = (group["lr"] for group in state["param_groups"])
+    assert high == pytest.approx(5 * low)
+    assert low == pytest.approx(0.05)  # half way through a wave of ten updates
+
+
+def test_a_run_that_max_steps_has_ended_goes_on_with_more(command: Command) -> None:
+    fit = "fit --config configs/blobs.yaml --figures false --data.batch_size 10 --data.passes 10"
+    for name, steps in (("short", 30), ("long", 40)):  # whole passes: max_steps ends an epoch
+        assert command(f"{fit} --name {name} --trainer.max_steps {steps}").status == 0
+    short, long = Path("lightning_logs/short/version_0"), Path("lightning_logs/long/version_0")
+    assert command(f"fit --resume {short} --trainer.max_steps 40").status == 0
+    assert not differences(*(checkpoint(run)["state_dict"] for run in (short, long)))
+
+
+def test_a_run_that_max_time_has_ended_goes_on_with_more(command: Command) -> None:
+    fit = f"{LONG} --figures false --trainer.max_time 00:00:00:"
+    assert command(f"{fit}01").status == 0
+    updates = checkpoint(Path(RUN))["global_step"]
+    assert "nothing was left to do" in command(RESUME).out
+    assert command(f"{RESUME} --trainer.max_time 00:00:00:02").status == 0
+    assert checkpoint(Path(RUN))["global_step"] > updates
+
+
 @pytest.mark.parametrize("setting", ["model.optimizer Adam", "model.bias_lr_factor 0.5"])
 @pytest.mark.usefixtures("run")
 def test_another_optimizer_than_the_checkpoints_is_refused(command: Command, setting: str) -> None:

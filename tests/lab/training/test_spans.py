@@ -8,7 +8,13 @@ import lightning as L
 import pytest
 import torch
 from conftest import quiet_trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
 from lightning.pytorch.cli import ReduceLROnPlateau
 from subject import MLP, Classifier
 from torch import Tensor, nn
@@ -43,9 +49,10 @@ class Module(L.LightningModule):
         scheduler: Any = None,
         dropout: float = 0.0,
         by_number: bool = False,
+        skips: bool = False,
     ) -> None:
         super().__init__()
-        self.by_number = by_number
+        self.by_number, self.skips = by_number, skips
         self.net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Dropout(dropout), nn.Linear(4, 1))
         self.make_optimizer = optimizer or (lambda weights: torch.optim.SGD(weights, lr=0.5))
         self.make_scheduler = scheduler
@@ -53,9 +60,12 @@ class Module(L.LightningModule):
     def loss(self, batch: Rows) -> Tensor:
         return nn.functional.binary_cross_entropy_with_logits(self.net(batch[0]), batch[1])
 
-    def training_step(self, batch: Rows, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Rows, batch_idx: int) -> Tensor | None:
+        if self.skips and batch_idx % 3 == 1:
+            return None
         loss = self.loss(batch)
         self.log("train/mean", loss, on_step=False, on_epoch=True)
+        self.log("train/loss", loss)
         return loss * (batch_idx % 5) if self.by_number else loss
 
     def validation_step(self, batch: Rows, batch_idx: int) -> None:
@@ -105,6 +115,11 @@ def step_scheduler(optimizer: Any) -> Any:
     return {"scheduler": scheduler, "interval": "step"}
 
 
+def plateau(optimizer: Any, monitor: str = "val/loss", **options: Any) -> Any:
+    scheduler = ReduceLROnPlateau(optimizer, monitor=monitor, patience=0, threshold=0.5)
+    return {"scheduler": scheduler, "monitor": monitor, **options}
+
+
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "many passes": ({}, {"passes": 300}, {}),
     "batches, the last shorter": ({}, {"batch_size": 3, "passes": 50}, {}),
@@ -119,16 +134,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"passes": 20},
         {"max_epochs": 5},
     ),
-    "plateau": (
-        {
-            "scheduler": lambda o: {
-                "scheduler": ReduceLROnPlateau(o, monitor="val/loss", patience=0, threshold=0.5),
-                "monitor": "val/loss",
-            }
-        },
-        {"passes": 20},
-        {"max_epochs": 6},
-    ),
+    "plateau": ({"scheduler": plateau}, {"passes": 20}, {"max_epochs": 6}),
     "clipping by norm": ({}, {"passes": 150}, {"gradient_clip_val": 0.01}),
     "clipping by value": (
         {},
@@ -144,6 +150,22 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "steps that go by the batch's number": (
         {"by_number": True},
         {"batch_size": 3, "passes": 90},
+        {},
+    ),
+    "steps that skip a batch": ({"skips": True}, {"batch_size": 3, "passes": 30}, {}),
+    "plateau, every second epoch": (
+        {"scheduler": lambda o: plateau(o, interval="epoch", frequency=2)},
+        {"passes": 20},
+        {"max_epochs": 6},
+    ),
+    "plateau, at each update": (
+        {"scheduler": lambda o: plateau(o, "train/loss", interval="step")},
+        {"passes": 20},
+        {},
+    ),
+    "scheduler at every third batch": (
+        {"scheduler": lambda o: {**step_scheduler(o), "frequency": 3}},
+        {"batch_size": 3, "passes": 20},
         {},
     ),
     "scheduler over all updates": ({"scheduler": "one cycle"}, {"passes": 150}, {}),
@@ -175,6 +197,7 @@ def test_a_schedule_that_is_too_short_is_found_before_the_first_update() -> None
         fit(True, {"scheduler": short}, {"passes": 20}, callbacks=[FiniteLoss()])
 
 
+@pytest.mark.filterwarnings("ignore:.*returned `None`")
 @pytest.mark.parametrize("case", CASES)
 def test_spans_change_nothing(case: str) -> None:
     module, data, trainer = CASES[case]
@@ -239,6 +262,8 @@ class Sees(Callback):
         {"profiler": "simple"},
         {"precision": "bf16-mixed"},
         {"callbacks": [ModelCheckpoint(every_n_train_steps=7)], "enable_checkpointing": True},
+        {"callbacks": [StochasticWeightAveraging(swa_lrs=0.1)]},
+        {"callbacks": [GradientAccumulationScheduler({1: 2})]},
     ],
 )
 def test_what_asks_to_see_each_update_is_trained_by_lightning_alone(

@@ -20,6 +20,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ..data.loader import TableLoader
+from ..training.callbacks import is_over
 from ..training.spans import SpanLoader
 from .checkpoints import random_state, set_random_state
 from .directories import with_own_files
@@ -296,7 +297,7 @@ class ExactResume(Callback):
     ) -> None:
         checkpoint["settings"] = self.settings
         checkpoint["metrics"] = measured(trainer) or self.metrics
-        checkpoint["ended"] = trainer.should_stop
+        checkpoint["ended"] = trainer.should_stop and not is_over(trainer)
         checkpoint["seconds"] = self.seconds
         loop: Any = trainer.fit_loop.epoch_loop
         checkpoint["random"] = random_state(loop.loaders)
@@ -317,8 +318,16 @@ class ExactResume(Callback):
             if isinstance(each, ModelCheckpoint) and each.state_key in states:
                 states[each.state_key] = with_own_files(states[each.state_key], each)
 
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        groups = [group for each in trainer.optimizers for group in each.param_groups]
+        self.given = [(each, {k: v for k, v in each.items() if k != "params"}) for each in groups]
+        schedules = [vars(each.scheduler) for each in trainer.lr_scheduler_configs]
+        self.given += [
+            (each, {"base_lrs": each["base_lrs"]}) for each in schedules if "base_lrs" in each
+        ]
+
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        trainer.should_stop = self.ended
+        trainer.should_stop = self.ended or is_over(trainer)
         loop: Any = trainer.fit_loop.epoch_loop
         if loop.random:  # the loaders are made, for which a module may draw rows
             set_random_state(loop.random[0], loop.loaders)
@@ -326,11 +335,9 @@ class ExactResume(Callback):
             if any(optimizer.defaults.keys() - group.keys() for group in optimizer.param_groups):
                 name = type(optimizer).__name__
                 raise ValueError(f"optimizer={name}: the checkpoint has the state of another")
-        if self.rates_given:  # to load an optimizer's state brings its old settings back
-            for optimizer in trainer.optimizers:
-                for group in optimizer.param_groups:
-                    known = {name: v for name, v in optimizer.defaults.items() if name in group}
-                    group.update(known)
+        if self.rates_given:  # to load a state brings its old settings back
+            for holder, settings in self.given:
+                holder.update(settings)
 
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         if getattr(exception, "between_updates", False):

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.callbacks import Callback, ProgressBar, Timer
 from torch import Tensor
 from torchmetrics import Metric
 from tqdm import tqdm
@@ -117,6 +117,13 @@ class LastReport(Callback):
             trainer.should_stop = True  # by which Lightning validates before it stops
 
 
+def is_over(trainer: Any) -> bool:
+    """Whether the updates or the time that were asked for are used up."""
+    timers = [each for each in trainer.callbacks if isinstance(each, Timer)]
+    left = [each.time_remaining() for each in timers]
+    return trainer.global_step == trainer.max_steps or any(t is not None and t <= 0 for t in left)
+
+
 class Bar(Callback):
     """One bar over a whole fit, with the loss in it, which a terminal shows and then forgets."""
 
@@ -162,16 +169,17 @@ class PlateauStep(Callback):
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for config in trainer.lr_scheduler_configs:
-            if config.reduce_on_plateau and config.interval == "epoch":
-                config.frequency = sys.maxsize
+        every = trainer.lr_scheduler_configs
+        found = [each for each in every if each.reduce_on_plateau and each.interval == "epoch"]
+        self.plateaus = [(each.scheduler, each.monitor, each.frequency) for each in found]
+        for each in found:
+            each.frequency = sys.maxsize
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for config in trainer.lr_scheduler_configs:
-            if not (config.reduce_on_plateau and config.interval == "epoch"):
-                continue
-            if (value := trainer.callback_metrics.get(str(config.monitor))) is not None:
-                cast(Any, config.scheduler).step(value)  # or it is not measured yet
+        for scheduler, monitor, frequency in self.plateaus:
+            value = trainer.callback_metrics.get(str(monitor))
+            if value is not None and (trainer.current_epoch + 1) % frequency == 0:
+                cast(Any, scheduler).step(value)  # or it is not measured yet
 
 
 class FullPrecisionMetrics(Callback):

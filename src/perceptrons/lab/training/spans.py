@@ -19,11 +19,15 @@ from typing import Any, cast
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
     Callback,
     DeviceStatsMonitor,
+    GradientAccumulationScheduler,
+    LearningRateFinder,
     LearningRateMonitor,
     ModelCheckpoint,
     ProgressBar,
+    StochasticWeightAveraging,
     Timer,
 )
 from lightning.pytorch.plugins.precision import Precision
@@ -61,9 +65,16 @@ MODULE_HOOKS = (
     "optimizer_step",
     "optimizer_zero_grad",
     "lr_scheduler_step",
+    "configure_callbacks",
 )
 # callbacks of Lightning's that look at the training from time to time, and need not see each batch
 PATIENT = (DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer)
+
+# others that change the updates themselves
+MEDDLING = (
+    *(BatchSizeFinder, GradientAccumulationScheduler, LearningRateFinder),
+    StochasticWeightAveraging,
+)
 
 # takes gradients of a batch, by its number; the loss, where it was needed for that
 Gradients = Callable[[Rows, int], Tensor | None]
@@ -116,10 +127,15 @@ class Spans(L.LightningModule):
     trainer: Any
 
     def on_fit_start(self) -> None:
-        # only now that the optimizer and its schedulers are made: for manual optimization Lightning
-        # would leave out what a scheduler monitors, and refuse to clip gradients
-        self.automatic_optimization = False
         super().on_fit_start()
+        # only now are the optimizer and its schedulers made
+        if any(map(counts_batches, self.trainer.lr_scheduler_configs)):
+            del self.trainer.datamodule.train_dataloader
+            self.__class__ = type(self).__bases__[-1]
+        else:
+            # for manual optimization Lightning would leave out what a scheduler monitors, and
+            # refuse to clip gradients
+            self.automatic_optimization = False
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         if not isinstance(batch, Span):  # the user's own call of it, as to validate
@@ -223,9 +239,9 @@ def gradients_of(module: Any, user_step: Any, optimizer: torch.optim.Optimizer) 
         with torch.enable_grad():
             made: Any = user_step(rows, number)
             loss: Any = made["loss"] if isinstance(made, Mapping) else made
+            for parameter in parameters:
+                parameter.grad = None
             if loss is not None:
-                for parameter in parameters:
-                    parameter.grad = None
                 loss.backward()
                 if clips:
                     module.clip_gradients(optimizer)
@@ -247,11 +263,15 @@ def schedulers(trainer: Any, interval: str) -> list[Any]:
     return [each for each in every if each.interval == interval and not each.reduce_on_plateau]
 
 
+def counts_batches(config: Any) -> bool:
+    """Whether a scheduler is stepped by Lightning's count of an epoch's batches, or by a metric."""
+    return bool(config.interval == "step" and (config.frequency != 1 or config.reduce_on_plateau))
+
+
 def step_schedulers(schedulers: list[Any], trainer: Any) -> None:
     """Step them, at the end of an interval."""
     for each in schedulers:
-        ends = trainer.global_step if each.interval == "step" else trainer.current_epoch + 1
-        if ends % each.frequency == 0:
+        if each.interval == "step" or (trainer.current_epoch + 1) % each.frequency == 0:
             each.scheduler.step()
 
 
@@ -362,5 +382,5 @@ def sees_each_batch(callback: Callback) -> bool:
         # Lightning has no other name for what it was given
         return bool(callback._every_n_train_steps or callback._train_time_interval)
     patient = isinstance(callback, PATIENT) and type(callback).__module__.startswith("lightning.")
-    hooked = any(is_overridden(hook, callback) for hook in HOOKS)
+    hooked = any(is_overridden(hook, callback) for hook in HOOKS) or isinstance(callback, MEDDLING)
     return hooked and not patient and not getattr(callback, "takes_spans", False)
