@@ -319,12 +319,9 @@ class ExactResume(Callback):
                 states[each.state_key] = with_own_files(states[each.state_key], each)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        groups = [group for each in trainer.optimizers for group in each.param_groups]
-        self.given = [(each, {k: v for k, v in each.items() if k != "params"}) for each in groups]
-        schedules = [vars(each.scheduler) for each in trainer.lr_scheduler_configs]
-        self.given += [
-            (each, {"base_lrs": each["base_lrs"]}) for each in schedules if "base_lrs" in each
-        ]
+        self.given = [{k: v for k, v in each.items() if k != "params"} for each in groups(trainer)]
+        schedules = (each.scheduler for each in trainer.lr_scheduler_configs)
+        self.base_rates = [getattr(each, "base_lrs", None) for each in schedules]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         trainer.should_stop = self.ended or is_over(trainer)
@@ -336,10 +333,17 @@ class ExactResume(Callback):
                 name = type(optimizer).__name__
                 raise ValueError(f"optimizer={name}: the checkpoint has the state of another")
         if self.rates_given:  # to load a state brings its old settings back
-            for holder, settings in self.given:
-                holder.update(settings)
+            for group, given in zip(groups(trainer), self.given, strict=True):
+                group.update(given)
+            for each, rates in zip(trainer.lr_scheduler_configs, self.base_rates, strict=True):
+                vars(each.scheduler).update({"base_lrs": rates} if rates else {})
 
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         if getattr(exception, "between_updates", False):
             last = self.directory / "checkpoints" / "last.ckpt"
             trainer.save_checkpoint(last, weights_only=False)
+
+
+def groups(trainer: L.Trainer) -> list[dict[str, Any]]:
+    """The optimizers' groups of parameters, with their settings."""
+    return [group for each in trainer.optimizers for group in each.param_groups]
