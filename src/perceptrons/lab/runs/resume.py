@@ -19,9 +19,8 @@ from lightning.pytorch.utilities.combined_loader import _SUPPORTED_MODES, Combin
 from torch import Tensor
 from torchmetrics import Metric
 
-from ..data.loader import TableLoader
+from ..data.loader import TableLoader, name_arguments, random_state, set_random_state
 from ..training.spans import SpanLoader
-from .checkpoints import random_state, set_random_state
 from .directories import with_own_files
 from .record import measured
 
@@ -95,15 +94,6 @@ class Source(_DataLoaderSource):
             return made
         combined.__class__ = DrawnLoader
         return combined
-
-
-def name_arguments(loader: Any) -> None:
-    """Let Lightning make a loader once more, which gives it a batch size by name."""
-    args = getattr(loader, "__pl_saved_args", ())
-    named = dict(zip(getattr(loader, "__pl_saved_arg_names", ()), args, strict=False))
-    if named:
-        setattr(loader, "__pl_saved_args", args[len(named) :])
-        getattr(loader, "__pl_saved_kwargs").update(named)
 
 
 class ResumableEpochLoop(_TrainingEpochLoop):

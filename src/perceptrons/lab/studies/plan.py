@@ -76,19 +76,16 @@ class Plan:
 
 
 def check_values(name: str, values: Any) -> None:
-    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-        raise ValueError(f"grid={{{name}: {values}}}: a list of numbers is expected")
-    for value in values:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, float))
-            or not math.isfinite(value)
-        ):
-            raise ValueError(
-                f"grid={{{name}: {value!r}}}: only numbers; perceptrons sweep takes others"
-            )
+    given = f"grid={{{name}: {values}}}"
+    if not isinstance(values, Sequence) or not values or not all(map(is_number, values)):
+        why = "a list of numbers is expected; perceptrons sweep takes others"
+        raise ValueError(f"{given}: {why}")
     if len({*values}) < len(values):
-        raise ValueError(f"grid={{{name}: {[*values]}}}: the same value is there twice")
+        raise ValueError(f"{given}: the same value is there twice")
+
+
+def is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def make_study(

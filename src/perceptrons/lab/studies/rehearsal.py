@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -16,7 +17,6 @@ import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from ..training.compiled import check_step
 from ..training.spans import takes_spans
@@ -90,7 +90,7 @@ def rehearse(group: Group, build: Callable[[int], Any]) -> Rehearsal:
         ValueError: If members would do otherwise than alone.
     """
     lone = [build(seed) for seed in group.seeds]
-    with isolate_rng(), mapped(), without_fast_path():
+    with isolate_rng(), mapped():
         warnings.simplefilter("ignore")  # what Lightning says to a module without a trainer
         x, y = (column[:ROWS] for column in next(iter(group.loader)))
         own = x.ndim > group.members.ndim
@@ -121,34 +121,16 @@ def draws(module: Any, x: Tensor, y: Tensor) -> bool:
 
 
 @contextmanager
-def without_fast_path() -> Iterator[None]:
-    """Keep attention from what it does only where nothing is trained, which has no gradients."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
-
-@contextmanager
 def named_culprit(kind: str) -> Iterator[None]:
     """Say in which module it was that ``vmap`` failed."""
-    entered: list[nn.Module] = []
-    hooks = [
-        register_module_forward_pre_hook(lambda module, _: entered.append(module)),
-        register_module_forward_hook(lambda *_: (entered.pop(), None)[1]),
-    ]
     try:
         yield
     except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as failure:
-        name = type(entered[-1]).__name__ if entered else kind
+        callers = (frame.f_locals.get("self") for frame, _ in walk_tb(failure.__traceback__))
+        modules = [type(each).__name__ for each in callers if isinstance(each, nn.Module)]
         said = " ".join(str(failure).split()).partition(". ")[0][:150]
-        why = f"{name} cannot be trained from many seeds at once ({said})"
+        why = f"{[kind, *modules][-1]} cannot be trained from many seeds at once ({said})"
         raise ValueError(f"seeds: {why}; {INSTEAD}") from None
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def gradients_of(group: Group, x: Tensor, y: Tensor) -> list[Tensor]:
@@ -239,7 +221,7 @@ def try_updates(
         except TypeError:  # it takes a closure
             raise ValueError(coupling_error(type(optimizer).__name__)) from None
         if how:
-            how["scheduler"].step()
+            how.scheduler.step()
 
 
 def coupling_error(name: str) -> str:
