@@ -6,12 +6,8 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.core.optimizer import (
-    _configure_optimizers,
-    _configure_schedulers_automatic_opt,
-)
+from lightning.pytorch.core import optimizer as forms
 from lightning.pytorch.utilities.seed import isolate_rng
-from lightning.pytorch.utilities.types import LRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -105,14 +101,13 @@ class Group(nn.Module):
         for name, weight in self.net.named_parameters():
             weight.requires_grad_(weight.requires_grad and name not in names)
 
-    def configure(self) -> tuple[torch.optim.Optimizer, LRSchedulerConfig | None]:
-        """The optimizer and the scheduler, by the user's factories."""
+    def configure(self) -> tuple[torch.optim.Optimizer, Any]:
+        """The optimizer, and the scheduler with Lightning's settings, by the user's factories."""
         self.position = (-1, 0)
         own, self.module.net = self.module.net, self.net
         self.optimizer, how = optimizer_of(self.module)
         self.module.net = own  # which gradients by hand may hold on to
-        self.how: Any = how
-        self.compiled = None
+        self.how, self.compiled = how, None
         if self.compile_updates:
             self.compiled = Compiled(
                 self.optimizer,
@@ -227,21 +222,20 @@ class Group(nn.Module):
         return measured | {"accuracy": accuracy, "solved": solved} if correct else measured
 
 
-def optimizer_of(
-    module: L.LightningModule,
-) -> tuple[torch.optim.Optimizer, LRSchedulerConfig | None]:
-    """A module's optimizer and scheduler, in whatever form it gives them.
+def optimizer_of(module: L.LightningModule) -> tuple[torch.optim.Optimizer, Any]:
+    """A module's optimizer, and its scheduler with Lightning's settings or ``None``.
 
     Raises:
         ValueError: If there are several, or the scheduler waits for a measure.
     """
-    # Lightning's own reading of the forms, which it has under no other name
-    optimizers, schedulers, _ = _configure_optimizers(module.configure_optimizers())  # type: ignore[arg-type]
+    # in whatever form: Lightning reads them under no other name
+    given: Any = module.configure_optimizers()
+    optimizers, schedulers, _ = forms._configure_optimizers(given)
     if len(optimizers) != 1 or len(schedulers) > 1:
         raise ValueError("seeds: a study needs a single optimizer and scheduler")
     for each in schedulers:
         if isinstance(each["scheduler"] if isinstance(each, dict) else each, ReduceLROnPlateau):
             why = "ReduceLROnPlateau couples the members: it waits for their mean"
             raise ValueError(f"scheduler: {why}")
-    configs = _configure_schedulers_automatic_opt(schedulers, None)
+    configs = forms._configure_schedulers_automatic_opt(schedulers, None)
     return optimizers[0], configs[0] if configs else None

@@ -77,15 +77,12 @@ class Plan:
 
 def check_values(name: str, values: Any) -> None:
     given = f"grid={{{name}: {values}}}"
-    if not isinstance(values, Sequence) or not values or not all(map(is_number, values)):
+    kinds = {type(each) for each in values} if isinstance(values, Sequence) else {None}
+    if not values or not kinds <= {int, float} or not all(map(math.isfinite, values)):
         why = "a list of numbers is expected; perceptrons sweep takes others"
         raise ValueError(f"{given}: {why}")
     if len({*values}) < len(values):
         raise ValueError(f"{given}: the same value is there twice")
-
-
-def is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
 
 
 def make_study(

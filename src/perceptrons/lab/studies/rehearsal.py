@@ -64,8 +64,7 @@ def check_trainable(module: L.LightningModule) -> None:
     """
     name, needs = type(module).__name__, ("net", "loss", "optimizer", "scheduler")
     if lacks := [each for each in needs if not hasattr(module, each)]:
-        what = "a study trains a module's net by its loss and optimizer"
-        raise ValueError(f"seeds: {what}; {name} has no {lacks[0]!r}; {INSTEAD}")
+        raise ValueError(f"seeds: {name} has no {lacks[0]!r}, which a study needs; {INSTEAD}")
     if not takes_spans(module):
         raise ValueError(f"seeds: {name} has a hook that must see each update; {INSTEAD}")
     for hook in HOOKS:
@@ -186,18 +185,14 @@ def check_optimizer(lone: list[Any], together: Any, group: Group) -> float:
 
     Returns what the optimizer keeps for each byte of weights.
     """
-    alone, mine = group.members.alone, dict(group.net.named_parameters())
+    alone, mine, name = group.members.alone, dict(group.net.named_parameters()), ""
     given = [{n: torch.randn_like(w) for n, w in mine.items()} for _ in range(UPDATES)]
-    name = ""
     for number, module in enumerate(lone):
-        optimizer, how = optimizer_of(module)
-        name = type(optimizer).__name__
         own = [{n: alone(each, number) for n, each in every.items()} for every in given]
-        try_updates(module.net, optimizer, how, own)
+        name = type(try_updates(module, own)).__name__
     together.net = group.net
     try:
-        optimizer, how = optimizer_of(together)
-        try_updates(group.net, optimizer, how, given)
+        optimizer = try_updates(together, given)
     except (RuntimeError, TypeError, ValueError):
         raise ValueError(coupling_error(name)) from None
     for number, module in enumerate(lone):
@@ -209,12 +204,11 @@ def check_optimizer(lone: list[Any], together: Any, group: Group) -> float:
     return float(sum(each.nbytes for each in kept if each.ndim) / weights)
 
 
-def try_updates(
-    net: nn.Module, optimizer: torch.optim.Optimizer, how: Any, given: list[dict[str, Tensor]]
-) -> None:
+def try_updates(module: Any, given: list[dict[str, Tensor]]) -> torch.optim.Optimizer:
     """Make an update with each of the gradients; a rule that needs more couples the members."""
+    optimizer, how = optimizer_of(module)
     for gradients in given:
-        for at, weight in net.named_parameters():
+        for at, weight in module.net.named_parameters():
             weight.grad = gradients[at] if weight.requires_grad else None
         try:
             optimizer.step()
@@ -222,6 +216,7 @@ def try_updates(
             raise ValueError(coupling_error(type(optimizer).__name__)) from None
         if how:
             how.scheduler.step()
+    return optimizer
 
 
 def coupling_error(name: str) -> str:

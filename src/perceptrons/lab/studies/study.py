@@ -138,8 +138,9 @@ class StudyModule(L.LightningModule):
             self.log_dict(found)
             return
         self.trainer.callback_metrics.update(found)
+        shown = {name: float(value) for name, value in found.items()}
         for logger in self.trainer.loggers:  # not by self.log, of which each takes half an update
-            logger.log_metrics({n: float(v) for n, v in found.items()}, self.trainer.global_step)
+            logger.log_metrics(shown, self.trainer.global_step)
             logger.save()
 
     on_test_epoch_end = on_validation_epoch_end
