@@ -14,7 +14,7 @@ from ..runs.kinds import imported_class
 from .errors import PACKAGE
 from .settings import TOLD
 
-WIDTH, COLUMN = 88, 31
+WIDTH, COLUMN = 80, 31
 # what the help of each command shows, in order
 OF_ALL = ("config", "ckpt_path", "trust", "name", "threads")
 OF_DEVICES = ("trainer.accelerator", "trainer.devices", "trainer.precision")
@@ -60,9 +60,9 @@ def short_help(parser: Any, verb: str) -> str:
     parts.append(
         f"{POINTS}\n"
         * (verb == "predict")
-        + f"{command} --data.help CLASS    the settings of a class; so --model.net.help\n"
-        f"{command} --print_config       all settings as YAML\n"
-        f"{command} --help all           all settings"
+        + f"{command} --data.help CLASS  settings of a class; so --model.net.help\n"
+        f"{command} --print_config     all settings as YAML\n"
+        f"{command} --help all         all settings"
     )
     return "\n\n".join(parts)
 

@@ -86,7 +86,8 @@ def pictures(scene: Scene, names: Sequence[str] = tuple(SAYS)) -> dict[str, tupl
             if name in names:
                 file = io.BytesIO()
                 picture = Image.open(io.BytesIO(png([*frames][-1][1], DPI))).convert("RGB")
-                picture.quantize(PAGE_COLOURS).convert("RGB").save(file, "webp", lossless=True)
+                few = picture.quantize(PAGE_COLOURS, Image.Quantize.MAXCOVERAGE)  # keeps points
+                few.convert("RGB").save(file, "webp", lossless=True)
                 data = base64.b64encode(file.getvalue()).decode()
                 found[name] = f"data:image/webp;base64,{data}", picture.width // 2
     return found
