@@ -42,7 +42,7 @@ WORDS = {
     "best.monitor": "The metric by which best.ckpt is chosen.",
     "best.mode": "Whether the best is its min or its max.",
 }
-POINTS = "--data.points '[[0, 1]]'    inputs of your own to predict; by default the data's"
+POINTS = "--data.points '[[0, 1]]'    inputs of your own; by default the data's"
 
 
 def short_help(parser: Any, verb: str) -> str:
