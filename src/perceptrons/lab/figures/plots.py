@@ -25,14 +25,14 @@ MOST_CLASSES = 10  # whose numbers are written into a confusion matrix
 def boundary(scene: Scene, frame: int = -1) -> Figure:
     """What the network says over its inputs in a frame, and the rows."""
     figure = Figure()
-    line = size() / 72 / figure.get_figheight()
-    sides = {"bottom": 5.4 * line, "top": 1 - 3.6 * line, "left": 0.16, "right": 0.97}
+    title = plain(scene.title, 40)
+    title += ("\n" if len(title) > ONE_LINE else " \u00b7 ") + caption(scene, frame)
+    line, lines = 1.35 * size() / 72 / figure.get_figheight(), title.count("\n") + 1.6
+    sides = {"bottom": 4 * line, "top": 1 - lines * line, "left": 0.16, "right": 0.97}
     axes = figure.subplots(gridspec_kw=sides)
     draw_key(figure, scene, bool(scene.missed(frame).any()))
     draw_space(axes, scene, frame)
-    title = plain(scene.title, 40)
-    between = "\n" if len(title) > ONE_LINE else " · "
-    figure.suptitle(f"{title}{between}{caption(scene, frame)}", fontsize=size(), y=0.98, va="top")
+    figure.suptitle(title, fontsize=size(), y=0.98, va="top")
     return figure
 
 
