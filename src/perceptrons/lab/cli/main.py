@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
@@ -207,37 +208,34 @@ def plot(words: list[str]) -> None:
     if given.animate and len(given.run) > 1:
         fail("--animate: only with a single run")
     chosen = [run_named(name, "run", given.root) for name in given.run]
-    if given.html:
-        write_html(chosen, given.out)
-        return
-    from ..figures import drawing  # these take seconds
-    from ..figures.survey import FRAMES, survey
-    from .load import trained_run
-
-    scenes = [survey(trained_run(run), 60 if given.animate else FRAMES) for run in chosen]
     try:
-        for line in drawing.plot(scenes, given.out or chosen[-1] / "figures", given.animate):
+        for line in (html_page if given.html else figures)(chosen, given):
             say(line)
-    except ValueError as mistake:
-        fail(f"--{mistake}", mistake)
-    except OSError as failure:
-        fail(f"{failure.strerror or failure}: {failure.filename}", failure, 1)
-
-
-def write_html(runs: list[Path], out: Path | None) -> None:
-    """Write a page of a run, or one that compares several, by default in the last of them."""
-    from ..figures.page.page import PAGE, write_page  # these take seconds
-    from .load import page_run, trained_run
-
-    file = Path(PAGE if len(runs) == 1 else "figures/compared.html")
-    file = out / file.name if out else runs[-1] / file
-    try:
-        write_page(file, [page_run(trained_run(run), run) for run in runs])
     except ValueError as mistake:
         fail(str(mistake), mistake)
     except OSError as failure:
         fail(f"{failure.strerror or failure}: {failure.filename}", failure, 1)
-    say(str(file))
+
+
+def figures(runs: list[Path], given: Any) -> Iterator[str]:
+    """Draw a run's figures, or those of several in one; where they are."""
+    from ..figures import drawing  # these take seconds
+    from ..figures.survey import FRAMES, survey
+    from .load import trained_run
+
+    scenes = [survey(trained_run(run), 60 if given.animate else FRAMES) for run in runs]
+    yield from drawing.plot(scenes, given.out or runs[-1] / "figures", given.animate)
+
+
+def html_page(runs: list[Path], given: Any) -> Iterator[str]:
+    """Write a page of a run, or one that compares several, by default in the last; where it is."""
+    from ..figures.page.page import PAGE, write_page  # these take seconds
+    from .load import page_run, trained_run
+
+    file = Path(PAGE if len(runs) == 1 else "figures/compared.html")
+    file = given.out / file.name if given.out else runs[-1] / file
+    write_page(file, [page_run(trained_run(run), run) for run in runs])
+    yield str(file)
 
 
 def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> Path:

@@ -122,7 +122,7 @@ def plot(scenes: Sequence[Scene], folder: Path, animate: bool = False) -> Iterat
             if name == "boundary" and animate:
                 yield from write_moving(every, folder / "boundary.gif")
     if animate and "boundary" in scenes[0].missing:
-        raise ValueError(f"animate: {scenes[0].missing['boundary']}")
+        raise ValueError(f"--animate: {scenes[0].missing['boundary']}")
 
 
 def write(figure: "Figure", path: Path) -> Iterator[str]:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
 from .panels import caption, colors, draw_key, draw_space, ink, plain, score, size
-from .scene import Array, Scene, Study
+from .scene import Scene, Study
 
 STYLES = {"train": "-", "val": "--"}
 SEVERAL = ("#440154", "#21918c", "#b5367a", "#90d743", "#31688e")  # of these, none is a class
@@ -62,8 +62,10 @@ def curves(scenes: Sequence[Scene]) -> Figure:
             label = f"{plain(scene.title, 40)} {stage}" if several else stage
             for axes, name in zip(every, ("loss", other), strict=False):
                 values = scene.metrics.get(f"{stage}/{name}")
-                train = scene.metrics.get(f"train/{name}")
-                if values is not None and (stage == "train" or not equal_values(values, train)):
+                train = scene.metrics.get(f"train/{name}", np.zeros(0))
+                if values is None:
+                    continue
+                if stage == "train" or not np.array_equal(values, train, equal_nan=True):
                     there = np.isfinite(values)
                     marker = "." if there.sum() < MARKED else ""
                     shown = {"color": color if several else ink(), "label": label}
@@ -85,10 +87,6 @@ def second(scenes: Sequence[Scene]) -> str:
     """What is drawn beside the loss."""
     names = {name.partition("/")[2] for scene in scenes for name in scene.metrics} - {"loss", ""}
     return next((name for name in ("accuracy", "r2", *sorted(names)) if name in names), "")
-
-
-def equal_values(values: Array, others: Array | None) -> bool:
-    return others is not None and np.array_equal(values, others, equal_nan=True)
 
 
 def draw_chance(axes: Axes, scenes: Sequence[Scene]) -> None:
