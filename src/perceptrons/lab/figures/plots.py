@@ -243,7 +243,8 @@ def gallery(scenes: Sequence[Scene], columns: int) -> Figure:
     figure.set_layout_engine("constrained", rect=(0, room, 1, 1 - room))
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for scene, axes in zip(scenes, places, strict=False):
-        says = score(scene, -1).replace("; ", ";\n") if len(scene.updates) else ""
+        says = score(scene, -1) if len(scene.updates) else ""
+        says = says.replace("the best a line can do is", "best line:").replace(" (", "\n(")
         axes.set_title(f"{plain(scene.title, 40)}\n{says}", fontsize=size())
         if "boundary" in scene.missing:
             axes.set_axis_off()
