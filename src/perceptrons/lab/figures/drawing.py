@@ -43,7 +43,7 @@ SUFFIX = ".figures"
 FILES: dict[Any, Any] = {"font.size": 9.0, "figure.figsize": (3.9, 4.4)}
 # TensorBoard's first page shows images at most 220 pixels high, whatever they have
 BOARD: dict[Any, Any] = {"font.size": 12.0, "figure.figsize": (4.9, 3.4), "figure.dpi": 100.0}
-DPI, PAGE_COLOURS = 200, 96
+DPI, PAGE_COLOURS = 200, 48
 # processes that draw: kept, because Python warns of one that is forgotten
 BESIDE: "list[subprocess.Popen[bytes]]" = []
 # of a moving picture's frame, and of its last, in milliseconds
