@@ -62,8 +62,8 @@ def measure_summary(name: str, given: Sequence[float], folds: Sequence[int] | No
         return {f"{name}_{each}": None for each in ("mean", "std", "low", "high", "median")}
     half = half_width(values, None if folds is None else np.asarray(folds)[finite])
     mean = float(values.mean())
-    # no further than a mean can be
-    least, most = min(0.0, values.min()), math.inf if "loss" in name else 1.0
+    # no further than a mean can be, where no loss is below 0
+    least, most = 0.0 if values.min() >= 0 else -math.inf, math.inf if "loss" in name else 1.0
     return {
         f"{name}_mean": mean,
         f"{name}_std": float(values.std(ddof=1)) if len(values) > 1 else None,
