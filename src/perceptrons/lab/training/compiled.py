@@ -5,7 +5,6 @@ where there are so many weights that compiling would take long.
 """
 
 import copy
-import operator
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -95,28 +94,6 @@ class Compiled:
         self.loss = torch.zeros(())  # the last
         self.states: list[list[State]] = []
 
-    def updates(
-        self, block: Block, states: list[State], batches: list[Rows], rates: Tensor, numbers: Tensor
-    ) -> Tensor:
-        """Updates of one block, one for each batch, which change its weights and states.
-
-        Args:
-            block: The block.
-            states: What the optimizer keeps for each of its weights.
-            batches: The batches.
-            rates: Learning rates ``(batches, groups)``.
-            numbers: How many updates there will have been with each ``(batches,)``.
-
-        Returns:
-            The last loss.
-        """
-        loss, weights = torch.empty(0), [*block.weights.values()]
-        parameters = [*self.parameters.values()]
-        for (x, y), rate, number in zip(batches, rates, numbers, strict=False):
-            loss, found = self.gradient(block.weights, block.buffers, x, y)
-            step(self.optimizer, parameters, weights, found, states, rate, number)
-        return loss
-
     @torch.no_grad()
     def run(
         self, batches: Iterator[Rows], count: int, step_schedulers: Step | None
@@ -130,7 +107,8 @@ class Compiled:
             coming: list[list[Call]] = []
             for _ in range(min(ROW, (count - made) // self.at_once)):
                 some = [*islice(batches, self.at_once)]
-                if step_schedulers or updates_made(self.optimizer) or not equal_rows(some, last):
+                other = [*map(id, some)] != [*map(id, last)]
+                if step_schedulers or updates_made(self.optimizer) or other:
                     found = self.calls(some, step_schedulers)
                     if not found:
                         return made + self.make(coming), some
@@ -206,16 +184,24 @@ class Compiled:
         return None if self.failed else (self.call[key], tensors)
 
     def flat(self, block: Block, states: list[State], plan: Any, columns: int) -> Updates:
-        """The updates of a block as a function of all of their tensors in a row."""
+        """Updates of a block, one for each batch of a plan, as a function of tensors in a row.
+
+        These are its weights, buffers and states, the columns of which a plan has the places,
+        learning rates ``(batches, groups)``, and how many updates there will have been with each
+        ``(batches,)``. It changes weights and states, and gives the last loss.
+        """
 
         def updates(*tensors: Tensor) -> Tensor:
-            given = iter(tensors)
+            given, loss = iter(tensors), torch.empty(0)
             weights = {name: next(given) for name in block.weights}
             buffers = {name: next(given) for name in block.buffers}
             own = [{key: next(given) for key in state} for state in states]
             column = [next(given) for _ in range(columns)]
-            batches = [tuple(column[at] for at in each) for each in plan]
-            return self.updates(Block(block.part, weights, buffers), own, batches, *given)
+            optimized = [*self.parameters.values()], [*weights.values()]
+            for places, rate, number in zip(plan, *given, strict=False):
+                loss, found = self.gradient(weights, buffers, *(column[at] for at in places))
+                step(self.optimizer, *optimized, found, own, rate, number)
+            return loss
 
         return updates
 
@@ -234,11 +220,6 @@ class Compiled:
             print(f"took {time.monotonic() - start:.1f} s", flush=True)
         for each, value in zip(tensors, before, strict=True):
             each.copy_(value)
-
-
-def equal_rows(some: list[Rows], others: list[Rows]) -> bool:
-    """Whether these are those very batches."""
-    return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
 def compiled_alone(module: Any, optimizer: torch.optim.Optimizer, clip: Any) -> Compiled:

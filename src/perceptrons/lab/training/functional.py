@@ -1,14 +1,15 @@
-"""The steps of torch's optimizers, made such that they can be traced.
+"""The steps of torch's optimizers, without what they have round them, or such as can be traced.
 
-What an update computes is then a graph of torch's operations, in which the learning rate and the
+What a traced one computes is a graph of torch's operations, in which the learning rate and the
 number of the update are tensors.
 """
 
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from inspect import unwrap
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, optim
@@ -92,6 +93,43 @@ def step(
         unwrap(type(twin).step)(twin)  # without what torch notes for a profiler
     for weight in weights:
         weight.grad = None
+
+
+def step_of(optimizer: Any) -> Callable[[Callable[[], Any]], object]:
+    """Makes an update by an optimizer, given what takes the gradients.
+
+    Of torch's own it is the step without what torch does round it, half of its time; but where
+    something is to come before each, or a scheduler asks whether there were steps.
+    """
+    if type(optimizer) not in KNOWN:
+        return cast(Callable[[Any], Any], optimizer.step)
+    step, hooks = optimizer.step, {}
+    if not optimizer._optimizer_step_pre_hooks and "step" not in vars(optimizer):
+        bare = descend if descends(optimizer) else unwrap(type(optimizer).step)
+        step, hooks = partial(bare, optimizer), optimizer._optimizer_step_post_hooks
+
+    def update(take_gradients: Callable[[], Any]) -> None:
+        take_gradients()
+        step()
+        for hook in hooks.values():
+            hook(optimizer, (), {})
+
+    return update
+
+
+def descends(optimizer: Any) -> bool:
+    """Whether an optimizer moves the weights against their gradients, and does nothing else."""
+    more = "momentum", "weight_decay", "dampening", "maximize", "fused"
+    return type(optimizer) is optim.SGD and not any(
+        group[each] for group in optimizer.param_groups for each in more
+    )
+
+
+def descend(optimizer: optim.Optimizer) -> None:
+    """The step of such an optimizer, of all weights in one call: a third of its time."""
+    for group in optimizer.param_groups:
+        if moved := [each for each in group["params"] if each.grad is not None]:
+            torch._foreach_add_(moved, [each.grad for each in moved], alpha=-group["lr"])
 
 
 def states_of(optimizer: optim.Optimizer, weight: Tensor) -> State:

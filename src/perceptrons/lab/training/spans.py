@@ -10,8 +10,6 @@ asks to see each update, Lightning trains the module as it would without the lab
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from inspect import unwrap
 from itertools import islice
 from math import ceil
 from typing import Any, cast
@@ -36,7 +34,7 @@ from ..data.loader import Rows, TableLoader
 from ..data.tables import TableData
 from .compiled import MOST as AT_ONCE
 from .compiled import Compiled, compiled_alone
-from .functional import KNOWN
+from .functional import KNOWN, step_of
 
 # updates in a span, and bytes of its batches: a signal waits for the end of a span, and so do
 # snapshots; Lightning's own work is then some 1 % of an update of the smallest network
@@ -64,9 +62,6 @@ MODULE_HOOKS = (
 )
 # callbacks of Lightning's that look at the training from time to time, and need not see each batch
 PATIENT = (DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer)
-
-# takes gradients of a batch, by its number; the loss, where it was needed for that
-Gradients = Callable[[Rows, int], Tensor | None]
 
 
 class Span:
@@ -210,8 +205,13 @@ class SpanTrainer(L.Trainer):
         return updates if self.max_steps == -1 else min(updates, self.max_steps)
 
 
-def gradients_of(module: Any, user_step: Any, optimizer: torch.optim.Optimizer) -> Gradients:
-    """Takes the gradients that the user has written out, or else those of the user's step."""
+def gradients_of(
+    module: Any, user_step: Any, optimizer: torch.optim.Optimizer
+) -> Callable[[Rows, int], Tensor | None]:
+    """Takes the gradients that the user has written out, or else those of the user's step.
+
+    Of a batch, by its number; it gives the loss where that is needed for the gradients.
+    """
     # an optimizer that asks for gradients more than once needs the loss besides
     written: Any = type(optimizer) in KNOWN and getattr(module, "hand_gradients", None)
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
@@ -253,43 +253,6 @@ def step_schedulers(schedulers: list[Any], trainer: Any) -> None:
         ends = trainer.global_step if each.interval == "step" else trainer.current_epoch + 1
         if ends % each.frequency == 0:
             each.scheduler.step()
-
-
-def step_of(optimizer: Any) -> Callable[[Callable[[], Any]], object]:
-    """Makes an update by an optimizer, given what takes the gradients.
-
-    Of torch's own it is the step without what torch does round it, half of its time; but where
-    something is to come before each, or a scheduler asks whether there were steps.
-    """
-    if type(optimizer) not in KNOWN:
-        return cast(Callable[[Any], Any], optimizer.step)
-    step, hooks = optimizer.step, {}
-    if not optimizer._optimizer_step_pre_hooks and "step" not in vars(optimizer):
-        bare = descend if descends(optimizer) else unwrap(type(optimizer).step)
-        step, hooks = partial(bare, optimizer), optimizer._optimizer_step_post_hooks
-
-    def update(take_gradients: Callable[[], Any]) -> None:
-        take_gradients()
-        step()
-        for hook in hooks.values():
-            hook(optimizer, (), {})
-
-    return update
-
-
-def descends(optimizer: Any) -> bool:
-    """Whether an optimizer moves the weights against their gradients, and does nothing else."""
-    more = "momentum", "weight_decay", "dampening", "maximize", "fused"
-    return type(optimizer) is torch.optim.SGD and not any(
-        group[each] for group in optimizer.param_groups for each in more
-    )
-
-
-def descend(optimizer: torch.optim.Optimizer) -> None:
-    """The step of such an optimizer, of all weights in one call: a third of its time."""
-    for group in optimizer.param_groups:
-        if moved := [each for each in group["params"] if each.grad is not None]:
-            torch._foreach_add_(moved, [each.grad for each in moved], alpha=-group["lr"])
 
 
 def count_updates(trainer: Any, made: int) -> None:
