@@ -1,6 +1,8 @@
 """The program: what it answers itself, the verbs that train nothing, and Lightning's commands."""
 
+import atexit
 import csv
+import gc
 import importlib
 import io
 import json
@@ -84,6 +86,9 @@ def prepare() -> None:
     threading.excepthook = lambda failed: (
         None if isinstance(failed.exc_value, OSError) else threading.__excepthook__(failed)
     )
+    # what imports make is there to stay: a third of their time is to look through it for garbage
+    gc.set_threshold(100_000)
+    atexit.register(gc.freeze)
     # or threads that wait keep the processor that other work needs: ten times as slow beside it
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
