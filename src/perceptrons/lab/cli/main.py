@@ -257,13 +257,13 @@ def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> 
 def runs(words: list[str]) -> None:
     """List the runs, or with --diff what two differ in."""
     parser = Parser("runs", runs.__doc__ or "")
-    parser.add_argument("--sort", metavar="COLUMN", help="by this column; -COLUMN: the other way")
+    parser.add_argument("--sort", metavar="COLUMN", help="by this column; =-COLUMN: the other way")
     parser.add_argument("--diff", nargs=2, metavar="RUN", help="only what two runs differ in")
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument("--csv", action="store_true", help="as CSV, all of it")
     formats.add_argument("--json", action="store_true", help="as JSON, all of it")
     parser.add_argument("--root", type=Path, default=Path(directories.ROOT), help="of the runs")
-    given = parser.parse_args(join_sort(words))
+    given = parser.parse_args(words)
     if given.root != Path(directories.ROOT) and not given.root.is_dir():
         fail(f"--root={str(given.root)!r}: no such directory")
     if given.diff and given.sort:
@@ -297,14 +297,6 @@ def show(rows: list[dict[str, Any]], given: Any) -> None:
         say(table + " (--csv has all)" * table.splitlines()[-1].startswith("... and"))
     else:
         say("no difference" if given.diff else f"no runs in {given.root}")
-
-
-def join_sort(words: list[str]) -> list[str]:
-    """The words, with ``--sort -COLUMN`` as one: argparse takes the column for a flag."""
-    if "--sort" not in words:
-        return words
-    at = words.index("--sort")
-    return [*words[:at], "=".join(words[at : at + 2]), *words[at + 2 :]]
 
 
 VERBS = {

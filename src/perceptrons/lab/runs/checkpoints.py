@@ -279,7 +279,8 @@ def check_state(path: str, checkpoint: dict[str, Any]) -> None:
     """
     metrics = checkpoint["metrics"]
     numbers = (*metrics.values(), checkpoint.get("seconds"))
-    states = [*checkpoint["optimizer_states"], *as_list(checkpoint.get("lr_schedulers"))]
+    schedulers = checkpoint.get("lr_schedulers")
+    states = [*checkpoint["optimizer_states"], *(schedulers if type(schedulers) is list else [0])]
     whole = {
         "metrics": all(isinstance(each, str) for each in metrics)
         and all(isinstance(each, int | float) for each in numbers),
@@ -292,10 +293,6 @@ def check_state(path: str, checkpoint: dict[str, Any]) -> None:
     }
     if wrong := [name for name, right in whole.items() if not right]:
         raise CheckpointError(f"ckpt_path={path!r}: its {wrong[0]} cannot be read")
-
-
-def as_list(content: Any) -> list[Any]:
-    return content if isinstance(content, list) else [None]
 
 
 def has_counters(loops: dict[str, Any]) -> bool:

@@ -60,17 +60,16 @@ class DrawnLoader(CombinedLoader):
     """
 
     drawn_from: dict[str, Any] | None = None
-    begins = False
 
     def __iter__(self) -> Self:
-        if self.begins:
+        if self._iterator is not None:
             self.drawn_from = random_state(self.flattened)
             return super().__iter__()
         self._iterator = _SUPPORTED_MODES[self._mode]["iterator"](self.flattened, self._limits)
         return self  # which has a length by now
 
     def __next__(self) -> Any:
-        if not self.begins:
+        if self.drawn_from is None:
             raise StopIteration
         return super().__next__()
 
@@ -142,10 +141,8 @@ class ResumableEpochLoop(_TrainingEpochLoop):
 
     def on_run_start(self, data_fetcher: Any) -> None:
         loader, random, self.random = data_fetcher.combined_loader, self.random, None
-        if isinstance(loader, DrawnLoader):
-            loader.begins = True
-            if random or not self.trainer.current_epoch:  # Lightning begins with the others
-                self.begin(data_fetcher, random[1] if random else None)
+        if isinstance(loader, DrawnLoader) and (random or not self.trainer.current_epoch):
+            self.begin(data_fetcher, random[1] if random else None)  # as Lightning does later ones
         if random and self.batch_progress.current.ready:
             set_random_state(random[0], self.loaders)
         super().on_run_start(data_fetcher)
