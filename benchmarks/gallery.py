@@ -106,10 +106,16 @@ def pictures(scenes: dict[str, Scene]) -> Iterator[tuple[str, Figure]]:
     yield "loss", plots.curves([scenes["xor"]])
 
 
-def picture(figure: Figure, dpi: int, colors: int = 96) -> Image.Image:
+def picture(figure: Figure, dpi: int, colors: int = 256) -> Image.Image:
     # the method by which the colours of a few small points are not lost
     drawn = Image.open(BytesIO(png(figure, dpi))).convert("RGB")
-    return drawn.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    palette = drawn.quantize(colors, Image.Quantize.MAXCOVERAGE)
+    ground, table = drawn.getpixel((0, 0)), np.reshape(palette.getpalette() or [], (-1, 3))
+    table[np.abs(table - ground).sum(1) < 24] = ground  # and not a shade beside it
+    palette.putpalette(table.ravel().tolist())
+    # the fewer colours of a moving picture stay flat: each frame would flicker, and be large
+    how = Image.Dither.NONE if colors < 256 else Image.Dither.FLOYDSTEINBERG
+    return drawn.quantize(palette=palette, dither=how)
 
 
 def draw(scenes: dict[str, Scene], suffix: str) -> None:

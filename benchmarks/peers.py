@@ -64,6 +64,25 @@ class Clock(L.Callback):
         self.moments.append(time.process_time())
 
 
+class Pace(L.Callback):
+    """Notes how many updates of a loop each report of the last run takes as long as."""
+
+    taken: ClassVar[list[float]] = []
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.taken.clear()
+        self.last = time.process_time()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            start = time.process_time()
+            with torch.enable_grad():
+                loop((2,), 20)
+            end = time.process_time()
+            self.taken.append((start - self.last) / (end - start) * 20)
+            self.last = time.process_time()
+
+
 class Tutorial(L.LightningModule):
     """As the tutorials have it."""
 

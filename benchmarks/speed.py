@@ -14,6 +14,8 @@ if hasattr(os, "sched_setaffinity"):  # before any library counts the processors
 import json
 import platform
 import re
+import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +23,6 @@ from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -31,6 +32,7 @@ import peers
 
 from perceptrons.__main__ import main as perceptrons
 from perceptrons.lab.runs.directories import ROOT, newest
+from perceptrons.lab.runs.record import PACKAGE
 
 CONFIG = Path(__file__).parent.parent / "configs" / "xor.yaml"
 RESULTS = Path(__file__).parent / "results"
@@ -44,6 +46,7 @@ LOOP, DEEP_LOOP, TABLE = (
     "PyTorch loop, a million rows",
 )
 CLOCK = "--trainer.callbacks+=peers.Clock"
+SHORT, IMPORT = "what a short command may take", "import lightning, and the updates"
 MANY = "JAX, scan and vmap, 8,192 networks"
 
 
@@ -106,12 +109,35 @@ def reports(directory: str, count: int = 5_000) -> tuple[float, float]:
     """Time of a late report, and size of the last checkpoint, to those of an early one."""
     sizes = []
     for epochs in (count // 20, count):
-        fit(directory, CLOCK, f"--trainer.max_epochs={epochs}", passes=1)
+        more = "--trainer.callbacks+=peers.Pace", f"--trainer.max_epochs={epochs}"
+        fit(directory, *more, passes=1)
         last = newest(Path(directory, ROOT))[0] / "checkpoints" / "last.ckpt"
         sizes.append(last.stat().st_size)
-    between = [after - before for before, after in pairwise(peers.Clock.moments[-count:])]
     some = count // 20
-    return median(between[-some:]) / median(between[:some]), sizes[1] / sizes[0]
+    return median(peers.Pace.taken[-some:]) / median(peers.Pace.taken[:some]), sizes[1] / sizes[0]
+
+
+def program(directory: str, *words: str) -> float:
+    """Seconds that the processor spends on a Python program, whose modules are compiled."""
+    kept = os.environ | {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": directory}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, *words]
+    subprocess.run(command, env=kept, cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def commands(directory: str) -> Iterator[Row]:
+    """Commands as one types them: what trains nothing is there at once."""
+    yield Row(SHORT, lambda: 0.3, SHORT)
+    for words in ("--help", "--version", "runs", "compare --help"):
+        work = partial(program, directory, "-m", PACKAGE, *words.split())
+        yield Row(f"{PACKAGE} {words}", work, SHORT, 1.0)
+    update = further(directory)
+    imports = partial(program, directory, "-c", "import lightning")
+    yield Row(IMPORT, lambda: imports() + UPDATES * update(), IMPORT)
+    work = partial(program, directory, "-m", PACKAGE, "fit", f"--config={CONFIG}")
+    yield Row(f"{PACKAGE} fit, with page and figures", work, IMPORT, 1.1)
 
 
 def rows(directory: str) -> Iterator[Row]:
@@ -140,6 +166,7 @@ def rows(directory: str) -> Iterator[Row]:
     yield Row(MANY, lambda: peers.jax((2,), 2_000, 8_192), MANY)
     work = further(directory, "--seeds=8192", compiled, passes=2_000)
     yield Row("fit --seeds 8192 compiled, a further update", work, MANY, 0.5)
+    yield from commands(directory)
 
 
 def measure(table: list[Row], rounds: int) -> dict[str, list[float]]:
@@ -159,6 +186,8 @@ def measure(table: list[Row], rounds: int) -> dict[str, list[float]]:
 
 
 def said(seconds: float) -> str:
+    if seconds >= 0.01:
+        return f"{seconds:.2f} s"
     return f"{seconds * 1e6:.1f} us" if seconds >= 1e-6 else f"{seconds * 1e9:.0f} ns"
 
 
@@ -203,7 +232,7 @@ def main(rounds: int = 3) -> None:
         found = [*results(table, taken)]
         times, sizes = reports(directory)
         found.append(line("a late report to an early one", "", times, 1.1))
-        found.append(line("a late checkpoint's size to an early one's", "", sizes, 1.1))
+        found.append(line("a late checkpoint's size to an early one's", "", sizes, 1.5))
     RESULTS.mkdir(exist_ok=True)
     name = re.sub("[^A-Za-z0-9]+", "_", str(here["cpu"])).strip("_")
     text = json.dumps({"machine": here, "results": found}, indent=1)

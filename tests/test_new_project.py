@@ -75,6 +75,10 @@ def test_a_project_has_at_most_25_files_of_its_own(project: Path) -> None:
     assert 15 < len(own) <= 25, own
 
 
+def test_git_leaves_the_runs_of_a_project_alone(project: Path) -> None:
+    run("git", "check-ignore", "lightning_logs/xor/version_0/config.yaml", cwd=project)
+
+
 def test_the_lab_of_a_project_has_the_templates_bytes(project: Path) -> None:
     ours, theirs = ROOT / "src/perceptrons/lab", project / "src/my_study/lab"
     names = [str(path.relative_to(theirs)) for path in theirs.rglob("*.py")]

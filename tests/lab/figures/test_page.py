@@ -542,3 +542,37 @@ def test_without_javascript_there_is_a_still_picture(shown: Any, tmp_path: Path)
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
         browser.get("about:blank")
+
+
+@in_browser
+def test_what_is_changed_or_refused_is_said(shown: Any) -> None:
+    browser = shown(learned(updates=400))
+    rate = browser.find_element(By.ID, "rate")
+    rate.send_keys(Keys.CONTROL, "a")
+    rate.send_keys("-5", Keys.TAB)
+    assert text(browser, "#rate-says") == "-5 is refused: a rate is above 0."
+    assert rate.get_attribute("value") == "1"
+    assert text(browser, "#title") == "xor/version_0"
+    click(browser, "#draw-anew")
+    assert text(browser, "#title") == "xor/version_0, changed in this page"
+    assert text(browser, "#status").startswith("update 0 ")
+    assert text(browser, "#play") == "Play the run"
+    click(browser, "#reset")
+    assert text(browser, "#title") == "xor/version_0"
+
+
+@in_browser
+def test_the_map_has_ticks_at_0_and_1_and_a_chart_names_its_curves_where_there_are_several(
+    shown: Any,
+) -> None:
+    run = learned(updates=400)
+    browser = shown(run)
+    ticks = [each.text for each in browser.find_elements(By.CSS_SELECTOR, "#plane text")]
+    assert ticks == ["0", "1", "0", "1", "x1 →", "x2 ↑"]
+    assert text(browser, "figcaption") == "loss"
+    assert "p = ½ for every row" in text(browser, "#curves")
+    click(browser, "[data-updates='100']")
+    said = " ".join(text(browser, "figcaption").split())
+    assert said == "loss training trained on in this page"
+    run["curves"]["val/loss"] = [[0, 0.8], [400, 0.7]]
+    assert text(shown(run), "figcaption").split() == ["loss", "training", "validation"]

@@ -1,7 +1,6 @@
 """Checkpoints: exact, read without running code, and malformed ones are one line."""
 
 import codecs
-import math
 import os
 import random
 import resource
@@ -10,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import lightning as L
@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from perceptrons.lab.runs import checkpoints
 from perceptrons.lab.runs.checkpoints import CheckpointError, WholeCheckpointIO
-from perceptrons.lab.runs.record import measured, updates
+from perceptrons.lab.runs.files import write_whole
+from perceptrons.lab.runs.record import Report, measured
 from perceptrons.lab.runs.resume import ExactResume, Stopped, make_resumable, stoppable
 from perceptrons.lab.training.loggers import RunLogger
 
@@ -320,6 +321,53 @@ def test_events_of_a_resumed_run_come_last_though_the_clock_was_put_back(
 
 
 def test_updates_beyond_sixteen_million_are_logged_exactly() -> None:
-    trainer = type("Trainer", (), {"global_step": 2**24 + 1})()
-    assert updates(trainer).item() == 2**24 + 1
-    assert math.isclose(float(updates(trainer)), 2**24 + 1, rel_tol=0)
+    trainer: Any = SimpleNamespace(global_step=2**24 + 1)
+    logged: dict[str, torch.Tensor] = {}
+    module: Any = SimpleNamespace(log=lambda name, value, **_: logged.update({name: value}))
+    Report("").log_step(trainer, module)
+    assert logged["step"].item() == 2**24 + 1
+
+
+def step_of(path: Path) -> int:
+    return int(torch.load(path, weights_only=True)["global_step"])
+
+
+def test_of_checkpoints_that_come_too_fast_to_be_written_the_newest_are_there_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SHARE", 0.0)
+    monkeypatch.setattr(checkpoints, "AT_FIRST", 0.0)
+    written, plugin = list[str](), WholeCheckpointIO()
+
+    def write(file: Path, content: memoryview) -> None:
+        written.append(file.stem)
+        write_whole(file, content)
+
+    monkeypatch.setattr(checkpoints, "write_whole", write)
+    best, last, old = (tmp_path / f"{name}.ckpt" for name in ("best", "last", "old"))
+    for step in range(3):
+        for file in (old, best, last):
+            plugin.save_checkpoint({"global_step": step}, file)
+    assert [step_of(file) for file in (old, best, last)] == [0, 0, 0]  # each is there at once
+    plugin.remove_checkpoint(old)
+    plugin.save_checkpoint({"global_step": 3}, last)
+    plugin.teardown()
+    assert [step_of(file) for file in (best, last)] == [2, 3]
+    assert not old.exists()
+    assert written == ["old", "best", "last", "best", "last"]  # last tells which is best
+
+
+def test_a_run_whose_checkpoints_wait_ends_with_those_of_one_whose_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, allowed in (("waiting", 0.0), ("at once", 1e9)):
+        monkeypatch.setattr(checkpoints, "SHARE", 0.0)
+        monkeypatch.setattr(checkpoints, "AT_FIRST", allowed)
+        fit(tmp_path / name, 4)
+    both = [
+        torch.load(tmp_path / name / "checkpoints" / "best.ckpt", weights_only=True)
+        for name in ("waiting", "at once")
+    ]
+    assert both[0]["global_step"] == both[1]["global_step"] == 8
+    for name, value in both[0]["state_dict"].items():
+        assert torch.equal(value, both[1]["state_dict"][name])

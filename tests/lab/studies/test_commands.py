@@ -308,7 +308,7 @@ MISTAKES = {
     '--grid {"model.optimizer.lrr":[1]}': "did you mean lr?",
     '--grid {"model.optimizer.lr":[]}': "a list of numbers is expected",
     '--grid {"model.net.hidden":[2,3]}': "not a number; perceptrons sweep",
-    '--grid {"model.loss":["bce"]}': "only numbers; perceptrons sweep",
+    '--grid {"model.loss":["bce"]}': "a list of numbers is expected; perceptrons sweep",
     '--grid {"data.passes":[1]}': "a setting of the model",
     '--grid {"model.classes":[2,3]}': "grid={model.classes: ...}: is what the data says",
     '--grid {"model.optimizer":[1]}': "model.optimizer is not a number",

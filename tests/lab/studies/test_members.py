@@ -294,3 +294,61 @@ def test_networks_of_layers_norms_and_elementwise_functions_have_members_last() 
         assert isinstance(stack(NETS[net], SEEDS), MappedMembers)
     assert isinstance(stack(dense, SEEDS, ndim=3), MappedMembers)
     assert isinstance(stack(lambda: Shaped(lambda z: z * 2 + z.sin()), SEEDS), FastMembers)
+
+
+class Counting(nn.Linear):
+    """Does something else at each call."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x) * self.calls
+
+
+class Distances(nn.Linear):
+    """Has an operation that vmap makes member by member."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = super().forward(x)
+        return z + F.pdist(z).mean()
+
+
+REPLAYED = {
+    **NETS,
+    "dropout": lambda: nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 2)),
+    "mapped dropout": lambda: nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5), nn.Linear(3, 2)),
+}
+
+
+@pytest.mark.parametrize("net", REPLAYED)
+def test_a_graph_that_is_replayed_has_the_bits_of_the_calls_that_it_stands_for(
+    net: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, (x, y) = [], rows()
+    for often in (2, 10**9):
+        monkeypatch.setattr(gradients, "OFTEN", often)
+        members = stack(REPLAYED[net], SEEDS)
+        blocks = blocks_of(members, squared)
+        torch.manual_seed(3)
+        made = [each.clone() for _ in range(4) for each in blocks.gradients(x, y)]
+        # a weight norm is made member by member
+        assert bool(blocks.replayed.graphs) == (often == 2 and net != "weight norm")
+        found.append([*made, *members.buffers.values()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("net", [Counting, Distances])
+def test_what_is_another_graph_at_each_call_or_a_long_one_is_not_replayed(
+    net: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradients, "OFTEN", 2)
+    blocks, (x, y) = blocks_of(stack(net, SEEDS, fast=False), squared), rows()
+    made = [blocks.gradients(x, y)[0] for _ in range(4)]
+    assert torch.equal(made[2], made[3]) == (net is Distances)
+    assert not blocks.replayed.graphs

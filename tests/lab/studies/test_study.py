@@ -610,11 +610,11 @@ def test_what_cannot_be_a_study_is_said_before_it_begins(name: str) -> None:
         ({"seed": 2**32 - 2, "seeds": 3}, "above 4294967295"),
         ({"folds": 1}, "folds=1: must be at least 2"),
         ({"grid": {"a": []}}, "a list of numbers"),
-        ({"grid": {"a": ["x"]}}, "only numbers"),
-        ({"grid": {"a": [True]}}, "only numbers"),
+        ({"grid": {"a": ["x"]}}, "a list of numbers"),
+        ({"grid": {"a": [True]}}, "a list of numbers"),
         ({"grid": {"a": "12"}}, "a list of numbers"),
         ({"grid": {"a": [1, 1.0]}}, "the same value is there twice"),
-        ({"grid": {"a": [float("nan")]}}, "only numbers"),
+        ({"grid": {"a": [float("nan")]}}, "a list of numbers"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(plan: dict[str, Any], said: str) -> None:

@@ -1,6 +1,7 @@
 """What members say together agrees with scipy and numpy; runs are compared pair by pair."""
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,19 @@ import numpy as np
 import pytest
 import yaml
 from scipy.stats import binomtest, ttest_1samp
+from scipy.stats import t as student
 
 from perceptrons.lab.cli.verbs import compare as comparing
-from perceptrons.lab.cli.verbs.compare import bootstrap, compare, holm, mcnemar, members_text, pool
+from perceptrons.lab.cli.verbs.compare import (
+    Difference,
+    bootstrap,
+    compare,
+    holm,
+    mcnemar,
+    members_text,
+    pool,
+    sentence,
+)
 from perceptrons.lab.studies.record import POINTS, Study
 from perceptrons.lab.studies.summary import measure_summary, summaries, wilson
 
@@ -31,6 +42,15 @@ def test_the_interval_of_a_mean_is_students_over_folds_where_there_are_some(fold
     assert found["loss_mean"] == pytest.approx(np.mean(values))
     assert found["loss_std"] == pytest.approx(np.std(values, ddof=1))
     assert found["loss_median"] in values
+
+
+@pytest.mark.parametrize("shift", [-1.0, -0.2, 0.0])
+def test_the_interval_of_a_mean_ends_at_0_where_no_loss_is_below_it(shift: float) -> None:
+    values = np.array([0.1, 0.3, 0.9]) + shift
+    found = measure_summary("loss", values.tolist(), None)
+    low, high = ttest_1samp(values, 0).confidence_interval()
+    assert found["loss_low"] == pytest.approx(low if shift else 0.0)
+    assert found["loss_high"] == pytest.approx(high)
 
 
 def members(solved: list[int], shift: float = 0.0, seed: int = 0) -> dict[str, Any]:
@@ -103,6 +123,14 @@ def test_studies_of_other_seeds_pool_to_one(tmp_path: Path) -> None:
     other = run(tmp_path / "o" / "version_0", halves[1], model="B")
     with pytest.raises(ValueError, match=r"other settings than .*: model"):
         pool([runs[0], other])
+    trainers = [{"max_epochs": 3, "accelerator": "cpu"}, {"max_epochs": 4}, {"max_epochs": 3}]
+    runs = [
+        run(tmp_path / f"t{at}" / "version_0", halves[at > 0], trainer=trainer)
+        for at, trainer in enumerate(trainers)
+    ]
+    assert pool([runs[0], runs[2]]) == members_text(summaries(whole))
+    with pytest.raises(ValueError, match=r"other settings than .*: trainer\.max_epochs$"):
+        pool(runs[:2])
 
 
 @pytest.mark.parametrize("content", ["", "seed\n1\n", "seed,loss\n1,x\n", "a,b\n1,2\n"])
@@ -114,24 +142,99 @@ def test_a_file_that_is_no_study_is_said_in_a_line(content: str, tmp_path: Path)
         comparing.read_members(tmp_path)
 
 
-def test_the_bootstrap_covers_a_mean_as_often_as_it_says() -> None:
+@pytest.mark.parametrize("seeds", [[0, 1, 2], [0, 4, 9], [*range(30)]])
+def test_seeds_alone_give_students_interval_and_p_as_scipy_has_them(seeds: list[int]) -> None:
+    values = np.random.default_rng(0).normal(1.0, 0.5, len(seeds))
+    wanted = ttest_1samp(values, 0)
+    found = bootstrap((values, np.array(seeds), np.zeros(len(seeds), int)))
+    assert found == pytest.approx((*wanted.confidence_interval(), wanted.pvalue))
+    assert bootstrap((values[:1], np.zeros(1, int), np.zeros(1, int))) == (-np.inf, np.inf, 1.0)
+
+
+@pytest.mark.parametrize(("seeds", "folds"), [(3, 1), (5, 1), (60, 1), (3, 10), (5, 5), (20, 10)])
+def test_the_interval_covers_the_mean_as_often_as_it_says(seeds: int, folds: int) -> None:
     random, hits = np.random.default_rng(0), 0
-    for _ in range(100):
-        values = random.normal(1.0, 2.0, 60)
-        low, high, _ = bootstrap((values, np.arange(60), np.zeros(60, int)))
+    one, two = map(np.ravel, np.meshgrid(np.arange(seeds), np.arange(folds)))
+    for _ in range(1000):
+        of_seeds, of_folds = random.normal(1.0, 1.0, seeds), random.normal(0.0, folds > 1, folds)
+        values = of_seeds[one] + of_folds[two] + random.normal(0.0, 1.0, seeds * folds)
+        low, high, p = bootstrap((values, one, two))
         hits += low <= 1.0 <= high
-    assert 88 <= hits <= 99
+        assert (low <= 0 <= high) == (p >= 0.05)
+    assert hits >= 936  # 95 % of them, less two standard deviations
+    assert hits <= 964 or folds > 1  # seeds and folds both: rather too wide than too narrow
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_a_few_pairs_of_nothing_are_rarely_taken_for_a_difference(count: int) -> None:
-    random, found = np.random.default_rng(0), 0
-    for _ in range(200):
-        values = random.normal(0.0, 1.0, count)
-        found += bootstrap((values, np.arange(count), np.zeros(count, int)))[2] < 0.05
-    assert found <= 18  # 5 % of them, and two standard deviations
-    values = random.normal(0.0, 1.0, 2)
-    assert bootstrap((values[:1], np.zeros(1, int), np.zeros(1, int)))[2] == 1.0
+def test_seeds_and_folds_are_drawn_as_a_bootstrap_draws_them() -> None:
+    random = np.random.default_rng(0)
+    seeds, folds = map(np.ravel, np.meshgrid(np.arange(6), np.arange(4)))
+    values = random.normal(size=24) + random.normal(size=6)[seeds] + random.normal(size=4)[folds]
+    weights = np.array(
+        [
+            np.bincount(random.integers(6, size=6), minlength=6)[seeds]
+            * np.bincount(random.integers(4, size=4), minlength=4)[folds]
+            for _ in range(10_000)
+        ]
+    )
+    drawn = (weights @ values / weights.sum(1)).std() * np.sqrt(4 / 3)  # for few folds
+    low, high, _ = bootstrap((values, seeds, folds))
+    assert (high - low) / 2 == pytest.approx(student.ppf(0.975, 3) * drawn, rel=0.03)
+
+
+def test_seeds_that_are_left_out_do_not_make_a_difference_sure(tmp_path: Path) -> None:
+    one, two = members([0] * 10), members([0] * 10)
+    kept = {0: 1.0, 4: 1.3, 9: 0.9}  # those of the others are not finite
+    two["loss"] = [loss + kept.get(at, np.nan) for at, loss in enumerate(one["loss"])]
+    runs = [run(tmp_path / name / "version_0", each) for name, each in (("a", one), ("b", two))]
+    (line,) = (line for line in compare(runs).splitlines() if line.startswith("loss"))
+    assert f"  {ttest_1samp([*kept.values()], 0).pvalue:.4g}  " in line
+
+
+def test_shares_are_no_further_apart_than_1(tmp_path: Path) -> None:
+    one, two = members([0, 0]), members([0, 0])
+    two["accuracy"] = [0.9, 1.0]
+    runs = [run(tmp_path / name / "version_0", each) for name, each in (("a", one), ("b", two))]
+    assert re.search("accuracy +0.45 +-0.1853 to 1 ", compare(runs))
+
+
+def test_an_interval_with_ends_of_two_signs_is_said_with_them() -> None:
+    found = Difference("b", "loss", "9 seeds", (0.0, 0.786), (-0.163, 1.26), 0.04)
+    assert "0.786 more loss from the same 9 seeds, -0.163 to 1.26 (p = 0.04)" in sentence(found)
+    less = found._replace(means=(0.786, 0.0), interval=(-1.26, 0.163))
+    assert "0.786 less loss from the same 9 seeds, -0.163 to 1.26 (p = 0.04)" in sentence(less)
+    sure = less._replace(interval=(-1.26, -0.163))
+    assert "0.786 less loss from the same 9 seeds, 0.163 to 1.26 (p = 0.04)" in sentence(sure)
+
+
+FOLDS = members([0, 1] * 2) | {"fold": [0, 0, 1, 1], "seed": [0, 1] * 2}
+MOONS = {"class_path": "Moons", "init_args": {"random_state": 0, "batch_size": 8}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "other"),
+    [
+        ({"data": {"class_path": "Moons", "init_args": {"random_state": 1}}}, "data.random_state"),
+        ({"data": {"class_path": "Circles", "init_args": {"random_state": 0}}}, "data"),
+        ({"data": MOONS, "folds": 4}, "folds"),
+    ],
+)
+def test_folds_of_other_rows_are_no_pairs(
+    changed: dict[str, Any], other: str, tmp_path: Path
+) -> None:
+    config = {"folds": 2, "data": MOONS}
+    one = run(tmp_path / "a" / "version_0", FOLDS, **config)
+    two = run(tmp_path / "b" / "version_0", FOLDS, **(config | changed))
+    with pytest.raises(ValueError, match=rf"folds have other rows than those of .*: {other}$"):
+        compare([one, two])
+
+
+def test_how_rows_are_trained_on_may_differ_between_folds_of_the_same(tmp_path: Path) -> None:
+    other = {"class_path": "Moons", "init_args": {"random_state": 0, "batch_size": 4}}
+    runs = [
+        run(tmp_path / f"{at}" / "version_0", FOLDS, folds=2, data=data)
+        for at, data in enumerate((MOONS, other))
+    ]
+    assert "no other differs" in compare(runs)
 
 
 def test_a_study_in_folds_has_no_pairs_with_one_that_has_none(tmp_path: Path) -> None:

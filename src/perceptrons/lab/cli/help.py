@@ -14,7 +14,7 @@ from ..runs.kinds import imported_class
 from .errors import PACKAGE
 from .settings import TOLD
 
-WIDTH, COLUMN = 88, 31
+WIDTH, COLUMN = 80, 31
 # what the help of each command shows, in order
 OF_ALL = ("config", "ckpt_path", "trust", "name", "threads")
 OF_DEVICES = ("trainer.accelerator", "trainer.devices", "trainer.precision")
@@ -42,7 +42,7 @@ WORDS = {
     "best.monitor": "The metric by which best.ckpt is chosen.",
     "best.mode": "Whether the best is its min or its max.",
 }
-POINTS = "--data.points '[[0, 1]]'    inputs of your own to predict; by default the data's"
+POINTS = "--data.points '[[0, 1]]'    inputs of your own; by default the data's"
 
 
 def short_help(parser: Any, verb: str) -> str:
@@ -60,9 +60,9 @@ def short_help(parser: Any, verb: str) -> str:
     parts.append(
         f"{POINTS}\n"
         * (verb == "predict")
-        + f"{command} --data.help CLASS    the settings of a class; so --model.net.help\n"
-        f"{command} --print_config       all settings as YAML\n"
-        f"{command} --help all           all settings"
+        + f"{command} --data.help CLASS  settings of a class; so --model.net.help\n"
+        f"{command} --print_config     all settings as YAML\n"
+        f"{command} --help all         all settings"
     )
     return "\n\n".join(parts)
 

@@ -1,6 +1,8 @@
 """The program: what it answers itself, the verbs that train nothing, and Lightning's commands."""
 
+import atexit
 import csv
+import gc
 import importlib
 import io
 import json
@@ -9,6 +11,7 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
@@ -83,6 +86,9 @@ def prepare() -> None:
     threading.excepthook = lambda failed: (
         None if isinstance(failed.exc_value, OSError) else threading.__excepthook__(failed)
     )
+    # what imports make is there to stay: a third of their time is to look through it for garbage
+    gc.set_threshold(100_000)
+    atexit.register(gc.freeze)
     # or threads that wait keep the processor that other work needs: ten times as slow beside it
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -207,37 +213,34 @@ def plot(words: list[str]) -> None:
     if given.animate and len(given.run) > 1:
         fail("--animate: only with a single run")
     chosen = [run_named(name, "run", given.root) for name in given.run]
-    if given.html:
-        write_html(chosen, given.out)
-        return
-    from ..figures import drawing  # these take seconds
-    from ..figures.survey import FRAMES, survey
-    from .load import trained_run
-
-    scenes = [survey(trained_run(run), 60 if given.animate else FRAMES) for run in chosen]
     try:
-        for line in drawing.plot(scenes, given.out or chosen[-1] / "figures", given.animate):
+        for line in (html_page if given.html else figures)(chosen, given):
             say(line)
-    except ValueError as mistake:
-        fail(f"--{mistake}", mistake)
-    except OSError as failure:
-        fail(f"{failure.strerror or failure}: {failure.filename}", failure, 1)
-
-
-def write_html(runs: list[Path], out: Path | None) -> None:
-    """Write a page of a run, or one that compares several, by default in the last of them."""
-    from ..figures.page.page import PAGE, write_page  # these take seconds
-    from .load import page_run, trained_run
-
-    file = Path(PAGE if len(runs) == 1 else "figures/compared.html")
-    file = out / file.name if out else runs[-1] / file
-    try:
-        write_page(file, [page_run(trained_run(run), run) for run in runs])
     except ValueError as mistake:
         fail(str(mistake), mistake)
     except OSError as failure:
         fail(f"{failure.strerror or failure}: {failure.filename}", failure, 1)
-    say(str(file))
+
+
+def figures(runs: list[Path], given: Any) -> Iterator[str]:
+    """Draw a run's figures, or those of several in one; where they are."""
+    from ..figures import drawing  # these take seconds
+    from ..figures.survey import FRAMES, survey
+    from .load import trained_run
+
+    scenes = [survey(trained_run(run), 60 if given.animate else FRAMES) for run in runs]
+    yield from drawing.plot(scenes, given.out or runs[-1] / "figures", given.animate)
+
+
+def html_page(runs: list[Path], given: Any) -> Iterator[str]:
+    """Write a page of a run, or one that compares several, by default in the last; where it is."""
+    from ..figures.page.page import PAGE, write_page  # these take seconds
+    from .load import page_run, trained_run
+
+    file = Path(PAGE if len(runs) == 1 else "figures/compared.html")
+    file = given.out / file.name if given.out else runs[-1] / file
+    write_page(file, [page_run(trained_run(run), run) for run in runs])
+    yield str(file)
 
 
 def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> Path:
@@ -254,13 +257,13 @@ def run_named(name: str, argument: str, root: Path = Path(directories.ROOT)) -> 
 def runs(words: list[str]) -> None:
     """List the runs, or with --diff what two differ in."""
     parser = Parser("runs", runs.__doc__ or "")
-    parser.add_argument("--sort", metavar="COLUMN", help="by this column; -COLUMN: the other way")
+    parser.add_argument("--sort", metavar="COLUMN", help="by this column; =-COLUMN: the other way")
     parser.add_argument("--diff", nargs=2, metavar="RUN", help="only what two runs differ in")
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument("--csv", action="store_true", help="as CSV, all of it")
     formats.add_argument("--json", action="store_true", help="as JSON, all of it")
     parser.add_argument("--root", type=Path, default=Path(directories.ROOT), help="of the runs")
-    given = parser.parse_args(join_sort(words))
+    given = parser.parse_args(words)
     if given.root != Path(directories.ROOT) and not given.root.is_dir():
         fail(f"--root={str(given.root)!r}: no such directory")
     if given.diff and given.sort:
@@ -294,14 +297,6 @@ def show(rows: list[dict[str, Any]], given: Any) -> None:
         say(table + " (--csv has all)" * table.splitlines()[-1].startswith("... and"))
     else:
         say("no difference" if given.diff else f"no runs in {given.root}")
-
-
-def join_sort(words: list[str]) -> list[str]:
-    """The words, with ``--sort -COLUMN`` as one: argparse takes the column for a flag."""
-    if "--sort" not in words:
-        return words
-    at = words.index("--sort")
-    return [*words[:at], "=".join(words[at : at + 2]), *words[at + 2 :]]
 
 
 VERBS = {

@@ -1,8 +1,11 @@
 """The loader that hands out a table held in memory, batch by batch."""
 
+import random
+from ast import literal_eval
 from collections.abc import Iterator
 from itertools import islice
 from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -95,3 +98,44 @@ class TableLoader:
         """Numbers of the rows ``(rows,)``, in the random order of a pass."""
         random = np.random.default_rng((seed, self.epoch, pass_))
         return torch.from_numpy(random.permutation(self.rows))
+
+
+def name_arguments(loader: Any) -> None:
+    """Let Lightning make a loader once more, which gives it a batch size by name."""
+    args = getattr(loader, "__pl_saved_args", ())
+    named = dict(zip(getattr(loader, "__pl_saved_arg_names", ()), args, strict=False))
+    if named:
+        setattr(loader, "__pl_saved_args", args[len(named) :])
+        getattr(loader, "__pl_saved_kwargs").update(named)
+
+
+def generators(loaders: list[Any]) -> Iterator[torch.Generator]:
+    """Generators of their own that loaders, their samplers and their datasets have."""
+    for loader in loaders:
+        parts = [getattr(loader, name, None) for name in ("dataset", "sampler", "batch_sampler")]
+        for owner in (loader, *parts, getattr(parts[-1], "sampler", None)):
+            values = getattr(owner, "__dict__", {}).values()
+            yield from (each for each in values if isinstance(each, torch.Generator))
+
+
+def random_state(loaders: list[Any]) -> dict[str, Any]:
+    """State of every global generator, and of loaders' own, in types that load without code."""
+    name, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
+    return {
+        # as text: hundreds of numbers would take as long to write as all else
+        "python": str(random.getstate()),
+        "numpy": str((name, keys.tolist(), *rest)),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "loaders": [each.get_state() for each in generators(loaders)],
+    }
+
+
+def set_random_state(state: dict[str, Any], loaders: list[Any]) -> None:
+    random.setstate(literal_eval(state["python"]))
+    np.random.set_state(literal_eval(state["numpy"]))
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    for generator, own in zip(generators(loaders), state.get("loaders", []), strict=False):
+        generator.set_state(own)

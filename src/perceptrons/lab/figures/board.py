@@ -188,9 +188,7 @@ def description(module: nn.Module) -> str:
     """A network's structure and how many parameters it has."""
     net = network_of(module)
     count = sum(weight.numel() for weight in net.parameters())
-    rows = [f"| {escape(name)} | {list(each.shape)} |" for name, each in net.named_parameters()]
-    table = "\n".join(["| parameter | shape |", "| --- | --- |", *rows[:SHOWN_ROWS]])
-    return f"{count:,} parameters\n\n{code_block(str(net))}\n\n{table}"
+    return f"{count:,} parameters\n\n{code_block(str(net))}"
 
 
 def code_block(text: str, language: str = "") -> str:

@@ -43,7 +43,7 @@ SUFFIX = ".figures"
 FILES: dict[Any, Any] = {"font.size": 9.0, "figure.figsize": (3.9, 4.4)}
 # TensorBoard's first page shows images at most 220 pixels high, whatever they have
 BOARD: dict[Any, Any] = {"font.size": 12.0, "figure.figsize": (4.9, 3.4), "figure.dpi": 100.0}
-DPI, PAGE_COLOURS = 200, 32
+DPI, PAGE_COLOURS = 200, 48
 # processes that draw: kept, because Python warns of one that is forgotten
 BESIDE: "list[subprocess.Popen[bytes]]" = []
 # of a moving picture's frame, and of its last, in milliseconds
@@ -86,7 +86,8 @@ def pictures(scene: Scene, names: Sequence[str] = tuple(SAYS)) -> dict[str, tupl
             if name in names:
                 file = io.BytesIO()
                 picture = Image.open(io.BytesIO(png([*frames][-1][1], DPI))).convert("RGB")
-                picture.quantize(PAGE_COLOURS).convert("RGB").save(file, "webp", lossless=True)
+                few = picture.quantize(PAGE_COLOURS, Image.Quantize.MAXCOVERAGE)  # keeps points
+                few.convert("RGB").save(file, "webp", lossless=True)
                 data = base64.b64encode(file.getvalue()).decode()
                 found[name] = f"data:image/webp;base64,{data}", picture.width // 2
     return found
@@ -121,7 +122,7 @@ def plot(scenes: Sequence[Scene], folder: Path, animate: bool = False) -> Iterat
             if name == "boundary" and animate:
                 yield from write_moving(every, folder / "boundary.gif")
     if animate and "boundary" in scenes[0].missing:
-        raise ValueError(f"animate: {scenes[0].missing['boundary']}")
+        raise ValueError(f"--animate: {scenes[0].missing['boundary']}")
 
 
 def write(figure: "Figure", path: Path) -> Iterator[str]:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
 from .panels import caption, colors, draw_key, draw_space, ink, plain, score, size
-from .scene import Array, Scene, Study
+from .scene import Scene, Study
 
 STYLES = {"train": "-", "val": "--"}
 SEVERAL = ("#440154", "#21918c", "#b5367a", "#90d743", "#31688e")  # of these, none is a class
@@ -25,14 +25,14 @@ MOST_CLASSES = 10  # whose numbers are written into a confusion matrix
 def boundary(scene: Scene, frame: int = -1) -> Figure:
     """What the network says over its inputs in a frame, and the rows."""
     figure = Figure()
-    line = size() / 72 / figure.get_figheight()
-    sides = {"bottom": 5.4 * line, "top": 1 - 3.6 * line, "left": 0.16, "right": 0.97}
+    title = plain(scene.title, 40)
+    title += ("\n" if len(title) > ONE_LINE else " \u00b7 ") + caption(scene, frame)
+    line, lines = 1.35 * size() / 72 / figure.get_figheight(), title.count("\n") + 1.6
+    sides = {"bottom": 4 * line, "top": 1 - lines * line, "left": 0.16, "right": 0.97}
     axes = figure.subplots(gridspec_kw=sides)
     draw_key(figure, scene, bool(scene.missed(frame).any()))
     draw_space(axes, scene, frame)
-    title = plain(scene.title, 40)
-    between = "\n" if len(title) > ONE_LINE else " · "
-    figure.suptitle(f"{title}{between}{caption(scene, frame)}", fontsize=size(), y=0.98, va="top")
+    figure.suptitle(title, fontsize=size(), y=0.98, va="top")
     return figure
 
 
@@ -62,8 +62,10 @@ def curves(scenes: Sequence[Scene]) -> Figure:
             label = f"{plain(scene.title, 40)} {stage}" if several else stage
             for axes, name in zip(every, ("loss", other), strict=False):
                 values = scene.metrics.get(f"{stage}/{name}")
-                train = scene.metrics.get(f"train/{name}")
-                if values is not None and (stage == "train" or not equal_values(values, train)):
+                train = scene.metrics.get(f"train/{name}", np.zeros(0))
+                if values is None:
+                    continue
+                if stage == "train" or not np.array_equal(values, train, equal_nan=True):
                     there = np.isfinite(values)
                     marker = "." if there.sum() < MARKED else ""
                     shown = {"color": color if several else ink(), "label": label}
@@ -85,10 +87,6 @@ def second(scenes: Sequence[Scene]) -> str:
     """What is drawn beside the loss."""
     names = {name.partition("/")[2] for scene in scenes for name in scene.metrics} - {"loss", ""}
     return next((name for name in ("accuracy", "r2", *sorted(names)) if name in names), "")
-
-
-def equal_values(values: Array, others: Array | None) -> bool:
-    return others is not None and np.array_equal(values, others, equal_nan=True)
 
 
 def draw_chance(axes: Axes, scenes: Sequence[Scene]) -> None:
@@ -245,7 +243,8 @@ def gallery(scenes: Sequence[Scene], columns: int) -> Figure:
     figure.set_layout_engine("constrained", rect=(0, room, 1, 1 - room))
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for scene, axes in zip(scenes, places, strict=False):
-        says = score(scene, -1).replace("; ", ";\n") if len(scene.updates) else ""
+        says = score(scene, -1) if len(scene.updates) else ""
+        says = says.replace("the best a line can do is", "best line:").replace(" (", "\n(")
         axes.set_title(f"{plain(scene.title, 40)}\n{says}", fontsize=size())
         if "boundary" in scene.missing:
             axes.set_axis_off()

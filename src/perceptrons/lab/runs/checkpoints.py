@@ -10,7 +10,9 @@ import io
 import pickletools
 import random
 import re
+import time
 import zipfile
+from ast import literal_eval
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +20,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from torch import Tensor
 
 from .directories import newest
 from .files import write_whole
@@ -33,6 +34,8 @@ OUTLINE: dict[str, type] = {
 # Lightning's counters in a checkpoint, each of all epochs and of this one
 COUNTERS = ("epoch_progress", "epoch_loop.batch_progress")
 COUNTED = ("total", "current")
+# of the time, and seconds at first, that may go into writing checkpoints, and bytes that may wait
+SHARE, AT_FIRST, MOST_WAITING = 0.1, 0.2, 2**26
 
 
 class CheckpointError(ValueError):
@@ -44,18 +47,44 @@ class ArchiveError(CheckpointError):
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Checkpoint files that are never half written, and never run code when they are read."""
+    """Checkpoint files that are never half written, and never run code when they are read.
+
+    Where they come so fast that to write them would take more than a tenth of the time, the newest
+    of each waits in memory, at most until the training ends.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: dict[Path, io.BytesIO] = {}
+        self.start, self.spent = time.monotonic(), 0.0
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        buffer = io.BytesIO()
+        file, buffer = Path(path), io.BytesIO()
         torch.save(checkpoint, buffer)
-        write_whole(Path(path), buffer.getbuffer())
+        self.waiting.pop(file, None)
+        self.waiting[file] = buffer  # the last
+        allowed = SHARE * (time.monotonic() - self.start) + AT_FIRST
+        if self.spent < allowed or buffer.tell() > MOST_WAITING or not file.exists():
+            self.teardown()
+
+    def teardown(self) -> None:
+        """Write what waits, in the order in which it came: the last tells of the best."""
+        start = time.monotonic()
+        while self.waiting:
+            file = next(iter(self.waiting))
+            write_whole(file, self.waiting.pop(file).getbuffer())
+        self.spent += time.monotonic() - start
+
+    def remove_checkpoint(self, path: Any) -> None:
+        self.waiting.pop(Path(path), None)
+        super().remove_checkpoint(path)
 
     def load_checkpoint(
         self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
+        self.teardown()
         return read(Path(path))
 
 
@@ -250,7 +279,8 @@ def check_state(path: str, checkpoint: dict[str, Any]) -> None:
     """
     metrics = checkpoint["metrics"]
     numbers = (*metrics.values(), checkpoint.get("seconds"))
-    states = [*checkpoint["optimizer_states"], *as_list(checkpoint.get("lr_schedulers"))]
+    schedulers = checkpoint.get("lr_schedulers")
+    states = [*checkpoint["optimizer_states"], *(schedulers if type(schedulers) is list else [0])]
     whole = {
         "metrics": all(isinstance(each, str) for each in metrics)
         and all(isinstance(each, int | float) for each in numbers),
@@ -263,10 +293,6 @@ def check_state(path: str, checkpoint: dict[str, Any]) -> None:
     }
     if wrong := [name for name, right in whole.items() if not right]:
         raise CheckpointError(f"ckpt_path={path!r}: its {wrong[0]} cannot be read")
-
-
-def as_list(content: Any) -> list[Any]:
-    return content if isinstance(content, list) else [None]
 
 
 def has_counters(loops: dict[str, Any]) -> bool:
@@ -286,8 +312,8 @@ def has_counters(loops: dict[str, Any]) -> bool:
 def is_random_state(state: dict[str, Any]) -> bool:
     """Whether generators of their own can be set to a state."""
     try:
-        random.Random().setstate(numbers_in(state["python"]))
-        np.random.RandomState().set_state(numbers_in(state["numpy"]))
+        random.Random().setstate(literal_eval(state["python"]))
+        np.random.RandomState().set_state(literal_eval(state["numpy"]))
         for each in (state["torch"], *state.get("loaders", [])):
             torch.Generator().set_state(each)
         return isinstance(state["cuda"], list)
@@ -310,40 +336,3 @@ def check_end(trainer: Any, checkpoint: dict[str, Any]) -> None:
     for name, count in done.items():
         if trainer[name] is not None and 0 <= trainer[name] < count:
             raise ValueError(f"{name}={trainer[name]}: the checkpoint has done {count} already")
-
-
-def generators(loaders: list[Any]) -> Iterator[torch.Generator]:
-    """Generators of their own that loaders, their samplers and their datasets have."""
-    for loader in loaders:
-        parts = [getattr(loader, name, None) for name in ("dataset", "sampler", "batch_sampler")]
-        for owner in (loader, *parts, getattr(parts[-1], "sampler", None)):
-            values = getattr(owner, "__dict__", {}).values()
-            yield from (each for each in values if isinstance(each, torch.Generator))
-
-
-def random_state(loaders: list[Any]) -> dict[str, Any]:
-    """State of every global generator, and of loaders' own, in types that load without code."""
-    version, words, *gauss = random.getstate()
-    name, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
-    return {  # tensors: to save hundreds of numbers one by one is a third of a checkpoint's time
-        "python": (version, torch.from_numpy(np.array(words)), *gauss),
-        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "loaders": [each.get_state() for each in generators(loaders)],
-    }
-
-
-def numbers_in(state: Any) -> tuple[Any, ...]:
-    """A generator's state, with the numbers that were saved as a tensor."""
-    return tuple(tuple(e.tolist()) if isinstance(e, Tensor) else e for e in state)
-
-
-def set_random_state(state: dict[str, Any], loaders: list[Any]) -> None:
-    random.setstate(numbers_in(state["python"]))
-    np.random.set_state(numbers_in(state["numpy"]))
-    torch.set_rng_state(state["torch"])
-    if len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    for generator, own in zip(generators(loaders), state.get("loaders", []), strict=False):
-        generator.set_state(own)

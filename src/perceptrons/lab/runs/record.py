@@ -176,7 +176,7 @@ class Report(Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit":
-            pl_module.log("step", updates(trainer), sync_dist=True)
+            self.log_step(trainer, pl_module)
 
     def on_validation_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit":
@@ -187,9 +187,15 @@ class Report(Callback):
             self.report(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        pl_module.log("step", updates(trainer), sync_dist=True)
+        self.log_step(trainer, pl_module)
         if not trainer.enable_validation:
             self.report(trainer)
+
+    def log_step(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if not isinstance(module, StudyModule):  # which tells the loggers by itself
+            # in 32 bits those beyond 16 million would be rounded
+            updates = torch.tensor(trainer.global_step, dtype=torch.float64)
+            module.log("step", updates, sync_dist=True)
 
     def report(self, trainer: L.Trainer) -> None:
         """Print a line of the table, under its head where the columns are others than before."""
@@ -237,11 +243,6 @@ def introduction(trainer: Any, module: Any) -> dict[str, str]:
         "optimizer": f"{type(optimizer).__name__}{rate}" if optimizer else "none",
         "device": f"{device}, {trainer.precision}",
     }
-
-
-def updates(trainer: L.Trainer) -> Tensor:
-    """Updates made, as a metric; in 32 bits those beyond 16 million would be rounded."""
-    return torch.tensor(trainer.global_step, dtype=torch.float64)
 
 
 def measured(trainer: L.Trainer) -> dict[str, float]:

@@ -19,10 +19,9 @@ from lightning.pytorch.utilities.combined_loader import _SUPPORTED_MODES, Combin
 from torch import Tensor
 from torchmetrics import Metric
 
-from ..data.loader import TableLoader
+from ..data.loader import TableLoader, name_arguments, random_state, set_random_state
 from ..training.callbacks import is_over
 from ..training.spans import SpanLoader
-from .checkpoints import random_state, set_random_state
 from .directories import with_own_files
 from .record import measured
 
@@ -62,17 +61,16 @@ class DrawnLoader(CombinedLoader):
     """
 
     drawn_from: dict[str, Any] | None = None
-    begins = False
 
     def __iter__(self) -> Self:
-        if self.begins:
+        if self._iterator is not None:
             self.drawn_from = random_state(self.flattened)
             return super().__iter__()
         self._iterator = _SUPPORTED_MODES[self._mode]["iterator"](self.flattened, self._limits)
         return self  # which has a length by now
 
     def __next__(self) -> Any:
-        if not self.begins:
+        if self.drawn_from is None:
             raise StopIteration
         return super().__next__()
 
@@ -96,15 +94,6 @@ class Source(_DataLoaderSource):
             return made
         combined.__class__ = DrawnLoader
         return combined
-
-
-def name_arguments(loader: Any) -> None:
-    """Let Lightning make a loader once more, which gives it a batch size by name."""
-    args = getattr(loader, "__pl_saved_args", ())
-    named = dict(zip(getattr(loader, "__pl_saved_arg_names", ()), args, strict=False))
-    if named:
-        setattr(loader, "__pl_saved_args", args[len(named) :])
-        getattr(loader, "__pl_saved_kwargs").update(named)
 
 
 class ResumableEpochLoop(_TrainingEpochLoop):
@@ -153,10 +142,8 @@ class ResumableEpochLoop(_TrainingEpochLoop):
 
     def on_run_start(self, data_fetcher: Any) -> None:
         loader, random, self.random = data_fetcher.combined_loader, self.random, None
-        if isinstance(loader, DrawnLoader):
-            loader.begins = True
-            if random or not self.trainer.current_epoch:  # Lightning begins with the others
-                self.begin(data_fetcher, random[1] if random else None)
+        if isinstance(loader, DrawnLoader) and (random or not self.trainer.current_epoch):
+            self.begin(data_fetcher, random[1] if random else None)  # as Lightning does later ones
         if random and self.batch_progress.current.ready:
             set_random_state(random[0], self.loaders)
         super().on_run_start(data_fetcher)

@@ -47,7 +47,8 @@ def cell(value: Any) -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 3] + "..."
+    end = longest // 2 - 1  # a run's version
+    return text if len(text) <= longest else f"{text[: longest - end - 3]}...{text[-end:]}"
 
 
 def aligned(
@@ -71,6 +72,10 @@ def aligned(
     longest = width if width is None else min(width, LONGEST)
     shown = {name: lines(name, values[:rows], longest) for name, values in columns.items()}
     kept = fitting(shown, width, keep)
+    over = sum(len(shown[name][0] + GAP) for name in kept) - len(GAP) - (width or 10**9)
+    if over > 0 and keep:  # all of these stay: the first, which is a name, gives way
+        room = max(8, len(shown[kept[0]][0]) - over)
+        shown[kept[0]] = lines(kept[0], columns[kept[0]][:rows], room)
     text = [GAP.join(line).rstrip() for line in zip(*(shown[name] for name in kept), strict=True)]
     if left_out := len(shown) - len(kept):
         text.append(f"... and {counted(left_out, 'column')}")

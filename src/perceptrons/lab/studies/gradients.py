@@ -4,15 +4,15 @@ Shapes: as in ``members.py``.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tag, Tensor, nn
-from torch.func import grad_and_value
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..training.gradients import LEAN, Gradient, Loss, Weights, single_by_hand
 from ..training.graphs import graph_of
@@ -22,6 +22,7 @@ from .members import FastMembers, Members, slices
 # GPU has work for all of its cores, and time to start it, only with far more at once. Where vmap
 # starts each operation, that costs ten times as much, and so do blocks
 CACHE, MAPPED, OF_GPU = 2**21, 2**24, 2**30
+OFTEN = 20  # calls after which it pays to trace a graph
 # means over all numbers
 aten = torch.ops.aten
 MEANS = {
@@ -75,45 +76,33 @@ def pools_members(loss: Loss, logits: Tensor, y: Tensor) -> bool:
     )
 
 
-def repeat_targets(y: Tensor, members: int) -> Tensor:
-    """Targets that members share, as each of them has them."""
-    return y[..., None].expand(*y.shape, members)
-
-
 def by_autograd(members: Members, loss: Loss, together: bool) -> Gradient:
     """Gradients by torch.
 
     Args:
         members: The networks.
         loss: The loss of one of them.
-        together: Whether one call of the loss serves all members, as :func:`pooled` finds.
+        together: Whether one call of the loss serves all members, as :func:`pools_members` finds.
     """
-
-    def summed(
-        weights: Weights, buffers: Weights, x: Tensor, y: Tensor, loss: Loss
-    ) -> tuple[Tensor, Tensor]:
-        weights = {n: w if n in members.trained else w.detach() for n, w in weights.items()}
-        logits, own = members.logits({**weights, **buffers}, x), x.ndim > members.ndim
-        if not together:
-            losses = loss_of_each(loss, logits, y, own)
-            return losses.sum(), losses.detach()
-        count = logits.shape[-1]
-        total = loss(logits, y if own else repeat_targets(y, count)) * count
-        return total, total.detach()
 
     def gradient(
         weights: Weights, buffers: Weights, x: Tensor, y: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        if torch.compiler.is_compiling():
-            lean = partial(summed, buffers=buffers, x=x, y=y, loss=LEAN.get(loss, loss))
-            gradients, (_, losses) = grad_and_value(lean, has_aux=True)(weights)
-            return losses, [*gradients.values()]
+        function = LEAN.get(loss, loss) if torch.compiler.is_compiling() else loss
+        trained, own = members.trained, x.ndim > members.ndim
         # not by torch.func: where nothing is compiled, it takes two to five times as long
-        with torch.enable_grad(), mapped():
+        with torch.enable_grad():
             leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
-            total, losses = summed(leaves, buffers, x, y, loss)
-            given = torch.autograd.grad(total, [*leaves.values()], materialize_grads=True)
-        return losses, [*given]
+            used = {name: w if name in trained else w.detach() for name, w in leaves.items()}
+            logits = members.logits({**used, **buffers}, x)
+            if together:
+                count = logits.shape[-1]
+                targets = y if own else y[..., None].expand(*y.shape, count)
+                losses = function(logits, targets) * count
+            else:
+                losses = loss_of_each(function, logits, y, own)
+            found = torch.autograd.grad(losses.sum(), [*leaves.values()], materialize_grads=True)
+        return losses.detach(), [*found]
 
     return gradient
 
@@ -133,6 +122,37 @@ def by_hand(module: Any, members: Members) -> Gradient:
     return gradient
 
 
+class Replayed:
+    """Gradients, where they are asked for often by a graph for each shape of the tensors.
+
+    Half of an update of many small networks is the Python that leads to torch's operations, and
+    most of it where ``vmap`` does. What makes another graph the next time, as by a counter of its
+    own, or has operations that ``vmap`` makes member by member, is called as it is.
+    """
+
+    def __init__(self, gradient: Gradient) -> None:
+        self.gradient = gradient
+        self.calls: Counter[Any] = Counter()
+        self.graphs: dict[Any, Any] = {}
+
+    def __call__(
+        self, weights: Weights, buffers: Weights, x: Tensor, y: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        given = *weights.values(), *buffers.values(), x, y
+        shapes = tuple((each.shape, each.stride()) for each in given)
+        self.calls[shapes] += 1
+        if self.calls[shapes] == OFTEN:
+            with suppress(Exception), isolate_rng(), warnings.catch_warnings():
+                warnings.simplefilter("error")
+                own = {name: each.clone() for name, each in buffers.items()}
+                one, other = (make_fx(self.gradient)(weights, own, x, y) for _ in range(2))
+                if one.code == other.code:
+                    self.graphs[shapes] = one
+        call: Gradient = self.graphs.get(shapes, self.gradient)
+        with mapped():
+            return call(weights, buffers, x, y)
+
+
 class Blocks:
     """The members of a group, block by block.
 
@@ -147,7 +167,7 @@ class Blocks:
     """
 
     def __init__(self, members: Members, gradient: Gradient, bytes_of_each: int) -> None:
-        self.members, self.gradient = members, gradient
+        self.members, self.gradient, self.replayed = members, gradient, Replayed(gradient)
         on_cpu = next(members.net.parameters()).device.type == "cpu"
         cache = (CACHE if isinstance(members, FastMembers) else MAPPED) if on_cpu else OF_GPU
         self.most = max(1, cache // bytes_of_each)
@@ -165,10 +185,10 @@ class Blocks:
     def gradients(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """The gradient of each of the weights."""
         if len(self.pieces) == 1:
-            return self.gradient(*self.pieces[0][1:], x, y)[1]
+            return self.replayed(*self.pieces[0][1:], x, y)[1]
         whole = {name: torch.empty_like(each) for name, each in self.members.weights.items()}
         for part, weights, buffers in self.pieces:
-            _, found = self.gradient(weights, buffers, *self.rows(part, x, y))
+            _, found = self.replayed(weights, buffers, *self.rows(part, x, y))
             for each, made in zip(self.members.part(whole, part).values(), found, strict=True):
                 each.copy_(made)
         return [*whole.values()]

@@ -6,9 +6,10 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.cli import ReduceLROnPlateau
+from lightning.pytorch.core import optimizer as forms
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..data.loader import Rows, TableLoader
 from ..training.compiled import Block, Compiled
@@ -100,8 +101,8 @@ class Group(nn.Module):
         for name, weight in self.net.named_parameters():
             weight.requires_grad_(weight.requires_grad and name not in names)
 
-    def configure(self) -> tuple[torch.optim.Optimizer, dict[str, Any] | None]:
-        """The optimizer, and the scheduler as Lightning takes it, by the user's factories."""
+    def configure(self) -> tuple[torch.optim.Optimizer, Any]:
+        """The optimizer, and the scheduler with Lightning's settings, by the user's factories."""
         self.position = (-1, 0)
         own, self.module.net = self.module.net, self.net
         self.optimizer, how = optimizer_of(self.module)
@@ -154,7 +155,7 @@ class Group(nn.Module):
             self.batches = iter(self.loader)
         self.number = epoch * len(self.loader) + first
         end, waiting = epoch * len(self.loader) + last, list[Rows]()
-        step = self.step_after_update if self.how and self.how["interval"] == "step" else None
+        step = self.step_after_update if self.how and self.how.interval == "step" else None
         while self.number < end:
             if self.compiled and not waiting:
                 made, waiting = self.compiled.run(self.batches, end - self.number, step)
@@ -179,8 +180,8 @@ class Group(nn.Module):
         self.step_scheduler("step", self.number)
 
     def step_scheduler(self, interval: str, number: int) -> None:
-        if self.how and self.how["interval"] == interval and number % self.how["frequency"] == 0:
-            self.how["scheduler"].step()
+        if self.how and self.how.interval == interval and number % self.how.frequency == 0:
+            self.how.scheduler.step()
 
     def in_pieces(self, *columns: Tensor) -> Iterator[Rows]:
         """Rows in pieces that are measured at once."""
@@ -221,31 +222,20 @@ class Group(nn.Module):
         return measured | {"accuracy": accuracy, "solved": solved} if correct else measured
 
 
-def optimizer_of(
-    module: L.LightningModule,
-) -> tuple[torch.optim.Optimizer, dict[str, Any] | None]:
-    """A module's optimizer, and its scheduler in a dictionary, whatever form it gives them in.
+def optimizer_of(module: L.LightningModule) -> tuple[torch.optim.Optimizer, Any]:
+    """A module's optimizer, and its scheduler with Lightning's settings or ``None``.
 
     Raises:
         ValueError: If there are several, or the scheduler waits for a measure.
     """
+    # in whatever form: Lightning reads them under no other name
     given: Any = module.configure_optimizers()
-    if isinstance(given, dict):
-        given = given["optimizer"], given.get("lr_scheduler")
-    elif not isinstance(given, (tuple, list)):
-        given = given, None
-    elif not given or not isinstance(given[0], (tuple, list)):
-        given = given, ()
-    optimizers, schedulers = ((e if isinstance(e, (tuple, list)) else [e]) for e in given)
+    optimizers, schedulers, _ = forms._configure_optimizers(given)
     if len(optimizers) != 1 or len(schedulers) > 1:
         raise ValueError("seeds: a study needs a single optimizer and scheduler")
-    (scheduler,) = schedulers or [None]
-    if scheduler is None:
-        return optimizers[0], None
-    how = scheduler if isinstance(scheduler, dict) else {"scheduler": scheduler}
-    plateau = (ReduceLROnPlateau, torch.optim.lr_scheduler.ReduceLROnPlateau)
-    if isinstance(how["scheduler"], plateau):
-        raise ValueError(
-            "scheduler: ReduceLROnPlateau couples the members: it waits for their mean"
-        )
-    return optimizers[0], {"interval": "epoch", "frequency": 1, **how}
+    for each in schedulers:
+        if isinstance(each["scheduler"] if isinstance(each, dict) else each, ReduceLROnPlateau):
+            why = "ReduceLROnPlateau couples the members: it waits for their mean"
+            raise ValueError(f"scheduler: {why}")
+    configs = forms._configure_schedulers_automatic_opt(schedulers, None)
+    return optimizers[0], configs[0] if configs else None

@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, fx, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..training.protocol import ELEMENTWISE
 
@@ -164,6 +165,8 @@ class MappedMembers(Members):
 
     def __init__(self, make: MakeNet, tensors: Weights, ndim: int) -> None:
         super().__init__(make, tensors, ndim)
+        # which attention takes where nothing is trained, and vmap would call member by member
+        torch.backends.mha.set_fastpath_enabled(False)
         self.reading = WithBuffers(self.net)
         names = {id(tensor): name for name, tensor in own_tensors(self.net)}
         # where in it a tensor goes, and its name here
@@ -183,7 +186,8 @@ class MappedMembers(Members):
 
         rows = -1 if x.ndim > self.ndim else None
         mapped = torch.vmap(alone, (0, rows), (-1, 0), randomness="different")
-        logits, placed = mapped(weights, x)
+        with sdpa_kernel(SDPBackend.MATH):  # others would be called member by member
+            logits, placed = mapped(weights, x)
         for name, buffer in placed.items():
             weights[name].copy_(buffer.detach())
         made: Tensor = logits

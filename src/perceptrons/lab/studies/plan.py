@@ -76,19 +76,13 @@ class Plan:
 
 
 def check_values(name: str, values: Any) -> None:
-    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-        raise ValueError(f"grid={{{name}: {values}}}: a list of numbers is expected")
-    for value in values:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, float))
-            or not math.isfinite(value)
-        ):
-            raise ValueError(
-                f"grid={{{name}: {value!r}}}: only numbers; perceptrons sweep takes others"
-            )
+    given = f"grid={{{name}: {values}}}"
+    kinds = {type(each) for each in values} if isinstance(values, Sequence) else {None}
+    if not values or not kinds <= {int, float} or not all(map(math.isfinite, values)):
+        why = "a list of numbers is expected; perceptrons sweep takes others"
+        raise ValueError(f"{given}: {why}")
     if len({*values}) < len(values):
-        raise ValueError(f"grid={{{name}: {[*values]}}}: the same value is there twice")
+        raise ValueError(f"{given}: the same value is there twice")
 
 
 def make_study(

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -16,7 +17,6 @@ import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from ..training.compiled import check_step
 from ..training.spans import takes_spans
@@ -64,8 +64,7 @@ def check_trainable(module: L.LightningModule) -> None:
     """
     name, needs = type(module).__name__, ("net", "loss", "optimizer", "scheduler")
     if lacks := [each for each in needs if not hasattr(module, each)]:
-        what = "a study trains a module's net by its loss and optimizer"
-        raise ValueError(f"seeds: {what}; {name} has no {lacks[0]!r}; {INSTEAD}")
+        raise ValueError(f"seeds: {name} has no {lacks[0]!r}, which a study needs; {INSTEAD}")
     if not takes_spans(module):
         raise ValueError(f"seeds: {name} has a hook that must see each update; {INSTEAD}")
     for hook in HOOKS:
@@ -90,7 +89,7 @@ def rehearse(group: Group, build: Callable[[int], Any]) -> Rehearsal:
         ValueError: If members would do otherwise than alone.
     """
     lone = [build(seed) for seed in group.seeds]
-    with isolate_rng(), mapped(), without_fast_path():
+    with isolate_rng(), mapped():
         warnings.simplefilter("ignore")  # what Lightning says to a module without a trainer
         x, y = (column[:ROWS] for column in next(iter(group.loader)))
         own = x.ndim > group.members.ndim
@@ -121,34 +120,16 @@ def draws(module: Any, x: Tensor, y: Tensor) -> bool:
 
 
 @contextmanager
-def without_fast_path() -> Iterator[None]:
-    """Keep attention from what it does only where nothing is trained, which has no gradients."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
-
-@contextmanager
 def named_culprit(kind: str) -> Iterator[None]:
     """Say in which module it was that ``vmap`` failed."""
-    entered: list[nn.Module] = []
-    hooks = [
-        register_module_forward_pre_hook(lambda module, _: entered.append(module)),
-        register_module_forward_hook(lambda *_: (entered.pop(), None)[1]),
-    ]
     try:
         yield
     except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as failure:
-        name = type(entered[-1]).__name__ if entered else kind
+        callers = (frame.f_locals.get("self") for frame, _ in walk_tb(failure.__traceback__))
+        modules = [type(each).__name__ for each in callers if isinstance(each, nn.Module)]
         said = " ".join(str(failure).split()).partition(". ")[0][:150]
-        why = f"{name} cannot be trained from many seeds at once ({said})"
+        why = f"{[kind, *modules][-1]} cannot be trained from many seeds at once ({said})"
         raise ValueError(f"seeds: {why}; {INSTEAD}") from None
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def gradients_of(group: Group, x: Tensor, y: Tensor) -> list[Tensor]:
@@ -204,18 +185,14 @@ def check_optimizer(lone: list[Any], together: Any, group: Group) -> float:
 
     Returns what the optimizer keeps for each byte of weights.
     """
-    alone, mine = group.members.alone, dict(group.net.named_parameters())
+    alone, mine, name = group.members.alone, dict(group.net.named_parameters()), ""
     given = [{n: torch.randn_like(w) for n, w in mine.items()} for _ in range(UPDATES)]
-    name = ""
     for number, module in enumerate(lone):
-        optimizer, how = optimizer_of(module)
-        name = type(optimizer).__name__
         own = [{n: alone(each, number) for n, each in every.items()} for every in given]
-        try_updates(module.net, optimizer, how, own)
+        name = type(try_updates(module, own)).__name__
     together.net = group.net
     try:
-        optimizer, how = optimizer_of(together)
-        try_updates(group.net, optimizer, how, given)
+        optimizer = try_updates(together, given)
     except (RuntimeError, TypeError, ValueError):
         raise ValueError(coupling_error(name)) from None
     for number, module in enumerate(lone):
@@ -227,19 +204,19 @@ def check_optimizer(lone: list[Any], together: Any, group: Group) -> float:
     return float(sum(each.nbytes for each in kept if each.ndim) / weights)
 
 
-def try_updates(
-    net: nn.Module, optimizer: torch.optim.Optimizer, how: Any, given: list[dict[str, Tensor]]
-) -> None:
+def try_updates(module: Any, given: list[dict[str, Tensor]]) -> torch.optim.Optimizer:
     """Make an update with each of the gradients; a rule that needs more couples the members."""
+    optimizer, how = optimizer_of(module)
     for gradients in given:
-        for at, weight in net.named_parameters():
+        for at, weight in module.net.named_parameters():
             weight.grad = gradients[at] if weight.requires_grad else None
         try:
             optimizer.step()
         except TypeError:  # it takes a closure
             raise ValueError(coupling_error(type(optimizer).__name__)) from None
         if how:
-            how["scheduler"].step()
+            how.scheduler.step()
+    return optimizer
 
 
 def coupling_error(name: str) -> str:

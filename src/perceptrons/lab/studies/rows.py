@@ -94,7 +94,8 @@ def read(loader: DataLoader[Any], name: str, free: int) -> Rows:
     count = len(dataset)
 
     def some(rows: range) -> Rows:
-        return columns(loader.collate_fn([dataset[at] for at in rows]))
+        batch = loader.collate_fn([dataset[at] for at in rows])
+        return tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
 
     first = some(range(1))
     if len(first) > 2 or not all(isinstance(each, Tensor) for each in first):
@@ -112,10 +113,6 @@ def read(loader: DataLoader[Any], name: str, free: int) -> Rows:
         raise ValueError(f"seeds: {name}: its collate_fn makes a row's numbers depend on others")
     pieces = [some(range(at, min(at + PIECE, count))) for at in range(0, count, PIECE)]
     return tuple(torch.cat(each) for each in zip(*pieces, strict=True))
-
-
-def columns(batch: Any) -> Rows:
-    return tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
 
 
 Source = TableData | ReadData

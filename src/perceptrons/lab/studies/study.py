@@ -97,7 +97,7 @@ class StudyModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         made = [group.configure() for group in self.groups]
-        return [optimizer for optimizer, _ in made], [how for _, how in made if how]
+        return [optimizer for optimizer, _ in made], [vars(how) for _, how in made if how]
 
     def training_step(self, batch: Span, batch_idx: int) -> None:
         epoch, first = self.trainer.current_epoch, batch.first
@@ -133,7 +133,15 @@ class StudyModule(L.LightningModule):
             every = {k: v for k, v in self.of_each.items() if len(v) == len(self.each)}
             self.of_each = {name: values[self.member][None] for name, values in every.items()}
         self.measured = {}
-        self.log_dict({name: mean(values) for name, values in self.of_each.items()})
+        found = {name: mean(values) for name, values in self.of_each.items()}
+        if self.trainer.state.fn != "fit":
+            self.log_dict(found)
+            return
+        self.trainer.callback_metrics.update(found)
+        shown = {name: float(value) for name, value in found.items()}
+        for logger in self.trainer.loggers:  # not by self.log, of which each takes half an update
+            logger.log_metrics(shown, self.trainer.global_step)
+            logger.save()
 
     on_test_epoch_end = on_validation_epoch_end
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 import numpy as np
@@ -62,8 +62,8 @@ def measure_summary(name: str, given: Sequence[float], folds: Sequence[int] | No
         return {f"{name}_{each}": None for each in ("mean", "std", "low", "high", "median")}
     half = half_width(values, None if folds is None else np.asarray(folds)[finite])
     mean = float(values.mean())
-    # no further than a mean can be
-    least, most = min(0.0, values.min()), math.inf if "loss" in name else 1.0
+    # no further than a mean can be, where no loss is below 0
+    least, most = 0.0 if values.min() >= 0 else -math.inf, math.inf if "loss" in name else 1.0
     return {
         f"{name}_mean": mean,
         f"{name}_std": float(values.std(ddof=1)) if len(values) > 1 else None,
@@ -111,7 +111,7 @@ def wilson(count: int, of: int) -> tuple[float, float]:
 
 def tables(rows: Sequence[Row]) -> list[Columns]:
     """Summaries as two tables: what is solved, then a line for each measure."""
-    names = [name for name in rows[0] if name not in NOT_SETTINGS and not is_measure(name)]
+    names = [*takewhile(lambda name: name != "members", rows[0])]  # the settings come first
     first: Columns = {short(name): [row[name] for row in rows] for name in names}
     first["members"] = [row["members"] for row in rows]
     if "solved" in rows[0]:
@@ -131,13 +131,6 @@ def tables(rows: Sequence[Row]) -> list[Columns]:
 def interval(row: Row, name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return "-" if low is None else f"{digits(low)} to {digits(high)}"
-
-
-NOT_SETTINGS = ("members", "solved", "share", "share_low", "share_high")
-
-
-def is_measure(name: str) -> bool:
-    return name.startswith(tuple(f"{each}_" for each in ("updates", *MEASURES)))
 
 
 def short(name: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...runs.files import read_text, read_yaml
+from ...runs.directories import settings_of
+from ...runs.files import read_text
 from ...runs.text import WIDTH, aligned
 from ...studies.summary import (
     MEASURES,
@@ -24,10 +25,19 @@ from ...studies.summary import (
 
 Pairs = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 
-DRAWS, AT_ONCE = 4000, 2**24  # samples of a bootstrap, and numbers of them at once
 SURE = 0.05
 # settings that may differ between studies that are pooled
-ANOTHER_MACHINES = ("seed_everything", "seeds", "name", "config", "trainer", "threads", "resume")
+ANOTHER_MACHINES = (
+    *("seed_everything", "seeds", "config", "threads", "trainer.accelerator", "trainer.strategy"),
+    *("trainer.devices", "trainer.num_nodes", "trainer.default_root_dir"),
+    *("trainer.logger", "trainer.log_every_n_steps", "trainer.profiler"),
+    *("trainer.enable_model_summary", "trainer.enable_checkpointing"),
+)
+# settings of the data that leave a fold its rows
+SAME_ROWS = (
+    *("data.passes", "data.batch_size", "data.shuffle", "data.points", "data.val_fraction"),
+    *("data.features", "data.exclude", "data.categorical"),
+)
 
 
 class Alternative(NamedTuple):
@@ -80,6 +90,11 @@ def alternatives(runs: Sequence[Path]) -> list[Alternative]:
     for run in runs:
         columns = read_members(run)
         names, title = varied_settings(columns), f"{run.parent.name}/{run.name}"
+        other = other_settings(runs[0], run, SAME_ROWS)
+        wrong = [each for each in other if each.startswith(("data", "folds"))]
+        if "fold" in columns and wrong:
+            why = f"its folds have other rows than those of {runs[0].parent.name}/{runs[0].name}"
+            raise ValueError(f"{title}: {why}: {', '.join(wrong)}")
         for at, seed in enumerate(columns["seed"]):
             setting = ", ".join(f"{short(name)}={columns[name][at]:g}" for name in names)
             name = ", ".join(filter(None, (title, setting)))
@@ -162,6 +177,8 @@ def differences(first: Alternative, other: Alternative) -> list[Difference]:
         if (same and measure.startswith("val_")) or (one == two).all():  # nothing to say
             continue
         low, high, p = bootstrap((two - one, seeds[finite], folds[finite]))
+        if not measure.endswith("loss"):  # shares are no further apart than 1
+            low, high = max(low, -1.0), min(high, 1.0)
         p = mcnemar(one, two) if measure == "solved" and folds.max() == 0 else p
         what = "pairs of seed and fold" if folds.max() else "seeds"
         what = f"{len(one):,} {what}" if len(one) > 1 else "seed"
@@ -173,35 +190,30 @@ def differences(first: Alternative, other: Alternative) -> list[Difference]:
 def bootstrap(pairs: Pairs) -> tuple[float, float, float]:
     """95 % interval of the mean of paired differences, and how likely a mean of 0 is.
 
-    Seeds are drawn anew, and folds too where there are several: the members of a fold share its
-    rows, those of a seed their first weights. The interval is expanded to Student's quantiles, or a
-    few seeds or folds would look surer than they are.
+    Its standard error is what a bootstrap would find that draws seeds anew, and folds too where
+    there are several: the members of a fold share its rows, those of a seed their first weights. It
+    is known without drawing. From there on it is Student's t, with as many degrees of freedom as
+    the fewer of seeds and folds allow: of seeds alone it is the paired t-test, and with both the
+    interval is rather too wide.
 
-    Source: T. C. Hesterberg, What Teachers Should Know About the Bootstrap, Am. Stat. 69 (2015)
-    371-386.
+    Source: A. B. Owen, The pigeonhole bootstrap, Ann. Appl. Stat. 1 (2007) 386-411; T. C.
+    Hesterberg, What Teachers Should Know About the Bootstrap, Am. Stat. 69 (2015) 371-386.
     """
-    from scipy.special import ndtr, stdtr, stdtrit
+    from scipy.special import stdtr, stdtrit
 
-    values, seeds, folds = pairs
-    draw, means = np.random.default_rng(0), []
-    counts = seeds.max() + 1, folds.max() + 1
-    if len(seeds) == 1:  # a single pair tells nothing of others
+    values, *groups = pairs
+    if len(values) == 1:  # a single pair tells nothing of others
         return -np.inf, np.inf, 1.0
-    size = max(1, AT_ONCE // len(values))
-    for start in range(0, DRAWS, size):
-        weights = np.ones((min(size, DRAWS - start), len(values)))
-        for count, each in zip(counts, (seeds, folds), strict=True):
-            if count > 1:
-                weights *= draw.multinomial(count, [1 / count] * count, len(weights))[:, each]
-        total = weights.sum(1)
-        means.append((weights @ values)[total > 0] / total[total > 0])
-    found = np.concatenate(means)
+    mean, off = float(values.mean()), values - values.mean()
+    sums = [np.bincount(np.unique(each, return_inverse=True)[1], off) for each in groups]
+    counts = [len(each) for each in sums]
+    squares = off @ off  # of pairs, then of the sums over each seed, and over each fold
+    for each, others in zip(sums, counts[::-1], strict=True):
+        squares += each @ each * (1 - 1 / others)
     least = min(count for count in counts if count > 1)
-    wider = np.sqrt(least / (least - 1))
-    tail = ndtr(wider * stdtrit(least - 1, 0.025))
-    low, high = np.quantile(found, [tail, 1 - tail])
-    off = abs(values.mean()) / max(wider * found.std(), 1e-300)
-    return float(low), float(high), float(2 * stdtr(least - 1, -off))
+    error = max(float(np.sqrt(squares * least / (least - 1))) / len(values), 1e-300)
+    half = float(stdtrit(least - 1, 0.975)) * error
+    return mean - half, mean + half, float(2 * stdtr(least - 1, -abs(mean) / error))
 
 
 def mcnemar(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
@@ -236,7 +248,7 @@ def sentence(found: Difference) -> str:
     more = "more" if apart > 0 else "less"
     scale, unit = (1, "") if measure.endswith("loss") else (100, " points")
     size = f"{abs(apart) * scale:.3g}{unit} {more}"
-    ends = sorted(abs(each) * scale for each in found.interval)
+    ends = sorted(each * scale * np.sign(apart) for each in found.interval)
     end = f"{of_same}, {' to '.join(f'{each:.3g}' for each in ends)} ({p})"
     does = f"solves {size}" if measure == "solved" else f"has {size} {measure}"
     return f"{found.other} {does} {end}"
@@ -251,8 +263,9 @@ def pool(runs: Sequence[Path]) -> str:
     together: Columns = {}
     for run in runs:
         columns = read_members(run)
-        if wrong := other_settings(runs[0], run):
-            raise ValueError(f"{str(run)!r}: has other settings than {str(runs[0])!r}: {wrong}")
+        if other := other_settings(runs[0], run, ANOTHER_MACHINES):
+            why = f"has other settings than {str(runs[0])!r}: {', '.join(other)}"
+            raise ValueError(f"{str(run)!r}: {why}")
         if together and together.keys() != columns.keys():
             raise ValueError(f"{str(run)!r}: has other columns than {str(runs[0])!r}")
         for name, values in columns.items():
@@ -271,8 +284,8 @@ def members_text(rows: Sequence[Row]) -> str:
     return "\n\n".join(map(aligned, tables(rows)))
 
 
-def other_settings(one: Path, other: Path) -> str:
-    """Names of the settings in which two runs differ."""
-    first, second = (read_yaml(run / "config.yaml") or {} for run in (one, other))
-    names = (first.keys() | second.keys()) - {*ANOTHER_MACHINES}
-    return ", ".join(sorted(name for name in names if first.get(name) != second.get(name)))
+def other_settings(one: Path, other: Path, besides: Sequence[str]) -> list[str]:
+    """Names of the settings in which two runs differ, besides some."""
+    first, second = map(settings_of, (one, other))
+    names = (first.keys() | second.keys()) - {*besides}
+    return sorted(name for name in names if first.get(name) != second.get(name))

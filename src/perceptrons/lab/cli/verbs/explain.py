@@ -57,14 +57,16 @@ def explanation(update: Update, data: TableData) -> str:
     x, y = tuple_text(layers[0].x[0]), tuple_text(update.y[0])
     parts = [f"# One update, by training row {update.number}: x = {x}, y = {y}"]
     for number, layer in enumerate(layers, 1):
-        kind = "p is the answer" if layer is layers[-1] else f"a = {activation_name(layer)}(z)"
+        activation = type(layer.activation).__name__.lower()
+        kind = "p is the answer" if layer is layers[-1] else f"a = {activation}(z)"
         title = f"Layer {number}: z is a weighted sum, {kind}"
         parts.append(section(title, forward(layer, names[number])))
     parts.append(section("Loss", {}, f"{rule.says} = {number_of(update.loss)}"))
     last = {"neuron": outputs, "delta": [*map(number_of, layers[-1].delta[0])]}
     parts.append(section(f"Deltas of layer {len(layers)}", last, rule.delta_says))
     for number in range(len(layers) - 1, 0, -1):
-        says = f"delta = (sum of delta * weight of the next layer) * {slope_of(layers[number - 1])}"
+        slope = SLOPES[type(layers[number - 1].activation)][2]
+        says = f"delta = (sum of delta * weight of the next layer) * {slope}"
         columns = backward(layers[number - 1], layers[number], names[number])
         parts.append(section(f"Deltas of layer {number}", columns, says))
     pairs = zip(update.by_hand, update.by_autograd, strict=True)
@@ -98,14 +100,6 @@ def sum_of(pairs: list[tuple[Any, Any]], bias: Any = None) -> str:
     terms += ["..."] if len(pairs) > TERMS else []
     terms += [number_of(bias)] if bias is not None else []
     return " + ".join(terms).replace("+ -", "- ")
-
-
-def activation_name(layer: Layer) -> str:
-    return type(layer.activation).__name__.lower()
-
-
-def slope_of(layer: Layer) -> str:
-    return SLOPES[type(layer.activation)][2]
 
 
 def forward(layer: Layer, names: list[str]) -> dict[str, list[str]]:

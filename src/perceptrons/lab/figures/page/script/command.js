@@ -40,10 +40,9 @@ function changes(play, anew) {
     if (hidden.length) flags.push(["--model.net.activation", net.activations[0]]);
     if (!net.bias) flags.push(["--model.net.bias", "false"]);
   }
-  flags.push(
-    ["--model.optimizer", `torch.optim.${settings.name}`],
-    ["--model.optimizer.lr", String(settings.lr)],
-  );
+  if (anew) flags.push(["--model.optimizer", `torch.optim.${settings.name}`]);
+  flags.push(["--model.optimizer.lr", String(settings.lr)]);
+  if (!anew) return flags; // the run's own has the rest
   const { momentum, weight_decay: decay, nesterov } = settings;
   if (momentum) flags.push(["--model.optimizer.momentum", String(momentum)]);
   if (nesterov) flags.push(["--model.optimizer.nesterov", "true"]);

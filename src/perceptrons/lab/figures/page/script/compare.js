@@ -7,7 +7,7 @@ import { frameAt, readable } from "./run.js";
 import { answersOf } from "./status.js";
 
 const SIDE = 48;
-const RUNS = 8; // colours of runs
+const RUNS = 6; // colours of runs
 
 export const runColour = (number) => `var(--run${number % RUNS})`;
 
@@ -68,7 +68,7 @@ function compare(one, other) {
 function lineOf({ number, values }, open) {
   const [name, ...rest] = values;
   const choose = element("button", { type: "button", onclick: () => open(number) }, String(name));
-  const colour = element("span", { class: "swatch", style: `background:${runColour(number)}` });
+  const colour = element("i", { style: `border-top-color: ${runColour(number)}` });
   const cells = rest.map((value) => {
     const text = typeof value === "number" ? readable(value) : String(value ?? "–");
     return element("td", { class: typeof value === "number" ? "numeric" : "" }, text);

@@ -10,13 +10,6 @@ import { className } from "./run.js";
 
 const MOST_LAYERS = 6;
 const MOST_NEURONS = 16;
-const OPTIMIZERS = {
-  SGD: { name: "SGD", momentum: 0, nesterov: false },
-  "SGD, momentum 0.9": { name: "SGD", momentum: 0.9 },
-  Adam: { name: "Adam", weight_decay: 0 },
-  AdamW: { name: "AdamW", weight_decay: 0.01 },
-};
-
 const option = (value, chosen) => element("option", { value, selected: value === chosen }, value);
 
 function button(text, label, act, disabled = false) {
@@ -79,11 +72,9 @@ export function drawShapeControls(play) {
 }
 
 /** The controls of training: optimizer and learning rate as they are. */
-export function drawTrainingControls(play) {
-  const { settings } = play;
-  const names = Object.keys(OPTIMIZERS);
-  const own = `the run's own: ${settings.name}${settings.momentum ? `, momentum ${settings.momentum}` : ""}`;
-  byId("optimizer").replaceChildren(...[own, ...names].map((name) => option(name, own)));
+export function drawTrainingControls({ settings }) {
+  const momentum = settings.momentum ? `, momentum ${settings.momentum}` : "";
+  byId("optimizer").textContent = `${settings.name}${momentum}`;
   byId("rate").value = settings.lr;
 }
 
@@ -93,15 +84,10 @@ export function listenToControls(current) {
     current().setActivation(event.target.value),
   );
   byId("draw-anew").addEventListener("click", () => current().drawAnew());
-  byId("optimizer").addEventListener("change", (event) => {
-    const { state, ...own } = current().run.optimizer;
-    const chosen = OPTIMIZERS[event.target.value] ?? { ...own, lr: current().settings.lr };
-    current().setOptimizer(chosen);
-  });
   byId("rate").addEventListener("change", ({ target }) => {
     const rate = Number(target.value);
     const fine = rate > 0 && Number.isFinite(rate);
-    if (fine) current().setOptimizer({ lr: rate });
+    if (fine) current().settings.lr = rate;
     const given = target.value || "nothing";
     byId("rate-says").textContent = fine ? "" : `${given} is refused: a rate is above 0.`;
     target.value = current().settings.lr;

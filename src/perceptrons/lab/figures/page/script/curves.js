@@ -55,8 +55,8 @@ export class Chart {
   drawKey() {
     const all = [...this.series, ...this.tail];
     const items = all.map(({ label, colour, dashed }) => {
-      const stroke = `border-top: 3px ${dashed ? "dashed" : "solid"} ${colour}`;
-      return element("span", {}, element("i", { style: stroke }), label);
+      const style = `border-top-style: ${dashed ? "dashed" : "solid"}; border-top-color: ${colour}`;
+      return element("span", {}, element("i", { style }), label);
     });
     this.key.replaceChildren(...(all.length > 1 ? items : []));
   }

@@ -108,8 +108,8 @@ export function randomNumbers(seed) {
   };
 }
 
-/** Weights for a network, drawn as PyTorch's nn.Linear draws them: evenly up to 1/sqrt(inputs). */
-export function drawWeights(net, seed) {
+/** A network with new weights, drawn as PyTorch's nn.Linear does: evenly up to 1/sqrt(inputs). */
+export function drawnAnew(net, seed) {
   const random = randomNumbers(seed);
   const weights = new Float64Array(countOf(net));
   for (const { inputs, outputs, weight } of layersOf(net)) {
@@ -118,30 +118,5 @@ export function drawWeights(net, seed) {
       weights[at] = (2 * random() - 1) / Math.sqrt(inputs);
     }
   }
-  return weights;
-}
-
-/**
- * A network of other widths that keeps the weights between neurons that both have; others are new.
- * The last layer is the last layer of both; `column` gives where an input was before, or -1.
- */
-export function reshape(net, changes, seed, column = (input) => input) {
-  const made = { ...net, ...changes };
-  made.weights = drawWeights(made, seed);
-  const [before, now] = [layersOf(net), layersOf(made)];
-  now.forEach((layer, number) => {
-    const last = number === now.length - 1;
-    const old = last ? before.at(-1) : number < before.length - 1 ? before[number] : null;
-    if (!old || (last && now.length !== before.length)) return;
-    for (let output = 0; output < Math.min(layer.outputs, old.outputs); output++) {
-      for (let input = 0; input < layer.inputs; input++) {
-        const was = number === 0 ? column(input) : input;
-        if (was < 0 || was >= old.inputs) continue;
-        const value = net.weights[old.weight + output * old.inputs + was];
-        made.weights[layer.weight + output * layer.inputs + input] = value;
-      }
-      if (made.bias) made.weights[layer.bias + output] = net.weights[old.bias + output];
-    }
-  });
-  return made;
+  return { ...net, weights };
 }

@@ -1,15 +1,7 @@
 // What is being looked at: a run at one of its frames, and all that the reader has changed since.
 
 import { countRight, LOSSES, r2Of, softmax } from "./losses.js";
-import {
-  backward,
-  drawWeights,
-  forward,
-  layersOf,
-  randomNumbers,
-  reshape,
-  sigmoid,
-} from "./network.js";
+import { backward, drawnAnew, forward, layersOf, randomNumbers, sigmoid } from "./network.js";
 import { makeOptimizer } from "./optimizers.js";
 import { rangeOf, rowsOf, tableOf } from "./rows.js";
 import { className, networkAt, readable } from "./run.js";
@@ -202,19 +194,9 @@ export class Play {
     this.listen("rows");
   }
 
-  /** Other settings of the optimizer, which begins anew where it is another one. */
-  setOptimizer(changes) {
-    const another = changes.name !== undefined && changes.name !== this.settings.name;
-    Object.assign(this.settings, changes);
-    if (another) this.beginOptimizer();
-  }
-
   setHidden(hidden) {
     const widths = [this.net.widths[0], ...hidden, this.outputs];
-    const activation = this.activation;
-    this.setNetwork(
-      reshape(this.net, { widths, activations: hidden.map(() => activation) }, this.seed++),
-    );
+    this.drawAnew({ widths, activations: hidden.map(() => this.activation) });
   }
 
   get activation() {
@@ -227,22 +209,16 @@ export class Play {
 
   /** Tick an extra input, or take it away. */
   setExtra(name, ticked) {
-    const before = this.extras;
-    this.extras = ticked ? [...before, name] : before.filter((each) => each !== name);
-    const own = this.net.widths[0] - before.length;
-    const column = (input) => {
-      const was = before.indexOf(this.extras[input - own]);
-      return input < own ? input : was < 0 ? -1 : own + was;
-    };
-    const widths = [own + this.extras.length, ...this.net.widths.slice(1)];
+    const own = this.net.widths[0] - this.extras.length;
+    const others = this.extras.filter((each) => each !== name);
+    this.extras = ticked ? [...others, name] : others;
     this.makeTables();
-    this.setNetwork(reshape(this.net, { widths }, this.seed++, column));
+    this.drawAnew({ widths: [own + this.extras.length, ...this.net.widths.slice(1)] });
   }
 
-  /** The same network with new weights, as if trained with another seed. */
-  drawAnew() {
-    const weights = drawWeights(this.net, this.seed++);
-    this.setNetwork({ ...this.net, weights });
+  /** The network, or one of another shape, with new weights, as if trained with another seed. */
+  drawAnew(changes) {
+    this.setNetwork(drawnAnew({ ...this.net, ...changes }, this.seed++));
   }
 
   setNetwork(net) {
