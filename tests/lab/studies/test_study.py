@@ -724,5 +724,5 @@ def test_the_class_of_an_ensemble_is_that_of_its_mean_probability() -> None:
     def said(logits: Tensor) -> dict[str, Tensor]:
         return {"probability": logits.softmax(1), "class": logits.argmax(1, keepdim=True)}
 
-    assert ensemble(said, logits)["class"].tolist() == [[0]]
-    assert set(ensemble(lambda z: {"value": z}, logits)) == {"value", "standard deviation"}
+    assert ensemble([(said, logits)])["class"].tolist() == [[0]]
+    assert set(ensemble([(lambda z: {"value": z}, logits)])) == {"value", "standard deviation"}

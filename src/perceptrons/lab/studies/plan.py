@@ -92,6 +92,8 @@ def make_study(
     net_of: Callable[[Setting], nn.Module] | None = None,
     clip: Clip = (None, None),
     compile: bool = False,  # noqa: A002  the user's word for it
+    build_for: Callable[[Setting, Source], Any] | None = None,
+    learned: Sequence[dict[str, Any]] = (),
 ) -> StudyModule:
     """The module that trains a plan's members.
 
@@ -102,11 +104,13 @@ def make_study(
         net_of: Makes its network alone, which is faster.
         clip: How gradients are clipped.
         compile: Whether to make several updates in one function, compiled by ``torch.compile``.
+        build_for: Makes the user's module with a setting, told by the data of a fold.
+        learned: States of the folds, where a checkpoint has them.
 
     Raises:
         ValueError: If they cannot be trained together.
     """
-    folds, seeds = folds_of(data, plan.folds), range(plan.seed, plan.seed + plan.seeds)
+    folds, seeds = folds_of(data, plan.folds, learned), range(plan.seed, plan.seed + plan.seeds)
     groups: list[Group] = []
     random, shapes, count = False, None, len(plan.settings) * len(folds)
     for setting in plan.settings:
@@ -122,7 +126,8 @@ def make_study(
             check_memory(two, found, count, plan.seeds)
         random |= found.random
         for fold in folds:
-            module = under_seed(plan.seed, make)
+            told = partial(build_for, setting, fold) if build_for else make
+            module = under_seed(plan.seed, told)
             group = Group(module, make_net, setting, seeds, fold, clip, compile)
             group.leave_out(found.untrained)
             groups.append(group)
@@ -171,8 +176,8 @@ def shapes_of(module: Any) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in named_tensors(module.net)}
 
 
-def folds_of(data: Any, folds: int | None) -> Sequence[Source]:
-    """The data of each fold.
+def folds_of(data: Any, folds: int | None, learned: Sequence[dict[str, Any]]) -> Sequence[Source]:
+    """The data of each fold, encoded as the checkpoint's folds are, where there is one.
 
     Raises:
         ValueError: If there is nothing to hold out.
@@ -181,4 +186,7 @@ def folds_of(data: Any, folds: int | None) -> Sequence[Source]:
         return [data if isinstance(data, TableData) else ReadData(data, free_memory())]
     if not isinstance(data, SplitData):
         raise ValueError(f"folds={folds}: {type(data).__name__} has no rows to hold out")
-    return [data.fold(number, folds) for number in range(folds)]
+    made = [data.fold(number, folds) for number in range(folds)]
+    for fold, state in zip(made, learned, strict=False):
+        fold.load_state_dict(state)
+    return made
