@@ -69,6 +69,7 @@ class Command(LightningCLI):
         except ValueError as mistake:
             fail(with_suggestion(str(mistake)), mistake)
         self.recipes = Recipes()
+        self.measured_before: dict[str, float] = {}  # by the run that is resumed
         super().__init__(
             L.LightningModule,
             L.LightningDataModule,
