@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import lightning as L
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import CONFIGS, Command, Finished
@@ -227,6 +228,96 @@ def test_a_study_is_exported_as_the_mean_of_its_members_or_as_one_of_them(
     _, chance = ort.InferenceSession(RUN / "model.onnx").run(None, {"x": points.numpy()})
     np.testing.assert_allclose(chance, chances[4], rtol=1e-4, atol=1e-5)
     assert "a number from 0 to 5" in command(f"export {RUN} --member 6").err
+
+
+def numbers(path: str, seed: int, shift: float) -> tuple[Array, Array]:
+    """Write a table of numbers with gaps in one column; its features and target."""
+    draw = np.random.default_rng(seed)
+    x = draw.normal(shift, 1 + shift, (40, 2))
+    y = 3 * x[:, 0] - x[:, 1] + draw.normal(size=40)
+    x[::7, 1] = np.nan
+    frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": y})
+    frame.to_csv(path, index=False)
+    return x, y
+
+
+def of_folds(study: Any, x: Array, y: Array, other: Array) -> tuple[Array, Array]:
+    """What six members in three folds say of other rows, encoded by scikit-learn; their spread."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.model_selection import KFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    said = []
+    for fold, (train, _) in enumerate(KFold(3, shuffle=True, random_state=0).split(x)):
+        encoder = make_pipeline(SimpleImputer(), StandardScaler()).fit(x[train])
+        rows = torch.tensor(encoder.transform(other)).float()
+        for net in study.members[2 * fold : 2 * fold + 2]:
+            with torch.no_grad():
+                said.append(net(rows)[:, 0].numpy() * y[train].std() + y[train].mean())
+    return np.mean(said, 0), np.std(said, 0, ddof=1)
+
+
+REGRESSION = (
+    "fit --data Table --data.path one.csv --data.target y --data.missing impute --name r"
+    " --data.random_state 0 --data.passes 30 --trainer.max_epochs 1 --model Regressor"
+    " --model.net test_commands.Residual --figures false"
+)
+
+
+def predictions(run: Path = RUN) -> Array:
+    return np.asarray(pd.read_csv(run / "predictions.csv")["prediction"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_each_fold_encodes_other_tables_too_by_its_own_training_rows(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "PREFIXES", (*trust.PREFIXES, "test_commands"))
+    ort = pytest.importorskip("onnxruntime")
+    x, y = numbers("one.csv", 0, 0.0)
+    other, _ = numbers("other.csv", 1, 50.0)
+    done(command(f"{REGRESSION} --seeds 2 --folds 3"))
+    study: Any = load_run(RUN)[0]
+    for words, rows in (("", x), ("--data.path other.csv", other)):
+        mean, deviation = of_folds(study, x, y, rows)
+        done(command(f"predict --ckpt_path {RUN} {words}"))
+        found = pd.read_csv(RUN / "predictions.csv")
+        np.testing.assert_allclose(found["prediction"], mean, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(found["standard deviation"], deviation, rtol=1e-3, atol=1e-3)
+    done(command(f"export {RUN}"))
+    session, whole = ort.InferenceSession(RUN / "model.onnx"), np.where(np.isnan(x), 1.0, x)
+    made = session.run(["prediction", "standard_deviations"], {"x": whole})
+    for one, wanted in zip(made, of_folds(study, x, y, whole), strict=True):
+        np.testing.assert_allclose(one[:, 0], wanted, rtol=1e-3, atol=1e-3)
+    done(command(f"predict --ckpt_path {RUN} --member 4"))
+    done(command(f"export {RUN} --member 4"))
+    (one,) = ort.InferenceSession(RUN / "model.onnx").run(None, {"x": whole})
+    there = ~np.isnan(x).any(1)
+    np.testing.assert_allclose(one[there, 0], predictions()[there], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_regressor_keeps_its_units_on_another_table_and_in_an_export(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "PREFIXES", (*trust.PREFIXES, "test_commands"))
+    ort = pytest.importorskip("onnxruntime")
+    x, y = numbers("one.csv", 0, 0.0)
+    other, _ = numbers("other.csv", 1, 50.0)
+    done(command(REGRESSION))
+    module: Any = load_run(RUN)[0]
+    filled = np.where(np.isnan(x), np.nanmean(x, 0), x)
+    rows = np.where(np.isnan(other), np.nanmean(x, 0), other)
+    with torch.no_grad():
+        logits = module.net(torch.tensor((rows - filled.mean(0)) / filled.std(0)).float())
+    wanted = logits[:, 0].numpy() * y.std() + y.mean()
+    done(command(f"predict --ckpt_path {RUN} --data.path other.csv"))
+    np.testing.assert_allclose(predictions(), wanted, rtol=1e-3, atol=1e-3)
+    done(command(f"export {RUN}"))
+    session = ort.InferenceSession(RUN / "model.onnx")
+    (exported,) = session.run(["prediction"], {"x": rows})
+    np.testing.assert_allclose(exported[:, 0], wanted, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.slow

@@ -536,6 +536,23 @@ def normalised(weight: Any, gradient: Any) -> None:
     weight -= gradient / gradient.norm()
 
 
+def slightly_coupled(weight: Any, gradient: Any) -> None:
+    weight -= 1e-3 * (gradient + 0.01 * gradient.norm())
+
+
+class Decayed(Module):
+    """Decays its weights and not its biases, which it knows by their dimensions."""
+
+    def configure_optimizers(self) -> Any:
+        decayed = [each for each in self.net.parameters() if each.ndim > 1]
+        others = [each for each in self.net.parameters() if each.ndim <= 1]
+        groups: list[dict[str, Any]] = [
+            {"params": decayed},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=0.001, weight_decay=0.01)
+
+
 class Drawing(nn.Linear):
     """What its seed draws is neither a weight nor a buffer."""
 
@@ -582,6 +599,11 @@ REFUSED: dict[str, tuple[Callable[[], L.LightningModule], str]] = {
         "couples the members",
     ),
     "user's": (lambda: Module(optimizer=lambda p: doing(normalised)(p)), "couples the members"),
+    "slightly": (
+        lambda: Module(optimizer=lambda p: doing(slightly_coupled)(p)),
+        "couples the members",
+    ),
+    "decay by dimensions": (Decayed, "other settings for a weight of many members"),
     "plateau": (
         lambda: Module(scheduler=lambda o: ReduceLROnPlateau(o, monitor="val/loss")),
         "scheduler: ReduceLROnPlateau couples the members",
@@ -724,5 +746,5 @@ def test_the_class_of_an_ensemble_is_that_of_its_mean_probability() -> None:
     def said(logits: Tensor) -> dict[str, Tensor]:
         return {"probability": logits.softmax(1), "class": logits.argmax(1, keepdim=True)}
 
-    assert ensemble(said, logits)["class"].tolist() == [[0]]
-    assert set(ensemble(lambda z: {"value": z}, logits)) == {"value", "standard deviation"}
+    assert ensemble([(said, logits)])["class"].tolist() == [[0]]
+    assert set(ensemble([(lambda z: {"value": z}, logits)])) == {"value", "standard deviation"}

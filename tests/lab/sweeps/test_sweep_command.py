@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -25,7 +26,7 @@ from subject import Classifier, Gates
 from torchmetrics.classification import BinaryF1Score
 
 from perceptrons.lab.cli.errors import PACKAGE
-from perceptrons.lab.sweeps import main
+from perceptrons.lab.sweeps import main, runner
 
 XOR = f"sweep --config {CONFIGS / 'xor.yaml'} --name s"
 TINY = "--data.passes 10 --trainer.max_epochs 2"
@@ -179,6 +180,44 @@ def test_a_loss_that_is_not_finite_fails_once_with_its_reason(
     assert failed.params == {LR: 1e30}
     assert failed.user_attrs["reason"].startswith("the loss is not finite at update")
     assert "2 trials: 1 complete, 0 pruned, 1 failed" in ended.out
+
+
+class NaNClassifier(Classifier):
+    """Logs a metric that is not a number."""
+
+    def on_train_epoch_end(self) -> None:
+        self.log("own/f1", float("nan"))
+
+
+def test_a_metric_that_is_no_number_fails_once_with_its_reason(
+    swept: Swept, trials: Callable[[], list[FrozenTrial]]
+) -> None:
+    module = f"--model {__name__}.NaNClassifier --model.net MLP --model.net.hidden [2]"
+    ended = swept(RATE, f"--trials 1 {module} --metric own/f1 --mode max --pruner none {TINY}")
+    assert "1 trials: 0 complete, 0 pruned, 1 failed" in ended.out
+    (failed,) = trials()
+    assert failed.user_attrs["reason"] == "metric='own/f1': nan is not a number"
+
+
+def test_a_trial_whose_run_was_over_when_its_worker_ended_gives_what_the_run_measured(
+    command: Command,
+) -> None:
+    assert command(f"fit --config {CONFIGS / 'xor.yaml'} --name s {TINY}").status == 0
+    value = runner.run(None, "val/loss", ["fit", "--resume", str(RUNS / "version_0")])
+    assert value == read(RUNS / "version_0", "metrics.json")["val/loss"]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_trial_that_ends_by_itself_is_not_pruned(stopped: bool) -> None:
+    pruner = SimpleNamespace(report=lambda *_: None, should_prune=lambda: True)
+    watch = runner.Watch("val/loss", pruner, "s")  # type: ignore[arg-type]
+    progress = {"current_epoch": 3, "max_epochs": 30, "max_steps": -1, "global_step": 5}
+    trainer: Any = SimpleNamespace(
+        callback_metrics={"val/loss": torch.tensor(1.0)}, should_stop=stopped, **progress
+    )
+    watch.on_train_epoch_end(trainer, None)
+    assert watch.pruned is not stopped
+    assert trainer.should_stop
 
 
 class Flaky(Gates):

@@ -65,10 +65,11 @@ class Command(LightningCLI):
     def __init__(self, model: type[L.LightningModule] | None, words: list[str], runs: bool = True):
         self.given, self.default_model, self.runs = words, model, runs
         try:
-            self.words, self.directory, self.resumed = start(words)
+            self.words, self.directory, self.resumed, self.learned = start(words)
         except ValueError as mistake:
             fail(with_suggestion(str(mistake)), mistake)
         self.recipes = Recipes()
+        self.measured_before: dict[str, float] = {}  # by the run that is resumed
         super().__init__(
             L.LightningModule,
             L.LightningDataModule,

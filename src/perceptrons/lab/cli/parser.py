@@ -24,6 +24,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..data.tables import TableData
 from ..runs.kinds import imported_class, parameters
 from .errors import (
     PACKAGE,
@@ -257,6 +258,8 @@ class ModuleMaker(_InstantiatorFn):
     Lightning's own fails where an argument that is linked to the data is none of the class's.
     """
 
+    cli: Any
+
     def __init__(self, cli: Any, key: str, recipes: Recipes) -> None:
         super().__init__(cli, key)
         self.recipes = recipes
@@ -274,6 +277,8 @@ class ModuleMaker(_InstantiatorFn):
         self.recipes.made[id(made)] = made, class_type, kw
         if self.key == "model":
             made.save_hyperparameters({**made.hparams, **self.plain(kw)}, logger=False)
+        elif isinstance(made, TableData) and (kept := self.cli.learned.get(class_type.__name__)):
+            made.load_state_dict(kept)  # before a module is told by it
         return made
 
     def plain(self, given: dict[str, Any]) -> dict[str, Any]:

@@ -24,11 +24,13 @@ class Start(NamedTuple):
         words: Its words: settings of the checkpoint stand before those of config files and flags.
         directory: Directory of the run that it writes to, where that is there already.
         resumed: Whether it resumes that run.
+        learned: What a checkpoint says of its data, by the class, and of its ``folds``.
     """
 
     words: list[str]
     directory: Path | None = None
     resumed: bool = False
+    learned: dict[str, Any] = {}  # noqa: RUF012  of a tuple, and never written to
 
 
 def start(words: list[str]) -> Start:
@@ -108,7 +110,8 @@ def start_from(words: list[str], given: Any, root: Path) -> Start:
         raise ValueError(f"ckpt_path={mistake}") from mistake
     configs = [read_yaml(Path(path)) for path in given.config if Path(path).is_file()]
     said = trusted.names(words, [*configs, flags_of(words)])
-    settings = trust.supplied(checkpoints.read(file)["settings"], section_types(), said)
+    checkpoint = checkpoints.read(file)
+    settings = trust.supplied(checkpoint["settings"], section_types(), said)
     words = trusted.without_trust(words)
     at = [number for number, word in enumerate(words) if word.startswith("--ckpt_path")][-1]
     kept = words[1:at] + words[at + (1 if "=" in words[at] else 2) :]
@@ -117,7 +120,9 @@ def start_from(words: list[str], given: Any, root: Path) -> Start:
     evaluated = words[0] != "fit" and (run / "config.yaml").is_file()
     if evaluated:
         directories.check_inside(run)
-    return Start(completed, run if evaluated else None)
+    names = "folds", settings["data"]["class_path"].rpartition(".")[2]
+    learned = {name: checkpoint[name] for name in names if name in checkpoint}
+    return Start(completed, run if evaluated else None, learned=learned)
 
 
 def no_such_run(name: str, root: Path) -> str:

@@ -93,7 +93,9 @@ def study_of(command: Any, plan: Plan, module: L.LightningModule, data: Any) -> 
     trainer.gradient_clip_val = None
 
     builder = Builder(command)
-    study = make_study(plan, data, builder, builder.net, clip, command.settings.compile)
+    compiled, learned = command.settings.compile, command.learned.get("folds", ())
+    made = builder.net, clip, compiled, builder.for_data, learned
+    study = make_study(plan, data, builder, *made)
     study.hand_out_by(trainer, data)
     trainer.callbacks.insert(0, Study())
     study.asked = command.settings.member
@@ -186,6 +188,12 @@ class Builder:
             return self.command.recipes.again(self.made[key])
         self.made[key] = self.command.module_with(setting)
         return self.made[key]
+
+    def for_data(self, setting: dict[str, Any], data: Any) -> Any:
+        """The same, told by the data of a fold what it says of itself."""
+        made, recipes = self.made[str(setting)], self.command.recipes
+        told = [name for name in TOLD if name in recipes.made[id(made)][2] and hasattr(data, name)]
+        return recipes.again(made, **{name: getattr(data, name) for name in told})
 
     def net(self, setting: dict[str, Any]) -> Any:
         """Its network alone, where the settings name one."""

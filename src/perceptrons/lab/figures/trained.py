@@ -101,7 +101,7 @@ def trained_in(checkpoint: dict[str, Any], module: Any, data: Any, run: Path) ->
 def best_member(found: Trained, module: StudyModule, record: Record) -> Trained:
     """The best member of a study in place of all."""
     best, rows = best_of(record.last, record.since), record.rows([*module.each])
-    groups = summaries(rows)
+    groups, (group, _) = summaries(rows), module.place_of(best)
     settings = varied_settings(rows) if len(groups) > 1 and "share" in groups[0] else []
     losses, few = torch.stack(record.curves).numpy(), len(found.history.updates)
     note = f"A study of {len(module.each):,} members: this is member {best}, the best."
@@ -109,7 +109,8 @@ def best_member(found: Trained, module: StudyModule, record: Record) -> Trained:
     return replace(
         found,
         title=f"{found.title}, member {best}",
-        module=module.user_module,
+        module=group.module,
+        data=found.data if module.each[best].fold is None else group.data,
         net=module.members[best],
         history=member_history(found.history, module, best),
         state={"state": {}, "param_groups": found.state["param_groups"]},

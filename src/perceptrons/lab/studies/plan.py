@@ -92,6 +92,8 @@ def make_study(
     net_of: Callable[[Setting], nn.Module] | None = None,
     clip: Clip = (None, None),
     compile: bool = False,  # noqa: A002  the user's word for it
+    build_for: Callable[[Setting, Source], Any] | None = None,
+    learned: Sequence[dict[str, Any]] = (),
 ) -> StudyModule:
     """The module that trains a plan's members.
 
@@ -102,41 +104,49 @@ def make_study(
         net_of: Makes its network alone, which is faster.
         clip: How gradients are clipped.
         compile: Whether to make several updates in one function, compiled by ``torch.compile``.
+        build_for: Makes the user's module with a setting, told by the data of a fold.
+        learned: States of the folds, where a checkpoint has them.
 
     Raises:
         ValueError: If they cannot be trained together.
     """
-    folds, seeds = folds_of(data, plan.folds), range(plan.seed, plan.seed + plan.seeds)
-    groups: list[Group] = []
-    random, shapes, count = False, None, len(plan.settings) * len(folds)
+    folds, seeds = folds_of(data, plan.folds, learned), range(plan.seed, plan.seed + plan.seeds)
+    random, groups = False, list[Group]()
     for setting in plan.settings:
-        make = partial(build, setting)
-        module = under_seed(plan.seed, make)
-        check_trainable(module)
-        shapes = shapes or shapes_of(module)
-        check_shapes(module, shapes, setting)
-        make_net = net_maker(plan.seed, module, make, net_of and partial(net_of, setting))
-        two = Group(module, make_net, setting, (plan.seed, plan.seed ^ 1), folds[0])
+        make, make_net = partial(build, setting), net_of and partial(net_of, setting)
+        two = make_pair(plan.seed, setting, make, make_net, folds[0])
+        check_shapes(two, (groups or [two])[0])
         found = rehearse(two, partial(under_seed, make=make))
         if not groups:
-            check_memory(two, found, count, plan.seeds)
+            check_memory(two, found, len(plan.settings) * len(folds), plan.seeds)
         random |= found.random
         for fold in folds:
-            module = under_seed(plan.seed, make)
-            group = Group(module, make_net, setting, seeds, fold, clip, compile)
+            told = partial(build_for, setting, fold) if build_for else make
+            module = under_seed(plan.seed, told)
+            group = Group(module, two.members.make, setting, seeds, fold, clip, compile)
             group.leave_out(found.untrained)
             groups.append(group)
     return StudyModule(groups, plan.members, random)
 
 
-def check_shapes(module: nn.Module, shapes: dict[str, torch.Size], setting: Setting) -> None:
+def make_pair(
+    seed: int, setting: Setting, make: Callable[[], Any], make_net: MakeNet | None, data: Source
+) -> Group:
+    """Two members of a setting, to be tried."""
+    module = under_seed(seed, make)
+    check_trainable(module)
+    make_net = net_maker(seed, module, make, make_net)
+    return Group(module, make_net, setting, (seed, seed ^ 1), data)
+
+
+def check_shapes(group: Group, first: Group) -> None:
     """Find a setting that changes the shape of a weight.
 
     Raises:
         ValueError: If it does.
     """
-    if shapes_of(module) != shapes:
-        changed = ", ".join(f"{name}={value}" for name, value in setting.items())
+    if shapes_of(group.module) != shapes_of(first.module):
+        changed = ", ".join(f"{name}={value}" for name, value in group.setting.items())
         raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
 
 
@@ -171,8 +181,8 @@ def shapes_of(module: Any) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in named_tensors(module.net)}
 
 
-def folds_of(data: Any, folds: int | None) -> Sequence[Source]:
-    """The data of each fold.
+def folds_of(data: Any, folds: int | None, learned: Sequence[dict[str, Any]]) -> Sequence[Source]:
+    """The data of each fold, encoded as the checkpoint's folds are, where there is one.
 
     Raises:
         ValueError: If there is nothing to hold out.
@@ -181,4 +191,7 @@ def folds_of(data: Any, folds: int | None) -> Sequence[Source]:
         return [data if isinstance(data, TableData) else ReadData(data, free_memory())]
     if not isinstance(data, SplitData):
         raise ValueError(f"folds={folds}: {type(data).__name__} has no rows to hold out")
-    return [data.fold(number, folds) for number in range(folds)]
+    made = [data.fold(number, folds) for number in range(folds)]
+    for fold, state in zip(made, learned, strict=False):
+        fold.load_state_dict(state)
+    return made

@@ -186,22 +186,40 @@ def check_optimizer(lone: list[Any], together: Any, group: Group) -> float:
     Returns what the optimizer keeps for each byte of weights.
     """
     alone, mine, name = group.members.alone, dict(group.net.named_parameters()), ""
+    start, options = {n: weight.detach().clone() for n, weight in mine.items()}, {}
     given = [{n: torch.randn_like(w) for n, w in mine.items()} for _ in range(UPDATES)]
     for number, module in enumerate(lone):
         own = [{n: alone(each, number) for n, each in every.items()} for every in given]
-        name = type(try_updates(module, own)).__name__
+        optimizer = try_updates(module, own)
+        name, options = type(optimizer).__name__, options_of(module, optimizer)
     together.net = group.net
     try:
         optimizer = try_updates(together, given)
     except (RuntimeError, TypeError, ValueError):
         raise ValueError(coupling_error(name)) from None
+    if options_of(together, optimizer) != options:
+        why = "has other settings for a weight of many members than for that of one"
+        raise ValueError(f"optimizer={name!r}: {why}; {INSTEAD}")
     for number, module in enumerate(lone):
         for at, weight in module.net.named_parameters():
-            if not close(alone(mine[at], number), weight):
+            begun = alone(start[at], number)  # a weight is large beside what an update changes
+            moved, its = alone(mine[at], number) - begun, weight.detach() - begun
+            rounded = 1e-6 * begun.abs() + 1e-5 * its.square().mean().sqrt()
+            if ((moved - its).abs() > 1e-3 * its.abs() + rounded).any():
                 raise ValueError(coupling_error(name))
     kept = [v for s in optimizer.state.values() for v in s.values() if isinstance(v, Tensor)]
     weights = sum(weight.nbytes for weight in mine.values())
     return float(sum(each.nbytes for each in kept if each.ndim) / weights)
+
+
+def options_of(module: Any, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The settings that an optimizer has for each weight, by its name."""
+    names = {id(weight): name for name, weight in module.net.named_parameters()}
+    return {
+        names.get(id(weight), ""): {key: value for key, value in group.items() if key != "params"}
+        for group in optimizer.param_groups
+        for weight in group["params"]
+    }
 
 
 def try_updates(module: Any, given: list[dict[str, Tensor]]) -> torch.optim.Optimizer:

@@ -118,9 +118,7 @@ class StudyModule(L.LightningModule):
         group = self.groups[batch]
         self.take("test", group.measure("test"))
         if hasattr(self.user_module, "predictions"):
-            self.take(
-                "test", calibration(self.user_module, group.on_device("test"), group.logits_of)
-            )
+            self.take("test", calibration(group.module, group.on_device("test"), group.logits_of))
 
     def take(self, stage: str, found: dict[str, Tensor]) -> None:
         for name, values in found.items():
@@ -150,18 +148,34 @@ class StudyModule(L.LightningModule):
 
         The class is that of the mean probability.
         """
-        said, rows = self.user_module.predictions, slice(batch, batch + self.rows_at_once)
-        logits = torch.cat([group.predict(rows) for group in self.groups], -1)
-        one = self.member
-        found: dict[str, Tensor] = ensemble(said, logits) if one is None else said(logits[..., one])
+        rows = slice(batch, batch + self.rows_at_once)
+        if self.member is None:
+            return ensemble([(g.module.predictions, g.predict(rows)) for g in self.groups])
+        group, place = self.place_of(self.member)
+        found: dict[str, Tensor] = group.module.predictions(group.predict(rows)[..., place])
         return found
 
+    def place_of(self, number: int) -> tuple[Any, int]:
+        """The group of a member, and its number there."""
+        group, place = divmod(number, self.groups[0].members.count)
+        return self.groups[group], place
 
-def ensemble(said: Any, logits: Tensor) -> dict[str, Tensor]:
-    """Mean and standard deviation over members of what their logits ``(rows, n, members)`` say."""
-    count = logits.shape[-1]
-    rows = said(logits.movedim(-1, 1).flatten(0, 1))  # each row of each member
-    each = {name: v.unflatten(0, (-1, count)).movedim(1, -1) for name, v in rows.items()}
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep how each fold is encoded, so that another table will be."""
+        if self.each[0].fold is not None:
+            folds = dict.fromkeys(group.data for group in self.groups)
+            checkpoint["folds"] = [data.state_dict() for data in folds]
+
+
+def ensemble(parts: Sequence[tuple[Any, Tensor]]) -> dict[str, Tensor]:
+    """Mean and standard deviation over the members of what they say.
+
+    Args:
+        parts: What logits say, and those of some members ``(rows, n, members)``.
+    """
+    every = [of_each(said, logits) for said, logits in parts]
+    each = {name: torch.cat([some[name] for some in every], -1) for name in every[0]}
+    count = sum(logits.shape[-1] for _, logits in parts)
     name = "probability" if "probability" in each else next(iter(each))
     mean = each[name].mean(-1)
     many = int(count > 1)
@@ -172,11 +186,18 @@ def ensemble(said: Any, logits: Tensor) -> dict[str, Tensor]:
     return found
 
 
+def of_each(said: Any, logits: Tensor) -> dict[str, Tensor]:
+    """What logits ``(rows, n, members)`` say, with members as the last dimension too."""
+    rows = said(logits.movedim(-1, 1).flatten(0, 1))  # each row of each member
+    count = logits.shape[-1]
+    return {name: v.unflatten(0, (-1, count)).movedim(1, -1) for name, v in rows.items()}
+
+
 def calibration(module: Any, rows: Any, logits_of: Any) -> dict[str, Tensor]:
     """Accuracy and expected calibration error of a group's ensemble, and of single members."""
     x, y = rows
     logits = logits_of(x)
-    together = ensemble(module.predictions, logits)
+    together = ensemble([(module.predictions, logits)])
     if "probability" not in together or "class" not in together:
         return {}
     many = together["class"].shape != together["probability"].shape
@@ -210,8 +231,8 @@ class Networks(Sequence[nn.Module]):
             return [self[each] for each in range(*number.indices(len(self)))]
         if not -len(self) <= number < len(self):
             raise IndexError(f"member={number}: there are {len(self)}")
-        group, place = divmod(number % len(self), self.study.groups[0].members.count)
-        return self.study.groups[group].members.member(place)
+        group, place = self.study.place_of(number % len(self))
+        return group.members.member(place)
 
 
 def mean(of_each: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from ..cli.command import Command
 from ..cli.errors import fail, line_of, nearest
 from ..runs.files import read_json, write_json
+from ..runs.record import measured
 from .space import Space, ends, flags
 from .trials import UNREACHABLE
 
@@ -75,7 +76,7 @@ class Watch(Checkpoint):
         with suppress(*UNREACHABLE):  # the next report may find the database again
             self.trial.report(value.item(), trainer.current_epoch + 1)
             # in the last epoch there is nothing left to save
-            last = trainer.current_epoch + 1 == trainer.max_epochs
+            last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
             last |= 0 <= trainer.max_steps <= trainer.global_step
             self.pruned = not last and self.trial.should_prune()
         # as a callback of Lightning's stops it: with the epoch's checkpoints and results
@@ -137,12 +138,12 @@ def run(
         raise FailedError(line_of(failure)) from failure
     finally:
         warn(said.getvalue())
-    logged: dict[str, Any] = done.trainer.callback_metrics
+    logged = measured(done.trainer) or done.measured_before
     if metric not in logged:
-        names = sorted(set(logged) - {"step"})
+        names = sorted(logged)
         line = f"is not logged; logged are {', '.join(names)}{nearest(metric, names)}"
         raise FailedError(f"metric={metric!r}: {line}", mistake=True)
-    return float(logged[metric])
+    return logged[metric]
 
 
 def check(run: Callable[[list[str]], float], command: list[str], space: Space, file: str) -> None:

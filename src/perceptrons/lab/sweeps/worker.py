@@ -1,5 +1,6 @@
 """The workers of a sweep: processes that run its trials, one at a time each."""
 
+import math
 import os
 import signal
 import subprocess
@@ -86,6 +87,8 @@ class Worker:
         watch = Watch(self.trials.settings["metric"], trial, self.trials.name)
         try:
             value = self.run(self.words(trial, flags(values)), watch)
+            if math.isnan(value) and not watch.pruned:
+                raise FailedError(f"metric={watch.metric!r}: {value} is not a number", final=True)
         except FailedError as failure:
             trial.set_user_attr("reason", str(failure))
             if failure.final:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils.stateless import _reparametrize_module
 
 from .protocol import dense_layers
 
@@ -64,29 +65,16 @@ def forward(net: nn.Module, weights: Weights, x: Tensor) -> Tensor:
     return x
 
 
-class ByHand(nn.Module):
-    """A user's gradients as a module, whose weights can be replaced."""
-
-    def __init__(self, module: Any) -> None:
-        super().__init__()
-        self.net, self.hidden = module.net, (module,)
-
-    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
-        (module,) = self.hidden
-        logits, gradients = module.hand_gradients(x, y)
-        return module.loss(logits, y), gradients
-
-
 def single_by_hand(module: Any) -> Gradient:
     """Loss and gradients of a module's network, as the module has them written out."""
-    written = ByHand(module)
 
     def gradient(
         weights: Weights, buffers: Weights, x: Tensor, y: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        named = {f"net.{name}": value for name, value in {**weights, **buffers}.items()}
-        found: tuple[Tensor, list[Tensor]] = functional_call(written, named, (x, y))
-        return found
+        # as functional_call does, which is for a network's own call alone
+        with _reparametrize_module(module.net, {**weights, **buffers}):
+            logits, gradients = module.hand_gradients(x, y)
+        return module.loss(logits, y), gradients
 
     return gradient
 

@@ -57,8 +57,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, tensors: list[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.lines = [str([(e.shape, e.stride(), e.dtype, e.device) for e in tensors])]
-        self.kept: list[Tensor] = []  # or another could get its place
-        self.numbers: dict[Any, int] = {}
+        self.found: dict[Any, tuple[int, Tensor]] = {}  # kept, or others could get their places
         tree_map_only(Tensor, self.keep, tensors)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -66,17 +65,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return tree_map_only(Tensor, self.keep, func(*args, **(kwargs or {})))
 
     def keep(self, tensor: Tensor) -> Tensor:
-        self.kept.append(tensor)
-        self.numbers.setdefault(place_in_memory(tensor), len(self.numbers))
+        place = tensor.data_ptr(), tensor.shape, tensor.stride()
+        self.found.setdefault(place, (len(self.found), tensor))
         return tensor
 
     def named(self, tensor: Tensor) -> Any:
-        number = self.numbers.get(place_in_memory(tensor))
-        return (tensor.tolist(), tensor.dtype, tensor.stride()) if number is None else number
-
-
-def place_in_memory(tensor: Tensor) -> tuple[Any, ...]:
-    return tensor.data_ptr(), tensor.shape, tensor.stride()
+        place = tensor.data_ptr(), tensor.shape, tensor.stride()
+        if place in self.found:
+            return self.found[place][0]
+        return tensor.tolist(), tensor.dtype, tensor.stride()
 
 
 def describe(function: Updates, tensors: list[Tensor]) -> str:

@@ -3,6 +3,7 @@
 import csv
 import inspect
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -39,18 +40,12 @@ def put_first(directory: Path) -> None:
     TensorBoard reads them by name, in which there is a time in seconds: it may be this second's,
     or a later one, where the clock has been put back.
     """
-    start, limit, renamed = "events.out.tfevents.", int(time.time()) - 1, []
-    for path in sorted(directory.glob(f"{start}*"), reverse=True):
-        stamp, _, rest = path.name.removeprefix(start).partition(".")
-        if not (stamp.isascii() and stamp.isdecimal()):
-            continue
-        if int(stamp) > limit:
-            renamed.append((path, f"{start}{limit:010d}.{rest}"))
-            limit -= 1
-        else:
-            limit = min(limit, int(stamp)) - bool(renamed)
-    for path, name in reversed(renamed):  # the oldest first, so that a kill keeps the order
-        path.rename(path.with_name(name))
+    pattern = re.compile(r"(events\.out\.tfevents\.)(\d+)(\..*)", re.ASCII)
+    there = [*filter(None, (pattern.fullmatch(each.name) for each in directory.glob("*")))]
+    for number, file in enumerate(sorted(there, key=lambda each: each[0])):
+        latest = int(time.time()) - len(there) + number
+        if int(file[2]) > latest:  # the oldest first, so that a kill keeps the order
+            (directory / file[0]).rename(directory / f"{file[1]}{latest:010d}{file[3]}")
 
 
 class CSVLogger(loggers.CSVLogger):

@@ -2,7 +2,7 @@
 
 What is exported takes rows of points ``x (rows, columns)`` as the user knows them, in double
 precision as files have them, or those of an ordinary loader as it hands them out. It gives
-``logits`` and ``probabilities (rows, outputs)``.
+``logits`` and ``probabilities (rows, outputs)``, or of a numeric target the ``prediction``.
 """
 
 import io
@@ -26,8 +26,6 @@ from ...studies.study import StudyModule, ensemble
 from ..errors import PLAIN, fail
 from ..load import load_run
 
-OUTPUTS = ["logits", "probabilities"]
-OF_STUDY = ["probabilities", "standard_deviations"]
 APART = 500  # members that a file has at most, where each is a network of its own
 # what the same sums in another order may differ by
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
@@ -36,9 +34,7 @@ NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch": ()}
 
 
 class Exported(nn.Module):
-    """What a run makes of points: its data's encoding, its network, and probabilities."""
-
-    outputs = OUTPUTS
+    """What a run makes of points: its data's encoding, its network, and what its logits say."""
 
     def __init__(self, net: nn.Module, module: Any, data: Any) -> None:
         super().__init__()
@@ -47,11 +43,18 @@ class Exported(nn.Module):
         self.predictions = getattr(module, "predictions", None)
         self.kind = next(net.parameters()).dtype
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def answers(self, x: Tensor) -> dict[str, Tensor]:
+        """What is exported, by name."""
         x = self.encode(x)
         logits = self.net(x.to(self.kind) if x.is_floating_point() else x)
         said = self.predictions(logits) if self.predictions else {}
-        return (logits, said["probability"]) if "probability" in said else (logits,)
+        if "prediction" in said:
+            return {"prediction": said["prediction"]}
+        chances = {"probabilities": said["probability"]} if "probability" in said else {}
+        return {"logits": logits, **chances}
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (*self.answers(x).values(),)
 
 
 class ExportedStudy(nn.Module):
@@ -61,12 +64,9 @@ class ExportedStudy(nn.Module):
         ValueError: If they are too many for a file that has each of them apart.
     """
 
-    outputs = OF_STUDY
-
     def __init__(self, study: StudyModule) -> None:
         super().__init__()
         self.net, self.groups = study.groups[0].net, study.groups
-        self.predictions = study.user_module.predictions
         self.kind = next(self.net.parameters()).dtype
         self.apart = nn.ModuleList()  # the members, where vmap computes them, which no file takes
         if not isinstance(study.groups[0].members, FastMembers):
@@ -75,21 +75,29 @@ class ExportedStudy(nn.Module):
                 raise ValueError(why)
             self.apart.extend(study.members)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def answers(self, x: Tensor) -> dict[str, Tensor]:
+        """What is exported, by name."""
         groups: Any = self.groups
         inputs = [group.data.from_points(x).to(self.kind) for group in groups]
         if self.apart:
             each = len(self.apart) // len(inputs)
-            logits = [net(inputs[at // each])[..., None] for at, net in enumerate(self.apart)]
+            alone = [net(inputs[at // each])[..., None] for at, net in enumerate(self.apart)]
+            logits = [torch.cat(alone[at : at + each], -1) for at in range(0, len(alone), each)]
         else:
             logits = [
                 group.net(each[..., None]) for group, each in zip(groups, inputs, strict=True)
             ]
-        mean, deviation, *_ = ensemble(self.predictions, torch.cat(logits, -1)).values()
-        return mean, deviation
+        said = [group.module.predictions for group in groups]
+        found = ensemble([*zip(said, logits, strict=True)])
+        name = next(iter(found))
+        named = "probabilities" if name == "probability" else name
+        return {named: found[name], "standard_deviations": found["standard deviation"]}
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (*self.answers(x).values(),)
 
 
-def exported_module(loaded: Any, member: str | None) -> nn.Module:
+def exported_module(loaded: Any, member: str | None) -> Exported | ExportedStudy:
     """What is exported of a run: its network, all members of a study, or one of them.
 
     Raises:
@@ -107,8 +115,8 @@ def exported_module(loaded: Any, member: str | None) -> nn.Module:
     record = Study()
     record.load_state_dict(loaded.checkpoint["callbacks"][record.state_key])
     number = record.number(member, len(study.members))
-    group = study.groups[number // study.groups[0].members.count]
-    return Exported(study.members[number], study.user_module, group.data)
+    group, _ = study.place_of(number)
+    return Exported(study.members[number], group.module, group.data)
 
 
 def write_export(given: Any) -> None:
@@ -180,7 +188,7 @@ def serialize(
         with torch.no_grad(), quiet_exporters():
             program = torch.export.export(module, (points[:3],), dynamic_shapes=shapes)
             return (
-                to_onnx(program, points, notes, module.outputs)
+                to_onnx(program, points, notes, [*module.answers(points[:3])])
                 if format_ == "onnx"
                 else to_torch(program, points, notes)
             )
@@ -192,11 +200,10 @@ def serialize(
 
 
 def to_onnx(
-    program: Any, points: Tensor, notes: dict[str, str], outputs: list[str]
+    program: Any, points: Tensor, notes: dict[str, str], names: list[str]
 ) -> tuple[bytes, list[Tensor]]:
     from onnxruntime import InferenceSession
 
-    names = outputs[: len(program.graph_signature.user_outputs)]
     made = torch.onnx.export(program, input_names=["x"], output_names=names, verbose=False)
     assert made is not None
     made.model.metadata_props.update(notes)
