@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import Callback
 
 from perceptrons.lab.cli.parser import SettingsParser
 from perceptrons.lab.runs import record
-from perceptrons.lab.runs.record import predicted_columns, recordable
+from perceptrons.lab.runs.record import predicted_columns, recordable, wrapped
 
 REQUIRED: dict[str, dict[str, Any]] = {
     "BasePredictionWriter": {},
@@ -128,3 +128,16 @@ def test_predictions_that_are_not_one_for_each_row_stand_alone() -> None:
 
     assert [*predicted_columns([torch.arange(8)], Gates("xor"))] == ["prediction"]
     assert [*predicted_columns([torch.arange(4)], Gates("xor"))] == ["x1", "x2", "prediction"]
+
+
+def test_every_metric_of_a_report_is_printed_within_80_columns() -> None:
+    heads = ["epoch", "update", "train/loss", "mse", "mae", "r2", "val/loss", "mse", "mae", "r2"]
+    lines = wrapped(heads, [max(len(head), 8) for head in heads], [2, 6]).splitlines()
+    assert " ".join(lines).split() == heads
+    assert [line.split()[-4:] for line in lines] == [heads[2:6], heads[6:]]
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_report_that_fits_is_one_line() -> None:
+    heads = ["epoch", "update", "train/loss", "accuracy", "val/loss", "accuracy"]
+    assert len(wrapped(heads, [8] * 6, [2, 4]).splitlines()) == 1

@@ -210,13 +210,23 @@ class Report(Callback):
         heads = [name.removeprefix(part) for part, name in zip(parts, shown, strict=False)]
         cells = [progress(trainer), str(trainer.global_step), *map(formatted, shown.items())]
         wide = [max(len(head), 8) for head in ("epoch", "update", *heads)]
-        while sum(wide) + len(GAP) * (len(wide) - 1) > WIDTH:  # metrics.json has all
-            wide.pop()
-        lines = ["epoch", "update", *heads], cells
-        head, line = (GAP.join(map(str.rjust, each, wide)) for each in lines)
+        heads = ["epoch", "update", *heads]
+        breaks = [number for number, each in enumerate(heads) if "/" in each][1:]
+        head, line = (wrapped(each, wide, breaks) for each in (heads, cells))
         with tqdm.external_write_mode(file=sys.stdout):
             say(line if head == self.head else f"{head}\n{line}")
         self.head = head
+
+
+def wrapped(cells: list[str], wide: list[int], breaks: list[int]) -> str:
+    """Cells of one report in columns; those that are too many for a line go under the third."""
+    lines, start = [""], " " * (sum(wide[:2]) + len(GAP))
+    breaks = breaks if sum(wide) + len(GAP) * (len(wide) - 1) > WIDTH else []
+    for number, (cell, width) in enumerate(zip(cells, wide, strict=True)):
+        if number in breaks or len(lines[-1]) + len(GAP) + width > WIDTH:
+            lines.append(start)
+        lines[-1] += GAP * bool(lines[-1]) + cell.rjust(width)
+    return "\n".join(lines)
 
 
 def introduction(trainer: Any, module: Any) -> dict[str, str]:
