@@ -26,8 +26,7 @@ class Standings:
         self.trials = trials
         self.metric = str(trials.settings["metric"])
         self.said = {trial.number for trial in trials.all() if trial.state.is_finished()}
-        where, done = f"sweep {trials.name} in {shown(trials.url)}", len(trials.settled())
-        say(f"{where}: {done} of {trials.total} trials are done")
+        say(f"{len(trials.settled())} of {trials.total} trials are done in {shown(trials.url)}")
 
     def show(self) -> None:
         """Show what has ended since the last time."""
@@ -44,7 +43,7 @@ class Standings:
         names = short_names([*trial.params])
         values = " ".join(f"{names[key]}={cell(value)}" for key, value in trial.params.items())
         value = cell(trial.value)
-        return f"trial {trial.number}: {self.metric}={value}{pruned} {values} {run_of(trial)}"
+        return f"trial {trial.number}: {self.metric}={value}{pruned} {values} {name_of(trial)}"
 
     def end(self) -> str | None:
         """Show the best trials; returns what is left undone, if anything is."""
@@ -70,7 +69,7 @@ class Standings:
         return {
             "trial": [trial.number for trial in ranked],
             self.metric: [trial.value for trial in ranked],
-            "run": ["/".join(Path(run_of(trial)).parts[-2:]) for trial in ranked],
+            "run": [name_of(trial) for trial in ranked],
             **{names[name]: [trial.params.get(name) for trial in ranked] for name in names},
         }
 
@@ -80,6 +79,11 @@ def short_names(names: list[str]) -> dict[str, str]:
     parts = [name.rpartition(".")[2] for name in names]
     pairs = zip(names, parts, strict=True)
     return {name: part if parts.count(part) == 1 else name for name, part in pairs}
+
+
+def name_of(trial: FrozenTrial) -> str:
+    """A trial's run as ``<name>/version_<n>``."""
+    return "/".join(Path(run_of(trial)).parts[-2:])
 
 
 def run_of(trial: FrozenTrial) -> str:

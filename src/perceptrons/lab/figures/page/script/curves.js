@@ -92,8 +92,8 @@ export class Chart {
         if (!at) return `M${x} ${y}`;
         return this.fixed ? `H${x}V${y}` : `L${x} ${y}`;
       });
-    const kind = `curve${dashed ? " dashed" : ""}${strong ? " strong" : ""}`;
-    return shape("path", { d: path.join(""), class: kind, style: `stroke:${colour}` });
+    const style = `stroke: ${colour}; stroke-width: ${strong ? 3.5 : 2}`;
+    return shape("path", { d: path.join(""), class: dashed ? "curve dashed" : "curve", style });
   }
 
   /** A horizontal line. */
