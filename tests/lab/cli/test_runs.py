@@ -6,6 +6,7 @@ import platform
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -13,6 +14,7 @@ import pytest
 import subject  # noqa: F401
 import torch
 from conftest import Command
+from tqdm import tqdm
 
 from perceptrons.lab.cli.errors import PACKAGE
 from perceptrons.lab.cli.main import VERBS
@@ -118,7 +120,11 @@ def test_a_report_has_the_validation_set_whole_where_one_of_its_measures_is_as_o
     assert max(map(len, study.splitlines())) <= 80
 
 
-def test_a_terminal_has_one_bar_over_the_whole_fit_with_the_loss_in_it(command: Command) -> None:
+def test_a_terminal_has_one_bar_over_the_whole_fit_with_the_loss_in_it(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = partial(tqdm, mininterval=0, miniters=0)  # and not some times a second
+    monkeypatch.setattr("perceptrons.lab.training.callbacks.tqdm", at_once)
     bar = "--trainer.enable_progress_bar true"
     for words in ("--trainer.max_epochs 1", "--seeds 2", "--trainer.max_steps 1000"):
         shown = command(f"fit --config configs/xor.yaml {bar} {words}").out
