@@ -126,7 +126,7 @@ def test_a_terminal_has_one_bar_over_the_whole_fit_with_the_loss_in_it(
     at_once = partial(tqdm, mininterval=0, miniters=0)  # and not some times a second
     monkeypatch.setattr("perceptrons.lab.training.callbacks.tqdm", at_once)
     bar = "--trainer.enable_progress_bar true"
-    for words in ("--trainer.max_epochs 1", "--seeds 2", "--trainer.max_steps 1000"):
+    for words in ("--trainer.max_epochs 8", "--seeds 2", "--trainer.max_steps 8000"):
         shown = command(f"fit --config configs/xor.yaml {bar} {words}").out
         assert "100%|" in shown
         assert re.search(r"update [\d,]+, loss 0\.\d", shown)

@@ -132,12 +132,12 @@ def test_predictions_that_are_not_one_for_each_row_stand_alone() -> None:
 
 def test_every_metric_of_a_report_is_printed_within_80_columns() -> None:
     heads = ["epoch", "update", "train/loss", "mse", "mae", "r2", "val/loss", "mse", "mae", "r2"]
-    lines = wrapped(heads, [max(len(head), 8) for head in heads], [2, 6]).splitlines()
+    lines = wrapped(heads, [max(len(head), 8) for head in heads], [6]).splitlines()
     assert " ".join(lines).split() == heads
-    assert [line.split()[-4:] for line in lines] == [heads[2:6], heads[6:]]
+    assert lines[1].split() == heads[6:]
     assert all(len(line) <= 80 for line in lines)
 
 
 def test_a_report_that_fits_is_one_line() -> None:
     heads = ["epoch", "update", "train/loss", "accuracy", "val/loss", "accuracy"]
-    assert len(wrapped(heads, [8] * 6, [2, 4]).splitlines()) == 1
+    assert len(wrapped(heads, [8] * 6, [4]).splitlines()) == 1

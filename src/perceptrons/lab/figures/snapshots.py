@@ -5,6 +5,7 @@ after each update at first, and the more seldom the longer a run is. Each checkp
 taken so far, so that a resumed run has those of its first part.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ SMALL, SMALL_STUDY, NUMBERS = 5_000, 25_000, 200_000
 # snapshots and reports that are kept at most
 SNAPSHOTS, REPORTS = 160, 500
 KEY = "figures"  # in a checkpoint
+DOUBLE = torch.float64
 
 
 @dataclass
@@ -69,7 +71,14 @@ class History:
     def state(self) -> dict[str, Any]:
         """All of it for a checkpoint."""
         weights = torch.stack(self.weights) if self.weights else torch.zeros(0, 0)
-        return {**vars(self), "weights": weights}
+        names = dict.fromkeys(name for each in self.metrics for name in each)
+        # as tensors, which a checkpoint holds in a tenth of the time of numbers
+        columns = {
+            name: torch.tensor([each.get(name, math.nan) for each in self.metrics], dtype=DOUBLE)
+            for name in names
+        }
+        reports = torch.tensor(self.reports)
+        return {**vars(self), "weights": weights, "reports": reports, "metrics": columns}
 
 
 def history_of(checkpoint: dict[str, Any]) -> History:
@@ -82,12 +91,14 @@ def history_of(checkpoint: dict[str, Any]) -> History:
     if state is None:
         return History()
     try:
+        columns = {str(name): each.tolist() for name, each in state["metrics"].items()}
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         found = History(
             [*map(int, state["updates"])],
             [*state["weights"].float()],
             max(int(state["stride"]), 1),
-            [*map(int, state["reports"])],
-            [{str(name): float(each[name]) for name in each} for each in state["metrics"]],
+            [*map(int, state["reports"].tolist())],
+            [{name: float(v) for name, v in row.items() if v == v} for row in rows],
         )
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as mistake:
         raise ValueError(f"checkpoint: its snapshots cannot be read: {mistake}") from mistake
