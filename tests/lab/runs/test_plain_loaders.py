@@ -121,7 +121,7 @@ LOADERS = {
 }
 
 
-class Plain(L.LightningDataModule):
+class Ordinary(L.LightningDataModule):
     """A loader of each kind.
 
     Args:
@@ -170,7 +170,7 @@ def test_a_run_on_a_plain_loader_is_resumed_to_the_bit(
 ) -> None:
     if kind == "subset":
         after = 5 if after == 6 else after
-    fit = f"{FIT} --data Plain --data.kind {kind}"
+    fit = f"{FIT} --data Ordinary --data.kind {kind}"
     whole = command(f"{fit} --name whole")
     assert whole.status == 0, whole.err
     StopOnce.after = after
@@ -193,7 +193,7 @@ def child() -> None:
 
 @pytest.mark.parametrize("after", [6, 9])
 def test_so_is_one_whose_loaders_are_made_anew_for_each_epoch(command: Command, after: int) -> None:
-    fit = f"{FIT} --data Plain --trainer.reload_dataloaders_every_n_epochs 1"
+    fit = f"{FIT} --data Ordinary --trainer.reload_dataloaders_every_n_epochs 1"
     assert command(f"{fit} --name whole").status == 0
     StopOnce.after = after
     assert command(f"{fit} --name r").status == 143
@@ -206,7 +206,7 @@ def test_a_run_on_a_plain_loader_that_is_killed_inside_an_epoch_is_resumed_to_th
     in_tmp: Path,
 ) -> None:
     kept = "--last.every_n_train_steps 2 --last.save_on_train_epoch_end false"
-    fit = f"{FIT} --data Plain {kept}"
+    fit = f"{FIT} --data Ordinary {kept}"
 
     def run(words: str, after: int) -> int:
         return subprocess.run([sys.executable, "-c", CHILD, *words.split(), str(after)]).returncode

@@ -5,7 +5,6 @@ after each update at first, and the more seldom the longer a run is. Each checkp
 taken so far, so that a resumed run has those of its first part.
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,11 +73,12 @@ class History:
         names = dict.fromkeys(name for each in self.metrics for name in each)
         # as tensors, which a checkpoint holds in a tenth of the time of numbers
         columns = {
-            name: torch.tensor([each.get(name, math.nan) for each in self.metrics], dtype=DOUBLE)
+            name: [(n, each[name]) for n, each in enumerate(self.metrics) if name in each]
             for name in names
         }
+        metrics = {name: torch.tensor(pairs, dtype=DOUBLE) for name, pairs in columns.items()}
         reports = torch.tensor(self.reports)
-        return {**vars(self), "weights": weights, "reports": reports, "metrics": columns}
+        return {**vars(self), "weights": weights, "reports": reports, "metrics": metrics}
 
 
 def history_of(checkpoint: dict[str, Any]) -> History:
@@ -91,14 +91,16 @@ def history_of(checkpoint: dict[str, Any]) -> History:
     if state is None:
         return History()
     try:
-        columns = {str(name): each.tolist() for name, each in state["metrics"].items()}
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        metrics: list[dict[str, float]] = [{} for _ in state["reports"]]
+        for name, pairs in state["metrics"].items():
+            for number, value in pairs.tolist():
+                metrics[int(number)][str(name)] = float(value)
         found = History(
             [*map(int, state["updates"])],
             [*state["weights"].float()],
             max(int(state["stride"]), 1),
             [*map(int, state["reports"].tolist())],
-            [{name: float(v) for name, v in row.items() if v == v} for row in rows],
+            metrics,
         )
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as mistake:
         raise ValueError(f"checkpoint: its snapshots cannot be read: {mistake}") from mistake
