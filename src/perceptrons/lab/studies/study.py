@@ -97,7 +97,9 @@ class StudyModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         made = [group.configure() for group in self.groups]
-        return [optimizer for optimizer, _ in made], [vars(how) for _, how in made if how]
+        keys = "scheduler", "interval", "frequency", "name"  # what a module like this one gives
+        schedules = [{key: vars(how)[key] for key in keys} for _, how in made if how]
+        return [optimizer for optimizer, _ in made], schedules
 
     def training_step(self, batch: Span, batch_idx: int) -> None:
         epoch, first = self.trainer.current_epoch, batch.first
