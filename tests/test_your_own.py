@@ -54,3 +54,33 @@ def test_what_the_page_shows_runs(tmp_path: Path) -> None:
     learned = json.loads((logs / "quadrants/version_0/metrics.json").read_text())
     assert learned["val/accuracy"] > 0.8
     assert (logs / "quadrants/version_0/model.onnx").exists()
+
+
+OWN = '''
+from torch import nn
+
+
+class Transformer(nn.Linear):
+    """One of the user's own, by a name that torch has too."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+'''
+
+
+def test_a_class_of_the_users_is_meant_where_torch_has_one_of_its_name(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    shutil.copy(ROOT / "configs/moons.yaml", tmp_path)
+    (tmp_path / "src/perceptrons/mine.py").write_text(OWN)
+    fit = "fit --config moons.yaml --figures false --trainer.max_epochs 1 --name Transformer"
+    commands = [f"{fit} --model.net Transformer", "test --ckpt_path Transformer/version_0"]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps([words.split() for words in commands])],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    config = (tmp_path / "lightning_logs/Transformer/version_0/config.yaml").read_text()
+    assert "class_path: perceptrons.mine.Transformer" in config

@@ -10,6 +10,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterable
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, NoReturn, Union, cast, get_args, get_origin
@@ -25,7 +26,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..data.tables import TableData
-from ..runs.kinds import imported_class, parameters
+from ..runs.kinds import full_name, imported_class, is_inside, parameters
+from ..runs.trusted import CHOSEN
 from .errors import (
     PACKAGE,
     fail,
@@ -36,7 +38,7 @@ from .errors import (
     value_in,
     with_suggestion,
 )
-from .help import actions_of, below, class_help, names_of, own_classes, short_help
+from .help import actions_of, below, class_help, is_lab, names_of, own_classes, short_help
 from .settings import TOLD
 from .study import Recipes, without_untold
 
@@ -77,15 +79,16 @@ KINDS: dict[Any, str] = {
 }
 
 
-def with_meant(loaded: Any) -> Any:
-    """Settings with the classes that short names mean."""
+def with_meant(loaded: Any, key: str = "") -> Any:
+    """Settings with the classes that short names mean, where a class is to be chosen."""
     if isinstance(loaded, list):
-        return [with_meant(each) for each in loaded]
+        return [with_meant(each, key) for each in loaded]
     if isinstance(loaded, dict):
         name = loaded.get("class_path")
         meant = {"class_path": MEANT[name]} if isinstance(name, str) and name in MEANT else {}
-        return {key: with_meant(each) for key, each in {**loaded, **meant}.items()}
-    return {"class_path": MEANT[loaded]} if isinstance(loaded, str) and loaded in MEANT else loaded
+        return {each: with_meant(value, str(each)) for each, value in {**loaded, **meant}.items()}
+    known = isinstance(loaded, str) and loaded in MEANT and key in ("", *CHOSEN)
+    return {"class_path": MEANT[loaded]} if known else loaded
 
 
 load_yaml = get_loader("yaml")
@@ -116,6 +119,8 @@ class SettingsParser(LightningArgumentParser):
                 ordered = sorted(kinds, key=lambda kind: kind is float)
                 action._typehint = Union[tuple(ordered)]  # noqa: UP007  of a list
         SettingsParser.asked = next((word for word in words if ".help" in word), "")
+        pairs = pairwise(["", *words])  # where help is asked for a name alone is read
+        words = [MEANT.get(word, word) if last.endswith(".help") else word for last, word in pairs]
         printing = [word for word in words if word.startswith("--print_config")]
         config = self.parse_args([each for each in words if each not in printing], defaults=False)
         verb, given = config.subcommand, config[config.subcommand]
@@ -305,7 +310,10 @@ def import_model(model: type[L.LightningModule] | str | None) -> type[L.Lightnin
 
 
 def import_files() -> None:
-    """Import every file at the top of the package, so that classes there go by short names."""
+    """Import every file at the top of the package, so that classes there go by short names.
+
+    A name that torch or Lightning has too, such as ``Transformer``, means the class there.
+    """
     package = importlib.import_module(PACKAGE)
     for module in pkgutil.iter_modules(package.__path__):
         if module.name not in NOT_IMPORTED:
@@ -314,3 +322,12 @@ def import_files() -> None:
             except Exception as failure:  # a file of the user's may raise anything
                 file = Path(getattr(module.module_finder, "path", ""), f"{module.name}.py")
                 fail(f"{relative_path(file)}: cannot be imported: {line_of(failure)}", failure)
+    every = {each for base in (*BASES.values(), nn.Module) for each in below(base)}
+    own = {each for each in every if imported_class(full_name(each)) is each and is_users(each)}
+    others = {each.__name__ for each in every - own}
+    MEANT.update({each.__name__: full_name(each) for each in own if each.__name__ in others})
+
+
+def is_users(class_type: type) -> bool:
+    """Whether a class is the package's, but not the lab's."""
+    return is_inside(class_type.__module__, PACKAGE) and not is_lab(class_type)
