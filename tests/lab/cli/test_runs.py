@@ -131,3 +131,16 @@ def test_a_terminal_has_one_bar_over_the_whole_fit_with_the_loss_in_it(
         assert "100%|" in shown
         assert re.search(r"update [\d,]+, loss 0\.\d", shown)
         assert not re.search("Epoch|Validation|Sanity", shown)
+
+
+def test_a_difference_of_runs_shows_both_sides_under_their_names(command: Command) -> None:
+    for width in ("[2]", "[4]"):
+        assert command(f"fit {SHORT} --model.net.hidden {width}").status == 0
+    head, *rows = command("runs --diff xor/version_0 xor/version_1").out.splitlines()
+    assert head.split() == ["setting", "xor/version_0", "xor/version_1"]
+    assert ["model.net.hidden", "[2]", "[4]"] in [row.split() for row in rows]
+
+
+def test_validate_takes_no_member(command: Command) -> None:
+    assert command(f"fit {SHORT} --seeds 2").status == 0
+    assert "member='1'" in command("validate --ckpt_path xor/version_0 --member 1").err

@@ -151,7 +151,7 @@ class Command(LightningCLI):
             self.datamodule = data
             self.trainer = self.instantiate_trainer()
             plan, member = plan_of(self.settings), self.settings.member
-            if member is not None and (plan is None or self.subcommand == "fit"):
+            if member is not None and (plan is None or self.subcommand in ("fit", "validate")):
                 raise ValueError(f"member={member!r}: only test and predict of a study have one")
             if self.subcommand == "fit" and isinstance(data, TableData):
                 data.setup("fit")
@@ -294,7 +294,9 @@ class Command(LightningCLI):
         found = measured(self.trainer) or self.measured_before
         results: dict[str, Any] = {"updates": updates, "seconds": seconds, **found}
         if updates == self.done:
-            say("nothing was left to do: more by --trainer.max_epochs or --trainer.max_steps")
+            more = "more by --trainer.max_epochs or --trainer.max_steps"
+            why = "a callback, such as EarlyStopping, had ended it" if self.exact.ended else more
+            say(f"nothing was left to do: {why}")
         said = ""
         if isinstance(self.model, StudyModule):
             results["study"], said = write_members(self.directory, self.trainer, self.model)

@@ -144,7 +144,7 @@ def versions() -> str:
 
 
 def compare(words: list[str]) -> None:
-    """Compare studies, or the settings of one, from the same seeds and folds."""
+    """Compare studies, or a study's settings, from the same seeds and folds."""
     parser = Parser("compare", compare.__doc__ or "")
     parser.add_argument("runs", nargs="+", metavar="run", help="a study, as <name>/version_<n>")
     parser.add_argument("--pool", action="store_true", help="report all of them as one study")
@@ -293,7 +293,7 @@ def show(rows: list[dict[str, Any]], given: Any) -> None:
     elif rows:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH
         columns = {name: [row[name] for row in rows] for name in rows[0]}
-        table = aligned(columns, width, keep=directories.COLUMNS)
+        table = aligned(columns, width, keep=columns if given.diff else directories.COLUMNS)
         say(table + " (--csv has all)" * table.splitlines()[-1].startswith("... and"))
     else:
         say("no difference" if given.diff else f"no runs in {given.root}")

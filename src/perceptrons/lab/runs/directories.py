@@ -257,9 +257,9 @@ def differences(first: Path, second: Path) -> list[dict[str, Any]]:
     """A row for each setting and each result in which two runs differ."""
     one, other = ({**settings_of(run), **results_of(run)} for run in (first, second))
     names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
-    return [
-        {"setting": name, str(first): one.get(name), str(second): other.get(name)} for name in names
-    ]
+    heads = (one["run"], other["run"]) if "run" in names else (str(first), str(second))
+    names = [name for name in names if name != "run"]
+    return [{"setting": n, heads[0]: one.get(n), heads[1]: other.get(n)} for n in names]
 
 
 def sorted_rows(rows: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:

@@ -68,7 +68,9 @@ def read_members(run: Path) -> Columns:
     """
     file = run / "members.csv"
     if not file.is_file():
-        raise ValueError(f"{str(run)!r}: is no finished study, it has no members.csv")
+        raise ValueError(
+            f"{str(run)!r}: is no finished study, which --seeds makes: it has no members.csv"
+        )
     rows = [*csv.DictReader(read_text(file).splitlines())]
     if not rows or not {"seed", "loss"} <= rows[0].keys():
         raise ValueError(f"{str(file)!r}: holds no members")
