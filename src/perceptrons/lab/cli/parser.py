@@ -8,7 +8,7 @@ import copy
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
@@ -224,6 +224,8 @@ def in_words(hint: Any) -> str:
     if hasattr(hint, "_restrictions"):
         bounds = re.sub("v([<>=]+)", r"\1 ", hint._expression)
         return f"{KINDS[hint._type]} {bounds}"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return KINDS[dict]
     if inner and isinstance(origin, type) and issubclass(origin, Iterable):
         return "a list of " + re.sub(r"^an? (whole number|\w+)", r"\1s", in_words(inner[0]))
     return KINDS[hint] if hint in KINDS else f"a {getattr(hint, '__name__', hint)}"
@@ -323,11 +325,7 @@ def import_files() -> None:
                 file = Path(getattr(module.module_finder, "path", ""), f"{module.name}.py")
                 fail(f"{relative_path(file)}: cannot be imported: {line_of(failure)}", failure)
     every = {each for base in (*BASES.values(), nn.Module) for each in below(base)}
-    own = {each for each in every if imported_class(full_name(each)) is each and is_users(each)}
+    ours = {each for each in every if is_inside(each.__module__, PACKAGE) and not is_lab(each)}
+    own = {each for each in ours if imported_class(full_name(each)) is each}
     others = {each.__name__ for each in every - own}
     MEANT.update({each.__name__: full_name(each) for each in own if each.__name__ in others})
-
-
-def is_users(class_type: type) -> bool:
-    """Whether a class is the package's, but not the lab's."""
-    return is_inside(class_type.__module__, PACKAGE) and not is_lab(class_type)
