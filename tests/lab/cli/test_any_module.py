@@ -358,6 +358,15 @@ def test_a_wrong_module_is_one_line(command: Command, words: str, needed: str) -
     assert not RUN.exists()
 
 
+def test_a_network_of_a_name_that_two_have_is_no_module_by_that_name(command: Command) -> None:
+    other = type("Perceptron", (nn.Module,), {})  # as torch has a Transformer, and the user one
+    finished = command(f"fit --model {other.__name__} {XOR}")
+    assert (finished.status, finished.err) == (
+        2,
+        "error: model: Perceptron is no LightningModule\n",
+    )
+
+
 def test_what_a_flag_says_in_place_of_the_data_is_in_the_config_of_the_run(
     command: Command,
 ) -> None:

@@ -165,9 +165,11 @@ class SettingsParser(LightningArgumentParser):
         line = reason(message, given)
         key = path.rpartition(".")[2]
         base = BASES.get(key, nn.Module) if path else object
-        other = re.match(r"(no such class|Import path does not .*); given '([\w.]+)'$", line)
-        if other and (other[1] != "no such class" or other[2] in class_names(object)):
-            line = f"{other[2]} is no {base.__name__}"
+        # a short name that two classes have is sent on as a path, which the message then quotes
+        other = re.match(r"Import path (?:\S*\b(\w+) )?does not.*?(?:; given '(\S+)')?$", line)
+        absent = re.match(r"no such class; given '([\w.]+)'$", line)
+        if other or (absent and absent[1] in class_names(object)):
+            line = f"{(other and (other[1] or other[2])) or given} is no {base.__name__}"
         of_class = "no such class" in line or key in (*BASES, "net", "loss", "")
         names = class_names(base) if of_class else ()
         return with_suggestion(f"{path}: {line}" if path else line, names)
