@@ -36,6 +36,19 @@ def test_a_run_is_said_to_have_ended_when_it_has(command: Command) -> None:
     assert statuses(command) == ["not ended"]
 
 
+def test_the_list_has_names_whole_to_copy(command: Command) -> None:
+    name = f"{'long_' * 12}name"
+    assert command(f"fit {SHORT} --name {name}").status == 0
+    assert command("runs").out.splitlines()[1].split()[0] == f"{name}/version_0"
+
+
+def test_a_run_that_stops_early_says_why(command: Command) -> None:
+    stop = "--trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/loss"
+    words = f"fit {SHORT} {stop} --trainer.callbacks.min_delta 9 --trainer.max_epochs 9"
+    said = command(f"{words} --trainer.callbacks.patience 2").out
+    assert "stopped after update 3: Monitored metric val/loss did not improve" in said
+
+
 def test_a_run_that_trains_nothing_has_its_command_as_status(command: Command) -> None:
     command("predict --config configs/xor.yaml")
     assert statuses(command) == ["predict"]

@@ -139,7 +139,7 @@ WITH_XOR = """
 --trainer.max_epochs ten  ->  trainer.max_epochs=ten: expected a whole number, or null
 --trainer.max_epochs -2  ->  max_epochs
 --trainer.max_epoch 3  ->  max_epoch .. mean trainer.max_epochs?
---trainer.max_time x  ->  error: `Timer(duration='x
+--trainer.max_time x  ->  error: Trainer: `Timer(duration='x
 --trainer.foo 3  ->  foo
 --trainer 3  ->  trainer
 --trainer.precision 16-mixd  ->  precision
@@ -228,9 +228,10 @@ COMMANDS = """
   ->  no command; choose one of fit, validate, test
 ft --config configs/xor.yaml  ->  ft: no such command; choose one of fit, valid .. mean fit?
 train  ->  train
-fit  ->  data, model: must be given
-test  ->  data, model: must be given
+fit  ->  data, model: must be given, as by perceptrons fit --config configs/xor.yaml
+test  ->  data, model: must be given, as by perceptrons test --ckpt_path last
 fit --data Gates  ->  model: must be given
+fit --data Gates --model Classifier  ->  model: Classifier needs net
 fit --model.net MLP  ->  data: must be given
 fit --data.gate xor  ->  gate
 fit configs/xor.yaml  ->  configs/xor.yaml: no such argument; a file go

@@ -1,5 +1,6 @@
 """Interrupted equals uninterrupted: killed or stopped at any moment, and resumed."""
 
+import json
 import os
 import random
 import re
@@ -225,6 +226,7 @@ def test_a_stopped_run_saves_its_last_update_and_goes_on_with_the_next(
     assert updates > 1
     assert f"stopped after update {updates}; to resume:" in finished.out
     assert f"perceptrons fit --resume {RUN}" in finished.out
+    assert json.loads((stopped / RUN / "metrics.json").read_text())["updates"] == updates
     at_stop = trained(stopped / RUN)
     more = f"--trainer.max_steps {updates + 100}"
     short, longer = f"{LONG} --trainer.max_steps {updates}", f"{LONG} {more}"

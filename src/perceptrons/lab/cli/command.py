@@ -25,7 +25,7 @@ from ..figures.snapshots import Snapshots
 from ..runs import checkpoints, directories, record
 from ..runs.files import write_csv, write_json
 from ..runs.kinds import imported_class
-from ..runs.record import BestCheckpoint, Report, measured, predicted_columns
+from ..runs.record import Report, measured, predicted_columns
 from ..runs.resume import ExactResume, Stopped, log_at, make_resumable, stoppable
 from ..runs.text import aligned, say
 from ..studies.study import StudyModule
@@ -106,7 +106,7 @@ class Command(LightningCLI):
             parser.add_argument(f"--{name}", type=kind, default=default, help=text)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_lightning_class_args(BestCheckpoint, "best")
+        parser.add_lightning_class_args(callbacks.BestCheckpoint, "best")
         parser.add_lightning_class_args(ModelCheckpoint, "last")
         parser.set_defaults(CHECKPOINT_DEFAULTS)
         if self.default_model:
@@ -164,7 +164,7 @@ class Command(LightningCLI):
             torch.set_num_threads(self.settings.threads or threads_for(self.model, data))
         except Exception as failure:  # a class of the user's or a library's may raise anything
             owner, cause = self.recipes.failed or (None, failure)
-            fail(line_of(cause, owner.__name__ if owner else ""), cause)
+            fail(line_of(cause, owner.__name__ if owner else "", {L.Trainer}), cause)
 
     def instantiated(self, config: Any) -> Any:
         """The objects of the settings, and a note how each is made."""
@@ -206,6 +206,7 @@ class Command(LightningCLI):
         except Stopped:
             say(f"\nstopped after update {self.trainer.global_step}; to resume:")
             say(f"{PACKAGE} fit --resume {quote(relative_path(Path(str(self.directory))))}")
+            write_json(Path(str(self.directory)) / "metrics.json", self.results())
             raise
         except callbacks.NonFiniteLossError as failure:
             fail(str(failure), failure, status=1)
@@ -285,18 +286,19 @@ class Command(LightningCLI):
         settings = {**self.config_dump, "name": self.settings.name}
         return cast(dict[str, Any], record.recordable(with_linked(settings, self.chosen)))
 
+    def results(self) -> dict[str, Any]:
+        """Updates, seconds, and what was measured last, by this run or the one it resumes."""
+        seconds = round(self.exact.seconds, 3) if self.exact else 0.0
+        found = measured(self.trainer) or self.measured_before
+        return {"updates": self.trainer.global_step, "seconds": seconds, **found}
+
     def after_fit(self) -> None:
         """Write the results, and show where they are."""
         if self.directory is None or self.exact is None:
             return
-        updates, seconds = self.trainer.global_step, round(self.exact.seconds, 3)
-        # of a run that was over, what its checkpoint holds
-        found = measured(self.trainer) or self.measured_before
-        results: dict[str, Any] = {"updates": updates, "seconds": seconds, **found}
-        if updates == self.done:
-            more = "more by --trainer.max_epochs or --trainer.max_steps"
-            why = "a callback, such as EarlyStopping, had ended it" if self.exact.ended else more
-            say(f"nothing was left to do: {why}")
+        results = self.results()
+        if why := callbacks.early_end(self.trainer, self.done, self.exact.ended):
+            say(why)
         said = ""
         if isinstance(self.model, StudyModule):
             results["study"], said = write_members(self.directory, self.trainer, self.model)

@@ -151,9 +151,12 @@ class SettingsParser(LightningArgumentParser):
         """What a message of jsonargparse's comes down to: the setting, and its innermost lines."""
         path = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
         if missing := re.match(r"the following arguments are required: (.*)", message):
-            needed = [each.partition(".")[2] or each for each in missing[1].split(", ")]
-            example = f", as in {PACKAGE} fit --config configs/xor.yaml" * ("data" in needed)
-            return f"{', '.join(needed)}: must be given{example}"
+            verb, _, first = missing[1].partition(".")
+            needed = missing[1].replace(f"{verb}.", "") if first else missing[1]
+            trained = f"{verb} --ckpt_path last"
+            if verb == "fit" or not first:
+                trained = "fit --config configs/xor.yaml"
+            return f"{needed}: must be given, as by {PACKAGE} {trained}"
         if found := re.search(
             r"unrecognized arguments: ([^\s=]+)|[Oo]ption '([^']+)'(?: is not|$)", message
         ):
@@ -166,10 +169,15 @@ class SettingsParser(LightningArgumentParser):
         key = path.rpartition(".")[2]
         base = BASES.get(key, nn.Module) if path else object
         # a short name that two classes have is sent on as a path, which the message then quotes
-        other = re.match(r"Import path (?:\S*\b(\w+) )?does not.*?(?:; given '(\S+)')?$", line)
+        other = re.match(r"Import path (?:\S*\b(\w+) )?does not|Expected '(\S+)' to be a sub", line)
         absent = re.match(r"no such class; given '([\w.]+)'$", line)
         if other or (absent and absent[1] in class_names(object)):
             line = f"{(other and (other[1] or other[2])) or given} is no {base.__name__}"
+        missing = re.search(
+            r"arguments are required: (.*)(?s:.*?)class_path='[^']*?(\w+)'", message
+        )
+        if missing:
+            line = f"{missing[2]} needs {missing[1]}"
         of_class = "no such class" in line or key in (*BASES, "net", "loss", "")
         names = class_names(base) if of_class else ()
         return with_suggestion(f"{path}: {line}" if path else line, names)

@@ -14,7 +14,7 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from tqdm import tqdm
 
@@ -24,8 +24,6 @@ from ..training.protocol import dense_layers
 from .files import read_json, read_yaml, remove_partial, write_json, write_whole
 from .text import GAP, WIDTH, Columns, say
 
-# what the best checkpoint is chosen by, where nothing else is asked for
-MONITOR = "val/loss"
 PACKAGE = __package__.partition(".")[0]
 LONGEST_PATCH, MOST_NAMES = 5_000_000, 100
 UNWRITTEN = "Unable to serialize instance"  # what jsonargparse writes instead
@@ -284,26 +282,6 @@ def progress(trainer: Any) -> str:
     if trainer.max_epochs is None or trainer.max_epochs < 0:
         return str(done)
     return f"{done}/{trainer.max_epochs}"
-
-
-class BestCheckpoint(ModelCheckpoint):
-    """Lightning's, where a module need not log what it monitors by default: then there is none."""
-
-    @property
-    def optional(self) -> bool:
-        """Whether what it monitors need not be there."""
-        return self.monitor == MONITOR
-
-    def skips(self, trainer: L.Trainer) -> bool:
-        return self.optional and MONITOR not in trainer.callback_metrics
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.skips(trainer):
-            super().on_train_epoch_end(trainer, pl_module)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.skips(trainer):
-            super().on_validation_end(trainer, pl_module)
 
 
 def predicted_columns(batches: list[Any], data: Any) -> Columns:

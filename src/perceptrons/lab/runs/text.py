@@ -66,16 +66,15 @@ def aligned(
             counted. ``None``: any.
         rows: How many rows are shown at most; the others are counted. ``None``: all.
         of: How many rows there are, where the columns are only the first of them.
-        keep: Names of columns that are not left out.
+        keep: Names of columns that are not left out; the first is not shortened either.
     """
     there = max(map(len, columns.values()), default=0)
     longest = width if width is None else min(width, LONGEST)
     shown = {name: lines(name, values[:rows], longest) for name, values in columns.items()}
+    if keep:  # the first is a name, to copy
+        first = next(iter(columns))
+        shown[first] = lines(first, columns[first][:rows], None)
     kept = fitting(shown, width, keep)
-    over = sum(len(shown[name][0] + GAP) for name in kept) - len(GAP) - (width or 10**9)
-    if over > 0 and keep:  # all of these stay: the first, which is a name, gives way
-        room = max(8, len(shown[kept[0]][0]) - over)
-        shown[kept[0]] = lines(kept[0], columns[kept[0]][:rows], room)
     text = [GAP.join(line).rstrip() for line in zip(*(shown[name] for name in kept), strict=True)]
     if left_out := len(shown) - len(kept):
         text.append(f"... and {counted(left_out, 'column')}")

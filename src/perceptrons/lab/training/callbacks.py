@@ -9,10 +9,13 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ProgressBar, Timer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar, Timer
 from torch import Tensor
 from torchmetrics import Metric
 from tqdm import tqdm
+
+# what the best checkpoint is chosen by, where nothing else is asked for
+MONITOR = "val/loss"
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -197,3 +200,40 @@ def rate_of(trainer: L.Trainer) -> float | None:
     """Learning rate of the first parameters; ``None`` without an optimizer."""
     rates = [group["lr"] for each in trainer.optimizers for group in each.param_groups]
     return float(rates[0]) if rates else None
+
+
+def early_end(trainer: L.Trainer, done: int, ended: bool) -> str:
+    """Why a training has ended before its time; empty where it has not.
+
+    Args:
+        trainer: The trainer.
+        done: Updates that were made before it began.
+        ended: Whether a callback had ended it then.
+    """
+    if trainer.global_step == done:
+        more = "more by --trainer.max_epochs or --trainer.max_steps"
+        why = "a callback, such as EarlyStopping, had ended it" if ended else more
+        return f"nothing was left to do: {why}"
+    reasons = [each.stopping_reason_message for each in trainer.early_stopping_callbacks]
+    why = "; ".join(filter(None, reasons)).replace(" Signaling Trainer to stop.", "")
+    return f"stopped after update {trainer.global_step}: {why}" if why else ""
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's, where a module need not log what it monitors by default: then there is none."""
+
+    @property
+    def optional(self) -> bool:
+        """Whether what it monitors need not be there."""
+        return self.monitor == MONITOR
+
+    def skips(self, trainer: L.Trainer) -> bool:
+        return self.optional and MONITOR not in trainer.callback_metrics
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self.skips(trainer):
+            super().on_train_epoch_end(trainer, pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self.skips(trainer):
+            super().on_validation_end(trainer, pl_module)
