@@ -165,6 +165,7 @@ def settle(browser: webdriver.Chrome) -> None:
 
 
 def click(browser: webdriver.Chrome, css: str) -> None:
+    settle(browser)  # or what is found may be drawn anew before it is clicked
     browser.find_element(By.CSS_SELECTOR, css).click()
     settle(browser)
 

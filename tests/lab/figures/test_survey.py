@@ -1,5 +1,6 @@
 """What there is to see of a run: figures against the network that they show."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -60,6 +61,11 @@ def perceptron(*weights: float, bias: float) -> nn.Sequential:
         for parameter, values in zip(network.parameters(), ([weights], [bias]), strict=True):
             parameter.copy_(torch.tensor(values))
     return network
+
+
+def test_a_class_has_one_colour_in_pictures_and_on_the_page() -> None:
+    style = (Path(drawing.__file__).parent / "page" / "page.css").read_text()
+    assert tuple(re.findall(r"--class\d: light-dark\((#\w{6})", style)) == COLORS
 
 
 def side(color: Array) -> int:

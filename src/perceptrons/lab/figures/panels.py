@@ -15,7 +15,8 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 
 from .scene import Array, Scene, chances, leads
 
-COLORS = ("#e66100", "#1f77d0", "#40b0a6", "#d35fb7", "#c9a400", "#7d7d7d")
+# those of the page
+COLORS = ("#e66101", "#1f77d4", "#c9a400", "#d4569b", "#7a5c43", "#2aa7b8", "#6b6b6b", "#9b1b30")
 MARKERS, SIGNS = "osD^vP", "\u25cf\u25a0\u25c6\u25b2\u25bc\u271a"
 STRONG = 0.62  # how strong a colour is where the network is sure
 DARK = {
@@ -134,7 +135,7 @@ def blend(shares: Array) -> Array:
 def colors(classes: int) -> list[str]:
     """A colour for each class."""
     if classes <= len(COLORS):
-        return list(COLORS[:classes])
+        return [*COLORS[:classes]]
     return [to_hex(color) for color in colormaps["viridis"](np.linspace(0, 1, classes))]
 
 
