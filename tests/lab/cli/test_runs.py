@@ -42,6 +42,15 @@ def test_the_list_has_names_whole_to_copy(command: Command) -> None:
     assert command("runs").out.splitlines()[1].split()[0] == f"{name}/version_0"
 
 
+def test_a_name_alone_is_the_newest_run_of_it(command: Command) -> None:
+    for seed in (1, 2):
+        command(f"fit {SHORT} --seed_everything {seed}")
+    newest = Path("lightning_logs/xor/version_1")
+    assert f"checkpoint: {newest}/checkpoints/last.ckpt" in command("test --ckpt_path xor").out
+    assert f"run:  {newest}" in command("fit --resume xor --trainer.max_epochs 2").out
+    assert command("runs --diff xor xor/version_1").out == "no difference\n"
+
+
 def test_a_run_that_stops_early_says_why(command: Command) -> None:
     stop = "--trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/loss"
     words = f"fit {SHORT} {stop} --trainer.callbacks.min_delta 9 --trainer.max_epochs 9"

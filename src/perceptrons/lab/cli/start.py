@@ -99,8 +99,8 @@ def start_from(words: list[str], given: Any, root: Path) -> Start:
     from ..runs import checkpoints, trust, trusted
 
     asked = given.ckpt_path
-    if (root / asked).is_dir() and not Path(asked).exists():
-        asked = str(root / asked)
+    if asked not in ("last", "best") and not Path(asked).exists():
+        asked = str(directories.find_run(asked, root) or asked)
     if not (Path(asked).exists() or asked in ("last", "best") or asked.endswith(".ckpt")):
         raise ValueError(f"ckpt_path={no_such_run(asked, root)}")
     name = given.name or (Path(given.config[-1]).stem if given.config else None)

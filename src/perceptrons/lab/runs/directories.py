@@ -92,7 +92,7 @@ def newest(root: Path, name: str | None = None, trained: bool = False) -> list[P
 
 
 def find_run(name: str, root: Path, last_of: str | None = None) -> Path | None:
-    """A run by its directory, by ``<name>/version_<n>``, or the ``last`` that trained.
+    """A run by its directory, by ``<name>/version_<n>``, the newest of a name, or ``last``.
 
     Args:
         name: What it is called by.
@@ -101,6 +101,7 @@ def find_run(name: str, root: Path, last_of: str | None = None) -> Path | None:
     """
     found = newest(root, last_of, trained=True)[:1] if name == "last" else []
     found += [each for each in (Path(name), root / name) if (each / "config.yaml").is_file()]
+    found += newest(root, name, trained=True)[:1] if Path(name).name == name else []
     return found[0] if found else None
 
 
