@@ -207,6 +207,28 @@ def test_folds_validate_each_row_once_and_nothing_leaks(command: Command) -> Non
         assert not (train[:, None] == val[None]).all(-1).any()
 
 
+def test_a_grid_predicts_and_is_tested_by_the_members_of_its_best_setting(
+    command: Command,
+) -> None:
+    data = "--config configs/blobs.yaml --name r --data.passes 2 --trainer.max_epochs 1"
+    fit = f"fit {data} --data.test_fraction 0.2 --seeds 4 --folds 2 --seed_everything 2"
+    done(command(fit + ' --grid {"model.optimizer.lr":[0.000001,0.5]}'))
+    study, table = cast(Any, load_run(RUN))
+    best = study.members[8:]  # the other hardly learns
+    with torch.no_grad():
+        points = table.from_points(table.as_points())
+        probability = torch.stack([net(points).sigmoid() for net in best]).mean(0)
+    said = done(command(f"predict --ckpt_path {RUN}")).out
+    assert "the mean of 8 members with optimizer.lr 0.5, the best of 2 settings by loss" in said
+    found = pd.read_csv(RUN / "predictions.csv")["probability"]
+    np.testing.assert_allclose(found, probability[:, 0], atol=1e-5)
+    each = [command(f"test --ckpt_path {RUN} --member {n}").out for n in range(8, 16)]
+    assert "member 15: seed 5, optimizer.lr 0.5, fold 1" in each[-1]
+    accuracies = [float(re.findall(r"test/accuracy +([\d.]+)%", out)[0]) for out in each]
+    (tested,) = re.findall(r"test/accuracy +([\d.]+)%", command(f"test --ckpt_path {RUN}").out)
+    assert float(tested) == pytest.approx(np.mean(accuracies), abs=0.01)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_study_is_exported_as_the_mean_of_its_members_or_as_one_of_them(
     command: Command, monkeypatch: pytest.MonkeyPatch
@@ -225,7 +247,7 @@ def test_a_study_is_exported_as_the_mean_of_its_members_or_as_one_of_them(
     np.testing.assert_allclose(mean, chances.mean(0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(deviation, chances.std(0, ddof=1), rtol=1e-4, atol=1e-5)
     done(command(f"export {RUN} --member 4"))
-    _, chance = ort.InferenceSession(RUN / "model.onnx").run(None, {"x": points.numpy()})
+    _, chance = ort.InferenceSession(RUN / "member_4.onnx").run(None, {"x": points.numpy()})
     np.testing.assert_allclose(chance, chances[4], rtol=1e-4, atol=1e-5)
     assert "a number from 0 to 5" in command(f"export {RUN} --member 6").err
 
@@ -292,7 +314,7 @@ def test_each_fold_encodes_other_tables_too_by_its_own_training_rows(
         np.testing.assert_allclose(one[:, 0], wanted, rtol=1e-3, atol=1e-3)
     done(command(f"predict --ckpt_path {RUN} --member 4"))
     done(command(f"export {RUN} --member 4"))
-    (one,) = ort.InferenceSession(RUN / "model.onnx").run(None, {"x": whole})
+    (one,) = ort.InferenceSession(RUN / "member_4.onnx").run(None, {"x": whole})
     there = ~np.isnan(x).any(1)
     np.testing.assert_allclose(one[there, 0], predictions()[there], rtol=1e-3, atol=1e-3)
 

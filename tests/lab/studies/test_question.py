@@ -47,6 +47,6 @@ def heads(text: str) -> set[str]:
     return {line.split()[0] for line in lines} | {
         word
         for line in text.splitlines()
-        if "measure" in line or "members" in line
+        if "measure" in line or "interval" in line
         for word in line.split()
     }

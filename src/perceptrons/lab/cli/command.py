@@ -48,7 +48,7 @@ from .settings import (
     with_linked,
 )
 from .start import FREE, flags_of, sections, start
-from .study import Recipes, plan_of, study_of, with_setting, write_members
+from .study import Recipes, plan_of, say_members, study_of, with_setting, write_members
 
 
 class Command(LightningCLI):
@@ -322,14 +322,14 @@ class Command(LightningCLI):
         if isinstance(data, TableData) and data.split["test"] is data.split["all"]:
             say("the data keeps no rows to test on: these are all there are")
         self.trainer.test(verbose=False, **options)
+        say_members(self.model)
         self.show_measures(verbose)
 
     def predict(self, model: Any, datamodule: Any, **options: Any) -> None:
         """Predict, show the first rows and write them all to ``predictions.csv``."""
         batches = self.trainer.predict(model, datamodule=datamodule, **options) or []
         columns = predicted_columns(cast(list[Any], batches), datamodule)
-        if isinstance(model, StudyModule) and self.settings.member is None:
-            say(f"the mean of {len(model.each):,} members; --member best has one of them")
+        say_members(model)
         say(aligned(columns, rows=16))
         if self.directory and columns:
             write_csv(self.directory / "predictions.csv", columns)

@@ -34,7 +34,7 @@ SHOWN = {
 # in this project's words
 WORDS = {
     "config": "A YAML file of settings; of several the later ones win.",
-    "ckpt_path": "A checkpoint: a run's directory (its last one), last, best, or a file.",
+    "ckpt_path": "A checkpoint: a run's directory or name (its last), last, best, or a file.",
     "trainer.logger": "true (TensorBoard), false, CSVLogger, or another of Lightning's.",
     "trainer.accelerator": "cpu, gpu, or auto, which takes a GPU where there is one.",
     "trainer.precision": "As Lightning has it: 32, 64, 16-mixed, bf16-mixed and so on.",

@@ -77,7 +77,7 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
     "member": (
         str | None,
         None,
-        "Of a study, for test and predict: a member, best or its number. null: all of them.",
+        "Of a study, for test and predict: a member, best or its number. null: an ensemble.",
     ),
     "compile": (
         bool,

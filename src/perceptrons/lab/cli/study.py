@@ -210,6 +210,26 @@ def with_setting(config: Any, subcommand: str, setting: dict[str, Any]) -> Any:
     return changed
 
 
+def say_members(study: Any) -> None:
+    """Say by which members a study predicts, and is tested."""
+    if not isinstance(study, StudyModule):
+        return
+    if study.member is not None:
+        seed, setting, fold = study.each[study.member]
+        of_fold = {} if fold is None else {"fold": fold}
+        say(f"member {study.member}: {in_words({'seed': seed, **setting, **of_fold})}")
+        return
+    settings = len(study.groups) // len(study.used)
+    which = "; --member best has one of them"
+    if settings > 1:
+        which = f" with {in_words(study.used[0].setting)}, the best of {settings} settings by loss"
+    say(f"the mean of {len(study.each) // settings:,} members{which}")
+
+
+def in_words(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name.removeprefix('model.')} {value}" for name, value in settings.items())
+
+
 def write_members(directory: Path, trainer: Any, study: StudyModule) -> tuple[list[Row], str]:
     """Write a row for each member; what they say together, and the same as a table."""
     (record,) = (each for each in trainer.callbacks if isinstance(each, Study))

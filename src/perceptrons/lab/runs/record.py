@@ -243,7 +243,12 @@ def introduction(trainer: Any, module: Any) -> dict[str, str]:
     widths = "-".join(str(each.in_features) for each in layers[:1])
     widths += "".join(f"-{each.out_features}" for each in layers)
     (optimizer, *_), device = trainer.optimizers or [None], trainer.strategy.root_device
-    rate = f", lr {optimizer.param_groups[0]['lr']:g}" if optimizer else ""
+    rates = sorted({each.param_groups[0]["lr"] for each in trainer.optimizers})
+    rate = (
+        ", lr " + " to ".join(f"{each:g}" for each in dict.fromkeys([rates[0], rates[-1]]))
+        if rates
+        else ""
+    )
     return {
         **rows,
         "network": f"{type(net).__name__} {widths}".rstrip(),

@@ -55,11 +55,23 @@ class Study(Callback):
             self.every *= 2
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        study = cast(StudyModule, pl_module)
-        if study.asked is not None:
-            study.member = self.number(study.asked, len(study.each))
+        self.choose(cast(StudyModule, pl_module))
 
     on_test_start = on_predict_start
+
+    def choose(self, study: StudyModule) -> None:
+        """Let a study predict by the member that is asked for, or by those of the best setting.
+
+        Raises:
+            ValueError: If there is no such member.
+        """
+        if study.asked is not None:
+            study.member = self.number(study.asked, len(study.each))
+        elif self.last:
+            settings = len({str(group.setting) for group in study.used})
+            losses = losses_of(self.last).double().nan_to_num(torch.inf).view(settings, -1)
+            each, best = len(study.groups) // settings, int(losses.mean(1).argmin())
+            study.used = [*study.groups][best * each : (best + 1) * each]
 
     def number(self, asked: str, members: int) -> int:
         """Number of a member: its own, or that of the ``best``.
@@ -111,8 +123,13 @@ def updates_of_each(study: StudyModule, step: int) -> Tensor:
     return torch.tensor(made).repeat_interleave(counts)
 
 
+def losses_of(last: dict[str, Tensor]) -> Tensor:
+    """Losses of the members, on validation rows where there are such."""
+    return last["val/loss" if "val/loss" in last else "train/loss"]
+
+
 def best_of(last: dict[str, Tensor], since: Tensor) -> int:
     """Number of the member with the lowest loss, of those that are solved where some are."""
-    losses = last["val/loss" if "val/loss" in last else "train/loss"]
+    losses = losses_of(last)
     worse = (since < 0) & (since >= 0).any() if len(since) else torch.zeros(len(losses)).bool()
     return int(losses.nan_to_num(torch.inf).masked_fill(worse, torch.inf).argmin())

@@ -40,9 +40,10 @@ class StudyModule(L.LightningModule):
         random: Whether members draw random numbers of their own, as dropout does.
 
     Attributes:
-        asked: Which member predicts and is tested: ``best``, or its number; ``None``: all, as an
-            ensemble.
+        asked: Which member predicts and is tested: ``best``, or its number; ``None``: those of one
+            setting, as an ensemble.
         member: Its number, once that is known.
+        used: The groups of that setting.
         of_each: What was measured last, by names such as ``train/loss``: of each member
             ``(members,)``.
     """
@@ -55,6 +56,7 @@ class StudyModule(L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.groups, self.each, self.random = nn.ModuleList(groups), members, random
+        self.used: Sequence[Any] = groups
         self.of_each: dict[str, Tensor] = {}
         self.measured: dict[str, list[Tensor]] = {}
         self.asked: str | None = None
@@ -118,6 +120,8 @@ class StudyModule(L.LightningModule):
 
     def test_step(self, batch: int, batch_idx: int) -> None:
         group = self.groups[batch]
+        if group not in self.used:
+            return
         self.take("test", group.measure("test"))
         if hasattr(self.user_module, "predictions"):
             self.take("test", calibration(group.module, group.on_device("test"), group.logits_of))
@@ -152,7 +156,7 @@ class StudyModule(L.LightningModule):
         """
         rows = slice(batch, batch + self.rows_at_once)
         if self.member is None:
-            return ensemble([(g.module.predictions, g.predict(rows)) for g in self.groups])
+            return ensemble([(g.module.predictions, g.predict(rows)) for g in self.used])
         group, place = self.place_of(self.member)
         found: dict[str, Tensor] = group.module.predictions(group.predict(rows)[..., place])
         return found

@@ -25,6 +25,7 @@ from ...studies.record import Study
 from ...studies.study import StudyModule, ensemble
 from ..errors import PLAIN, fail
 from ..load import load_run
+from ..study import say_members
 
 APART = 500  # members that a file has at most, where each is a network of its own
 # what the same sums in another order may differ by
@@ -66,14 +67,18 @@ class ExportedStudy(nn.Module):
 
     def __init__(self, study: StudyModule) -> None:
         super().__init__()
-        self.net, self.groups = study.groups[0].net, study.groups
+        self.net, self.groups = study.used[0].net, nn.ModuleList(study.used)
         self.kind = next(self.net.parameters()).dtype
         self.apart = nn.ModuleList()  # the members, where vmap computes them, which no file takes
         if not isinstance(study.groups[0].members, FastMembers):
-            if len(study.members) > APART:
-                why = f"{len(study.members)} members are too many for a file; --member has one"
-                raise ValueError(why)
-            self.apart.extend(study.members)
+            alone = [
+                group.members.member(at)
+                for group in study.used
+                for at in range(group.members.count)
+            ]
+            if len(alone) > APART:
+                raise ValueError(f"{len(alone)} members are too many for a file; --member has one")
+            self.apart.extend(alone)
 
     def answers(self, x: Tensor) -> dict[str, Tensor]:
         """What is exported, by name."""
@@ -110,13 +115,13 @@ def exported_module(loaded: Any, member: str | None) -> Exported | ExportedStudy
         if not hasattr(study, "net"):
             raise ValueError(f"{type(study).__name__} has no net, which is what is exported")
         return Exported(study.net, study, data)
-    if member is None:
-        return ExportedStudy(study)
-    record = Study()
+    record, study.asked = Study(), member
     record.load_state_dict(loaded.checkpoint["callbacks"][record.state_key])
-    number = record.number(member, len(study.members))
-    group, _ = study.place_of(number)
-    return Exported(study.members[number], group.module, group.data)
+    record.choose(study)
+    if study.member is None:
+        return ExportedStudy(study)
+    group, place = study.place_of(study.member)
+    return Exported(group.members.member(place), group.module, group.data)
 
 
 def write_export(given: Any) -> None:
@@ -126,7 +131,8 @@ def write_export(given: Any) -> None:
         given: What the command was given: ``run``, ``format``, ``kind``, ``member``, ``out`` and
             ``single``.
     """
-    run, out = given.run, given.out or given.run / f"model{SUFFIXES[given.format]}"
+    run, name = given.run, "model" if given.member is None else f"member_{given.member}"
+    out = given.out or run / f"{name}{SUFFIXES[given.format]}"
     if missing := [name for name in NEEDED[given.format] if find_spec(name) is None]:
         installed = f"needs {', '.join(missing)}; pip install -e '.[export]' installs it"
         fail(f"--format={given.format!r}: {installed}")
@@ -149,6 +155,7 @@ def write_export(given: Any) -> None:
     except OSError as failure:
         fail(f"--out={str(out)!r}: {failure.strerror}", failure, status=1)
     say(f"checkpoint: {run / 'checkpoints' / given.kind}.ckpt")
+    say_members(module)
     shape, kind = ", ".join(map(str, points.shape[1:])), str(points.dtype).rpartition(".")[2]
     say(f"x (rows, {shape}) {kind}: {', '.join(json.loads(notes['columns']))}".removesuffix(": "))
     say(f"verified against PyTorch on {len(points)} rows; largest difference {off:.1g}")
