@@ -62,9 +62,10 @@ DELTAS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-@torch.no_grad()
 def gradients(network: MLP, x: Tensor, y: Tensor, loss: str) -> tuple[Tensor, list[Tensor]]:
     """Logits ``(rows, outputs)``, and the loss's gradient for each of the network's parameters.
+
+    To be called where autograd is off.
 
     Args:
         network: A perceptron or an MLP.

@@ -155,7 +155,7 @@ def check_member(
     """
     weights = dict(module.net.named_parameters())
     if group.by_hand:
-        its = [*module.hand_gradients(x, y)[1]]
+        its = [each.detach() for each in module.hand_gradients(x, y)[1]]
     else:
         module.loss(module.net(x), y).backward()
         its = [weight.grad for weight in weights.values()]
