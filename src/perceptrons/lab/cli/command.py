@@ -23,7 +23,7 @@ from ..figures.board import ADDRESS, Board
 from ..figures.page.recording import show_fit
 from ..figures.snapshots import Snapshots
 from ..runs import checkpoints, directories, record
-from ..runs.files import write_csv, write_json
+from ..runs.files import Loader, write_csv, write_json
 from ..runs.kinds import imported_class
 from ..runs.record import Report, measured, predicted_columns
 from ..runs.resume import ExactResume, Stopped, log_at, make_resumable, stoppable
@@ -139,7 +139,7 @@ class Command(LightningCLI):
         # what Lightning would dump, after it had checked once more what has just been parsed
         how = {"skip_validation": True, "skip_link_targets": False}
         text = self.parser.dump(self.config, "yaml", False, **how)
-        self.config_dump = yaml.safe_load(text)[self.subcommand]
+        self.config_dump = yaml.load(text, Loader)[self.subcommand]
         if self.subcommand != "fit" and not self.settings.ckpt_path:
             say("no --ckpt_path: these are the initial weights, as the seed draws them")
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, NoReturn, Union, cast, get_args, get_origin
 import lightning as L
 import torch
 import yaml
-from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
+from jsonargparse import Namespace, get_loader, set_dumper, set_loader, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser, _InstantiatorFn
 from lightning.pytorch.loggers import Logger
 from torch import nn
@@ -26,6 +26,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..data.tables import TableData
+from ..runs.files import Dumper, yaml_text
 from ..runs.kinds import full_name, imported_class, is_inside, parameters
 from ..runs.trusted import CHOSEN
 from .errors import (
@@ -45,9 +46,7 @@ from .study import Recipes, without_untold
 # Lightning has it read settings from any address that stands where a class could
 set_parsing_settings(config_read_mode_fsspec_enabled=False)
 # or else a default of this kind, such as that of Lightning's Timer, could not be written down
-yaml.SafeDumper.add_multi_representer(
-    Enum, lambda dumper, member: dumper.represent_data(member.value)
-)
+Dumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
 # what is set by these keys: classes that go by their short names, as networks and losses do
 BASES: dict[str, type] = {
@@ -92,6 +91,7 @@ def with_meant(loaded: Any, key: str = "") -> Any:
 
 
 load_yaml = get_loader("yaml")
+set_dumper("yaml", yaml_text)
 set_loader("yaml", lambda text: with_meant(load_yaml(text)), (yaml.YAMLError,))
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import lightning as L
 import torch
-import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.tensorboard.summary import hparams
 
 from ..data.tables import EVALUATION_ROWS, TableData
+from ..runs.files import yaml_text
 from ..studies.study import StudyModule
 from ..training.protocol import Trainable
 from .drawing import escape
@@ -69,8 +69,7 @@ class Board(Callback):
         # the columns are the same in every run: TensorBoard takes those of any run for all
         records = hparams(SETTINGS, METRICS)[0], hparams(settings, {})[1]  # type: ignore[no-untyped-call]
         for writer in [] if self.resumed else writers(trainer):
-            config = yaml.safe_dump(dict(self.config), sort_keys=False)
-            writer.add_text("config", code_block(config, "yaml"))
+            writer.add_text("config", code_block(yaml_text(self.config), "yaml"))
             writer.add_text("network", description(pl_module))
             writer.add_custom_scalars(charts)
             for record in records:

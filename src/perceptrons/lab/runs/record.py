@@ -13,7 +13,6 @@ from typing import Any
 
 import lightning as L
 import torch
-import yaml
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from tqdm import tqdm
@@ -21,7 +20,7 @@ from tqdm import tqdm
 from ..data.tables import TableData
 from ..studies.study import StudyModule
 from ..training.protocol import dense_layers
-from .files import read_json, read_yaml, remove_partial, write_json, write_whole
+from .files import read_json, read_yaml, remove_partial, write_json, write_whole, yaml_text
 from .text import GAP, WIDTH, Columns, say
 
 PACKAGE = __package__.partition(".")[0]
@@ -82,8 +81,7 @@ def begin_again(run: Path, words: list[str], settings: dict[str, Any]) -> None:
 
 
 def write_config(run: Path, settings: dict[str, Any]) -> None:
-    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-    write_whole(run / "config.yaml", text.encode())
+    write_whole(run / "config.yaml", yaml_text(settings).encode())
 
 
 def recordable(settings: Any) -> Any:
