@@ -526,3 +526,8 @@ def test_a_published_study_is_its_experiment_from_2000_seeds(config: Path) -> No
     assert study == experiment
     opening = config.read_text().splitlines()[1]
     assert re.fullmatch(rf"#\s+perceptrons fit --config configs/studies/{config.name} .*", opening)
+
+
+def test_of_a_study_the_first_members_update_is_explained(command: Command) -> None:
+    words = "explain --config configs/xor.yaml"
+    assert done(command(f"{words} --seeds 3")).out == done(command(words)).out

@@ -144,7 +144,7 @@ def versions() -> str:
 
 
 def compare(words: list[str]) -> None:
-    """Compare studies, or a study's settings, from the same seeds and folds."""
+    """Compare studies, or a study's settings, of the same seeds and folds."""
     parser = Parser("compare", compare.__doc__ or "")
     parser.add_argument("runs", nargs="+", metavar="run", help="a study, as <name>/version_<n>")
     parser.add_argument("--pool", action="store_true", help="report all of them as one study")

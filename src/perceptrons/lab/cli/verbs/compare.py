@@ -1,4 +1,4 @@
-"""``perceptrons compare``: what runs differ in, from the same seeds and folds."""
+"""``perceptrons compare``: what runs differ in, of the same seeds and folds."""
 
 import csv
 from collections.abc import Sequence

@@ -32,7 +32,8 @@ def explain_config(config: list[str], model: Any, row: int | None, out: Path | N
     try:
         made = prepare_command(["fit", *config], model)
         made.datamodule.setup("fit")
-        text = explanation(first_update(made.model, made.datamodule, row), made.datamodule)
+        module = getattr(made.model, "user_module", made.model)  # of a study the first member's
+        text = explanation(first_update(module, made.datamodule, row), made.datamodule)
     except ValueError as mistake:
         fail(str(mistake), mistake)
     say(text)
