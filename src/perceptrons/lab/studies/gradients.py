@@ -101,7 +101,8 @@ def by_autograd(members: Members, loss: Loss, together: bool) -> Gradient:
                 losses = function(logits, targets) * count
             else:
                 losses = loss_of_each(function, logits, y, own)
-            found = torch.autograd.grad(losses.sum(), [*leaves.values()], materialize_grads=True)
+            ones = torch.ones(losses.shape, dtype=losses.dtype, device=losses.device)
+            found = torch.autograd.grad(losses, [*leaves.values()], ones, materialize_grads=True)
         return losses.detach(), [*found]
 
     return gradient
@@ -135,22 +136,30 @@ class Replayed:
         self.calls: Counter[Any] = Counter()
         self.graphs: dict[Any, Any] = {}
 
-    def __call__(
-        self, weights: Weights, buffers: Weights, x: Tensor, y: Tensor
-    ) -> tuple[Tensor, list[Tensor]]:
-        given = *weights.values(), *buffers.values(), x, y
-        shapes = tuple((each.shape, each.stride()) for each in given)
+    def __call__(self, *given: Any) -> list[Tensor]:
+        weights, buffers, *rows = given
+        shapes = tuple((t.shape, t.stride()) for t in (*weights.values(), *buffers.values(), *rows))
+        if graph := self.graphs.get(shapes):
+            found: list[Tensor] = graph(*given)
+            return found
         self.calls[shapes] += 1
         if self.calls[shapes] == OFTEN:
             with suppress(Exception), isolate_rng(), warnings.catch_warnings():
                 warnings.simplefilter("error")
                 own = {name: each.clone() for name, each in buffers.items()}
-                one, other = (make_fx(self.gradient)(weights, own, x, y) for _ in range(2))
+                one, other = (make_fx(self.alone)(weights, own, *rows) for _ in range(2))
                 if one.code == other.code:
                     self.graphs[shapes] = one
-        call: Gradient = self.graphs.get(shapes, self.gradient)
+                    for node in one.graph.find_nodes(op="call_function", target=aten.detach.default):
+                        node.replace_all_uses_with(node.args[0])
+                    one.graph.eliminate_dead_code()
+                    one.recompile()
         with mapped():
-            return call(weights, buffers, x, y)
+            return self.alone(*given)
+
+    def alone(self, *given: Any) -> list[Tensor]:
+        """Gradients without the losses."""
+        return self.gradient(*given)[1]
 
 
 class Blocks:
@@ -175,6 +184,9 @@ class Blocks:
             (part, members.part(members.weights, part), members.part(members.buffers, part))
             for part in slices(members.count, self.most)
         ]
+        # kept, or the system would hand out and clear its memory at each update
+        self.whole = [torch.empty_like(each) for each in members.weights.values()]
+        self.places = [[members.cut(each, part) for each in self.whole] for part, *_ in self.pieces]
 
     def rows(self, part: slice, *columns: Tensor) -> list[Tensor]:
         """A batch's rows for a block, whose members mostly have them in common."""
@@ -185,13 +197,11 @@ class Blocks:
     def gradients(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """The gradient of each of the weights."""
         if len(self.pieces) == 1:
-            return self.replayed(*self.pieces[0][1:], x, y)[1]
-        whole = {name: torch.empty_like(each) for name, each in self.members.weights.items()}
-        for part, weights, buffers in self.pieces:
-            _, found = self.replayed(weights, buffers, *self.rows(part, x, y))
-            for each, made in zip(self.members.part(whole, part).values(), found, strict=True):
-                each.copy_(made)
-        return [*whole.values()]
+            return self.replayed(*self.pieces[0][1:], x, y)
+        for (part, weights, buffers), places in zip(self.pieces, self.places, strict=True):
+            found = self.replayed(weights, buffers, *self.rows(part, x, y))
+            torch._foreach_copy_(places, found)
+        return self.whole
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:

@@ -105,14 +105,34 @@ class MemberLinear(nn.Linear):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        sums = (x[:, :, None] * self.weight).sum(1)
+        if x.stride(-1) or torch.compiler.is_compiling():
+            sums = (x[:, :, None] * self.weight).sum(1)
+        else:  # members have the same inputs
+            sums = (x[..., 0] @ self.weight.flatten(1)).unflatten(1, self.weight.shape[1:])
         return sums if self.bias is None else sums + self.bias
+
+
+class Normalize(torch.autograd.Function):
+    """Numbers ``(rows, numbers, members)`` with mean 0 and variance 1, in half of torch's steps."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
+        x = x - x.mean(1, keepdim=True)
+        scale = (x.square().mean(1, keepdim=True) + eps).rsqrt()
+        made = x * scale
+        ctx.save_for_backward(made, scale)
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        made, scale = ctx.saved_tensors
+        along = (gradient * made).mean(1, keepdim=True)
+        return (gradient - gradient.mean(1, keepdim=True) - made * along) * scale, None
 
 
 class MemberNorm(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
-        x = x - x.mean(1, keepdim=True)
-        x = x * (x.square().mean(1, keepdim=True) + self.eps).rsqrt()
+        x = Normalize.apply(x, self.eps)
         x = x if self.weight is None else x * self.weight
         return x if self.bias is None else x + self.bias
 
