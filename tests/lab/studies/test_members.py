@@ -184,7 +184,7 @@ def test_a_member_has_the_gradient_that_it_has_alone(net: str, loss: str, own: b
 def test_blocks_of_any_size_have_the_same_gradients(
     net: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gradients, "CACHE", 10**9)
+    monkeypatch.setattr(gradients, "EAGER", 10**9)
     monkeypatch.setattr(gradients, "MAPPED", 10**9)
     one, many = stack(NETS[net], range(30)), stack(NETS[net], range(30))
     x, y = rows()

@@ -7,21 +7,22 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tag, Tensor, nn
+from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..training.gradients import LEAN, Gradient, Loss, Weights, single_by_hand
 from ..training.graphs import graph_of
 from .members import FastMembers, Members, slices
 
-# bytes of weights and activations that a block has at most: about what a core's own cache holds; a
-# GPU has work for all of its cores, and time to start it, only with far more at once. Where vmap
-# starts each operation, that costs ten times as much, and so do blocks
-CACHE, MAPPED, OF_GPU = 2**21, 2**24, 2**30
+# bytes of weights and activations that a block has at most: about what a core's own cache holds;
+# more where nothing is compiled, and each operation takes time to start. Where vmap starts them,
+# that costs ten times as much; a GPU has work for all of its cores only with far more at once
+CACHE, EAGER, MAPPED, OF_GPU = 2**21, 2**23, 2**24, 2**30
 OFTEN = 20  # calls after which it pays to trace a graph
 # means over all numbers
 aten = torch.ops.aten
@@ -149,17 +150,22 @@ class Replayed:
                 own = {name: each.clone() for name, each in buffers.items()}
                 one, other = (make_fx(self.alone)(weights, own, *rows) for _ in range(2))
                 if one.code == other.code:
-                    self.graphs[shapes] = one
-                    for node in one.graph.find_nodes(op="call_function", target=aten.detach.default):
-                        node.replace_all_uses_with(node.args[0])
-                    one.graph.eliminate_dead_code()
-                    one.recompile()
+                    self.graphs[shapes] = lean(one)
         with mapped():
             return self.alone(*given)
 
     def alone(self, *given: Any) -> list[Tensor]:
         """Gradients without the losses."""
         return self.gradient(*given)[1]
+
+
+def lean(made: GraphModule) -> GraphModule:
+    """A graph without what none of its results needs, as the losses."""
+    for node in made.graph.find_nodes(op="call_function", target=aten.detach.default):
+        node.replace_all_uses_with(cast(Node, node.args[0]))
+    made.graph.eliminate_dead_code()
+    made.recompile()
+    return made
 
 
 class Blocks:
@@ -169,24 +175,25 @@ class Blocks:
         members: The networks.
         gradient: Their losses and gradients.
         bytes_of_each: Bytes that a member's weights and activations take.
+        compiled: Whether they are compiled.
 
     Attributes:
         most: Members in a block, at most.
         pieces: Which members a block has, and views of their weights and buffers.
     """
 
-    def __init__(self, members: Members, gradient: Gradient, bytes_of_each: int) -> None:
+    def __init__(
+        self, members: Members, gradient: Gradient, bytes_of_each: int, compiled: bool = False
+    ) -> None:
         self.members, self.gradient, self.replayed = members, gradient, Replayed(gradient)
         on_cpu = next(members.net.parameters()).device.type == "cpu"
-        cache = (CACHE if isinstance(members, FastMembers) else MAPPED) if on_cpu else OF_GPU
+        fast = CACHE if compiled else EAGER
+        cache = (fast if isinstance(members, FastMembers) else MAPPED) if on_cpu else OF_GPU
         self.most = max(1, cache // bytes_of_each)
         self.pieces = [
             (part, members.part(members.weights, part), members.part(members.buffers, part))
             for part in slices(members.count, self.most)
         ]
-        # kept, or the system would hand out and clear its memory at each update
-        self.whole = [torch.empty_like(each) for each in members.weights.values()]
-        self.places = [[members.cut(each, part) for each in self.whole] for part, *_ in self.pieces]
 
     def rows(self, part: slice, *columns: Tensor) -> list[Tensor]:
         """A batch's rows for a block, whose members mostly have them in common."""
@@ -198,10 +205,11 @@ class Blocks:
         """The gradient of each of the weights."""
         if len(self.pieces) == 1:
             return self.replayed(*self.pieces[0][1:], x, y)
-        for (part, weights, buffers), places in zip(self.pieces, self.places, strict=True):
+        whole = [torch.empty_like(each) for each in self.members.weights.values()]
+        for part, weights, buffers in self.pieces:
             found = self.replayed(weights, buffers, *self.rows(part, x, y))
-            torch._foreach_copy_(places, found)
-        return self.whole
+            torch._foreach_copy_([self.members.cut(each, part) for each in whole], found)
+        return whole
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:

@@ -1,7 +1,7 @@
 """A group of a study: the members of one setting and fold, trained at once by one optimizer."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import lightning as L
@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..data.loader import Rows, TableLoader
 from ..training.compiled import Block, Compiled
+from ..training.functional import step_of
 from ..training.gradients import Gradient, Loss, with_clipping
 from . import gradients
 from .gradients import Blocks, loss_of_each
@@ -126,8 +127,12 @@ class Group(nn.Module):
         return MemberLoader(self.on_device("train"), self.data, self.seeds)
 
     @cached_property
+    def weights(self) -> list[nn.Parameter]:
+        return [*self.net.parameters()]
+
+    @cached_property
     def blocks(self) -> Blocks:
-        return Blocks(self.members, self.gradient(), self.bytes_of_each)
+        return Blocks(self.members, self.gradient(), self.bytes_of_each, self.compile_updates)
 
     def on_device(self, part: str) -> Rows:
         """The rows of a part, moved once to where the network is."""
@@ -147,6 +152,7 @@ class Group(nn.Module):
             return made
         return with_clipping(made, self.members.dimension, value, algorithm)
 
+    @torch.no_grad()
     def train_on(self, epoch: int, first: int, last: int) -> None:
         """Make the updates of an epoch from number ``first`` to, and without, ``last``."""
         if self.position != (epoch, first):
@@ -155,25 +161,26 @@ class Group(nn.Module):
             self.batches = iter(self.loader)
         self.number = epoch * len(self.loader) + first
         end, waiting = epoch * len(self.loader) + last, list[Rows]()
+        update = step_of(self.optimizer)
         step = self.step_after_update if self.how and self.how.interval == "step" else None
         while self.number < end:
             if self.compiled and not waiting:
                 made, waiting = self.compiled.run(self.batches, end - self.number, step)
                 self.number += 0 if step else made
             if self.number < end:
-                self.update(*(waiting.pop(0) if waiting else next(self.batches)))
+                rows = waiting.pop(0) if waiting else next(self.batches)
+                update(partial(self.take_gradients, *rows))
+                for weight in self.weights:
+                    weight.grad = None  # or the next gradients would be beside them in memory
+                self.step_after_update()
         self.position = (epoch, last)
         if last == len(self.loader):
             self.step_scheduler("epoch", epoch + 1)
 
-    def update(self, x: Tensor, y: Tensor) -> None:
-        found = self.blocks.gradients(x, y)
-        for parameter, gradient in zip(self.net.parameters(), found, strict=True):
+    def take_gradients(self, x: Tensor, y: Tensor) -> None:
+        for weight, gradient in zip(self.weights, self.blocks.gradients(x, y), strict=True):
             # in the order that it has in memory, or a fused optimizer would take others for its
-            parameter.grad = gradient.contiguous() if parameter.requires_grad else None
-        self.optimizer.step()
-        self.optimizer.zero_grad()  # or the next gradients would be beside them in memory
-        self.step_after_update()
+            weight.grad = gradient.contiguous() if weight.requires_grad else None
 
     def step_after_update(self) -> None:
         self.number += 1

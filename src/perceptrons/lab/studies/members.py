@@ -108,7 +108,7 @@ class MemberLinear(nn.Linear):
         if x.stride(-1) or torch.compiler.is_compiling():
             sums = (x[:, :, None] * self.weight).sum(1)
         else:  # members have the same inputs
-            sums = (x[..., 0] @ self.weight.flatten(1)).unflatten(1, self.weight.shape[1:])
+            sums = (x[..., 0] @ self.weight.flatten(1)).view(len(x), *self.weight.shape[1:])
         return sums if self.bias is None else sums + self.bias
 
 
@@ -124,7 +124,7 @@ class Normalize(torch.autograd.Function):
         return made
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         made, scale = ctx.saved_tensors
         along = (gradient * made).mean(1, keepdim=True)
         return (gradient - gradient.mean(1, keepdim=True) - made * along) * scale, None
@@ -132,7 +132,7 @@ class Normalize(torch.autograd.Function):
 
 class MemberNorm(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
-        x = Normalize.apply(x, self.eps)
+        x = Normalize.apply(x, self.eps)  # type: ignore[no-untyped-call]
         x = x if self.weight is None else x * self.weight
         return x if self.bias is None else x + self.bias
 
