@@ -137,26 +137,28 @@ class Replayed:
         self.calls: Counter[Any] = Counter()
         self.graphs: dict[Any, Any] = {}
 
-    def __call__(self, *given: Any) -> list[Tensor]:
-        weights, buffers, *rows = given
-        shapes = tuple((t.shape, t.stride()) for t in (*weights.values(), *buffers.values(), *rows))
+    def __call__(self, weights: Weights, buffers: Weights, *rows: Tensor) -> list[Tensor]:
+        given = *weights.values(), *buffers.values(), *rows
+        shapes = tuple((each.shape, each.stride()) for each in (given[0], *rows))
         if graph := self.graphs.get(shapes):
             found: list[Tensor] = graph(*given)
             return found
         self.calls[shapes] += 1
+
+        def gradients(*tensors: Tensor) -> list[Tensor]:
+            left = iter(tensors)
+            named: Any = [dict(zip(names, left, strict=False)) for names in (weights, buffers)]
+            return self.gradient(*named, *left)[1]
+
         if self.calls[shapes] == OFTEN:
             with suppress(Exception), isolate_rng(), warnings.catch_warnings():
                 warnings.simplefilter("error")
-                own = {name: each.clone() for name, each in buffers.items()}
-                one, other = (make_fx(self.alone)(weights, own, *rows) for _ in range(2))
+                own = *weights.values(), *(each.clone() for each in buffers.values()), *rows
+                one, other = (make_fx(gradients)(*own) for _ in range(2))
                 if one.code == other.code:
                     self.graphs[shapes] = lean(one)
         with mapped():
-            return self.alone(*given)
-
-    def alone(self, *given: Any) -> list[Tensor]:
-        """Gradients without the losses."""
-        return self.gradient(*given)[1]
+            return gradients(*given)
 
 
 def lean(made: GraphModule) -> GraphModule:

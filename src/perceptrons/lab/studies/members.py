@@ -127,7 +127,8 @@ class Normalize(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         made, scale = ctx.saved_tensors
         along = (gradient * made).mean(1, keepdim=True)
-        return (gradient - gradient.mean(1, keepdim=True) - made * along) * scale, None
+        centred = gradient - gradient.mean(1, keepdim=True)
+        return centred.addcmul(made, along, value=-1) * scale, None
 
 
 class MemberNorm(nn.LayerNorm):
