@@ -91,14 +91,15 @@ class Study(Callback):
         self.since = torch.where(solved, torch.where(self.since < 0, updates, self.since), -1)
 
     def state_dict(self) -> dict[str, Any]:
-        # as one tensor: hundreds of reports would be hundreds to write, at each of them
+        # as tensors: hundreds of reports would be hundreds to write, at each of them
         curves = torch.stack(self.curves) if self.curves else torch.empty(0)
-        return {**{name: getattr(self, name) for name in KEPT}, "curves": curves}
+        kept = {name: getattr(self, name) for name in KEPT}
+        return {**kept, "curves": curves, "updates": torch.tensor(self.updates)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name in KEPT:
             setattr(self, name, state_dict[name])
-        self.curves = [*self.curves]
+        self.curves, self.updates = [*self.curves], torch.as_tensor(self.updates).tolist()
 
     def rows(self, members: list[Member]) -> Columns:
         """A row for each member, by column."""
