@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perceptrons.lab.studies import gradients
-from perceptrons.lab.studies.gradients import Blocks, by_autograd, by_hand, pools_members
+from perceptrons.lab.studies.gradients import Blocks, by_autograd, by_hand
 from perceptrons.lab.studies.members import FastMembers, MappedMembers, Members, slices, stack
 from perceptrons.lab.training.gradients import Loss
 
@@ -116,6 +116,8 @@ LOSSES: dict[str, Loss] = {
     "squared": squared,
     "skewed": skewed,
     "penalty": penalty,
+    "smoothed": nn.CrossEntropyLoss(label_smoothing=0.1),
+    "weighted classes": nn.CrossEntropyLoss(torch.tensor([0.5, 2.0])),
     "weighted": nn.BCEWithLogitsLoss(pos_weight=torch.tensor([0.5, 2.0])),
 }
 
@@ -136,10 +138,7 @@ def rows(own: bool = False) -> tuple[Tensor, Tensor]:
 
 
 def blocks_of(members: Members, loss: Loss, size: int = 10**6) -> Blocks:
-    together = isinstance(members, FastMembers) and pools_members(
-        loss, torch.zeros(6, 2), rows()[1]
-    )
-    return Blocks(members, by_autograd(members, loss, together), size)
+    return Blocks(members, by_autograd(members, loss), size)
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -204,27 +203,6 @@ def test_blocks_have_each_member_once(count: int, size: int) -> None:
     numbers = [n for part in slices(count, size) for n in range(part.start, part.stop)]
     assert numbers == [*range(count)]
     assert all(part.stop - part.start <= max(size, 1) for part in slices(count, size))
-
-
-@pytest.mark.parametrize(
-    ("loss", "wanted"),
-    [
-        ("bce", True),
-        ("cross entropy", True),
-        ("squared", True),
-        ("skewed", False),
-        ("weighted", False),
-        ("penalty", False),
-    ],
-)
-def test_a_loss_serves_all_members_at_once_only_where_that_is_the_mean(
-    loss: str, wanted: bool
-) -> None:
-    for y in (rows()[1], torch.zeros(6, 2)):  # which show nothing of a weight of the ones
-        assert pools_members(LOSSES[loss], torch.zeros(6, 2), y) == wanted
-    assert not pools_members(
-        lambda logits, y: (logits - y).pow(2).mean().sqrt(), torch.zeros(6, 2), rows()[1]
-    )
 
 
 class Halves(L.LightningModule):

@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.utilities.seed import isolate_rng
-from torch import Tag, Tensor, nn
+from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..training.gradients import LEAN, Gradient, Loss, Weights, single_by_hand
-from ..training.graphs import graph_of
 from .members import FastMembers, Members, slices
 
 # bytes of weights and activations that a block has at most: about what a core's own cache holds;
@@ -24,12 +24,7 @@ from .members import FastMembers, Members, slices
 # that costs ten times as much; a GPU has work for all of its cores only with far more at once
 CACHE, EAGER, MAPPED, OF_GPU = 2**21, 2**23, 2**24, 2**30
 OFTEN = 20  # calls after which it pays to trace a graph
-# means over all numbers
 aten = torch.ops.aten
-MEANS = {
-    *(aten.mean.default, aten.mse_loss.default, aten.binary_cross_entropy_with_logits.default),
-    *(aten.huber_loss.default, aten.smooth_l1_loss.default, aten.soft_margin_loss.default),
-}
 
 
 @contextmanager
@@ -54,37 +49,17 @@ def loss_of_each(function: Loss, logits: Tensor, y: Tensor, own: bool = False) -
     return made
 
 
-def pools_members(loss: Loss, logits: Tensor, y: Tensor) -> bool:
-    """Whether a loss of all members' logits is the mean of their losses, with their gradients.
-
-    Then one call serves all, without ``vmap``. It is so of cross entropy, and of what works number
-    by number and then takes one mean of all, as its graph tells: a few numbers may not show it.
-    """
-    if loss is nn.functional.cross_entropy or (
+def pools_members(loss: Loss, y: Tensor) -> bool:
+    """Whether a loss of all members is their mean: one call serves them, without ``vmap``."""
+    if loss is F.cross_entropy or (
         isinstance(loss, nn.CrossEntropyLoss) and loss.weight is None and loss.reduction == "mean"
     ):
         return y.is_floating_point()
-    try:
-        graph = graph_of(lambda *given: loss(*given), [logits, y]).graph
-    except Exception:  # what a loss cannot be traced for is anybody's guess
-        return False
-    *steps, last, output = (node for node in graph.nodes if node.op != "placeholder")
-    return (
-        all(each.op == "call_function" and Tag.pointwise in each.target.tags for each in steps)
-        and last.target in MEANS
-        and len(last.args) <= 2  # neither weights nor another reduction
-        and output.args == (last,)
-    )
+    return loss in LEAN
 
 
-def by_autograd(members: Members, loss: Loss, together: bool) -> Gradient:
-    """Gradients by torch.
-
-    Args:
-        members: The networks.
-        loss: The loss of one of them.
-        together: Whether one call of the loss serves all members, as :func:`pools_members` finds.
-    """
+def by_autograd(members: Members, loss: Loss) -> Gradient:
+    """Gradients by torch of members, given the loss of one of them."""
 
     def gradient(
         weights: Weights, buffers: Weights, x: Tensor, y: Tensor
@@ -96,14 +71,17 @@ def by_autograd(members: Members, loss: Loss, together: bool) -> Gradient:
             leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
             used = {name: w if name in trained else w.detach() for name, w in leaves.items()}
             logits = members.logits({**used, **buffers}, x)
-            if together:
+            if isinstance(members, FastMembers) and pools_members(loss, y):
                 count = logits.shape[-1]
                 targets = y if own else y[..., None].expand(*y.shape, count)
                 losses = function(logits, targets) * count
             else:
                 losses = loss_of_each(function, logits, y, own)
             ones = torch.ones(losses.shape, dtype=losses.dtype, device=losses.device)
-            found = torch.autograd.grad(losses, [*leaves.values()], ones, materialize_grads=True)
+            (back,) = torch.autograd.grad(losses, [logits], ones)
+            if isinstance(members, FastMembers):  # it hands on its order in memory, vmap's is bad
+                back = back.contiguous()
+            found = torch.autograd.grad(logits, [*leaves.values()], back, materialize_grads=True)
         return losses.detach(), [*found]
 
     return gradient

@@ -7,7 +7,6 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.core import optimizer as forms
-from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -17,7 +16,7 @@ from ..training.functional import step_of
 from ..training.gradients import Gradient, Loss, with_clipping
 from . import gradients
 from .gradients import Blocks, loss_of_each
-from .members import FastMembers, MakeNet, Members, stack
+from .members import MakeNet, Members, stack
 from .rows import Source
 
 # rows of a batch at least that are measured in one piece
@@ -75,11 +74,6 @@ class Group(nn.Module):
         self.bytes_of_each = gradients.bytes_of_one(self.members, module.loss, *batch)
         self.net = self.members.net
         self.loss = module.loss if isinstance(module.loss, nn.Module) else None
-        self.together = isinstance(self.members, FastMembers)
-        if self.together:
-            with isolate_rng():
-                logits = self.members.member(0)(x[:3]).detach()
-            self.together = gradients.pools_members(module.loss, logits, y[:3])
         self.clip, self.compile_updates = clip, compile
         self.tables: dict[str, Rows] = {}
         self.batches: Iterator[Rows] = iter(())
@@ -146,7 +140,7 @@ class Group(nn.Module):
         if self.by_hand:
             made = gradients.by_hand(self.module, self.members)
         else:
-            made = gradients.by_autograd(self.members, self.module.loss, self.together)
+            made = gradients.by_autograd(self.members, self.module.loss)
         value, algorithm = self.clip
         if not value:
             return made
