@@ -316,7 +316,7 @@ def test_a_graph_that_is_replayed_has_the_bits_of_the_calls_that_it_stands_for(
         torch.manual_seed(3)
         made = [each.clone() for _ in range(4) for each in blocks.gradients(x, y)]
         # a weight norm is made member by member
-        assert bool(blocks.replayed.graphs) == (often == 2 and net != "weight norm")
+        assert bool(blocks.graphs) == (often == 2 and net != "weight norm")
         found.append([*made, *members.buffers.values()])
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
@@ -329,4 +329,4 @@ def test_what_is_another_graph_at_each_call_or_a_long_one_is_not_replayed(
     blocks, (x, y) = blocks_of(stack(net, SEEDS, fast=False), squared), rows()
     made = [blocks.gradients(x, y)[0] for _ in range(4)]
     assert torch.equal(made[2], made[3]) == (net is Distances)
-    assert not blocks.replayed.graphs
+    assert not blocks.graphs

@@ -7,15 +7,15 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
-from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from ..training.compiled import Block
 from ..training.gradients import LEAN, Gradient, Loss, Weights, single_by_hand
 from .members import FastMembers, Members, slices
 
@@ -24,7 +24,6 @@ from .members import FastMembers, Members, slices
 # that costs ten times as much; a GPU has work for all of its cores only with far more at once
 CACHE, EAGER, MAPPED, OF_GPU = 2**21, 2**23, 2**24, 2**30
 OFTEN = 20  # calls after which it pays to trace a graph
-aten = torch.ops.aten
 
 
 @contextmanager
@@ -102,54 +101,13 @@ def by_hand(module: Any, members: Members) -> Gradient:
     return gradient
 
 
-class Replayed:
-    """Gradients, where they are asked for often by a graph for each shape of the tensors.
-
-    Half of an update of many small networks is the Python that leads to torch's operations, and
-    most of it where ``vmap`` does. What makes another graph the next time, as by a counter of its
-    own, or has operations that ``vmap`` makes member by member, is called as it is.
-    """
-
-    def __init__(self, gradient: Gradient) -> None:
-        self.gradient = gradient
-        self.calls: Counter[Any] = Counter()
-        self.graphs: dict[Any, Any] = {}
-
-    def __call__(self, weights: Weights, buffers: Weights, *rows: Tensor) -> list[Tensor]:
-        given = *weights.values(), *buffers.values(), *rows
-        shapes = tuple((each.shape, each.stride()) for each in (given[0], *rows))
-        if graph := self.graphs.get(shapes):
-            found: list[Tensor] = graph(*given)
-            return found
-        self.calls[shapes] += 1
-
-        def gradients(*tensors: Tensor) -> list[Tensor]:
-            left = iter(tensors)
-            named: Any = [dict(zip(names, left, strict=False)) for names in (weights, buffers)]
-            return self.gradient(*named, *left)[1]
-
-        if self.calls[shapes] == OFTEN:
-            with suppress(Exception), isolate_rng(), warnings.catch_warnings():
-                warnings.simplefilter("error")
-                own = *weights.values(), *(each.clone() for each in buffers.values()), *rows
-                one, other = (make_fx(gradients)(*own) for _ in range(2))
-                if one.code == other.code:
-                    self.graphs[shapes] = lean(one)
-        with mapped():
-            return gradients(*given)
-
-
-def lean(made: GraphModule) -> GraphModule:
-    """A graph without what none of its results needs, as the losses."""
-    for node in made.graph.find_nodes(op="call_function", target=aten.detach.default):
-        node.replace_all_uses_with(cast(Node, node.args[0]))
-    made.graph.eliminate_dead_code()
-    made.recompile()
-    return made
-
-
 class Blocks:
     """The members of a group, block by block.
+
+    Gradients that are asked for often come by a graph for each shape of the tensors: half of an
+    update of many small networks is the Python that leads to torch's operations, and most of it
+    where ``vmap`` does. What makes another graph the next time, as by a counter of its own, or has
+    operations that ``vmap`` makes member by member, is called as it is.
 
     Args:
         members: The networks.
@@ -165,17 +123,19 @@ class Blocks:
     def __init__(
         self, members: Members, gradient: Gradient, bytes_of_each: int, compiled: bool = False
     ) -> None:
-        self.members, self.gradient, self.replayed = members, gradient, Replayed(gradient)
+        self.members, self.gradient = members, gradient
+        self.calls: Counter[Any] = Counter()
+        self.graphs: dict[Any, Any] = {}
         on_cpu = next(members.net.parameters()).device.type == "cpu"
         fast = CACHE if compiled else EAGER
         cache = (fast if isinstance(members, FastMembers) else MAPPED) if on_cpu else OF_GPU
         self.most = max(1, cache // bytes_of_each)
         self.pieces = [
-            (part, members.part(members.weights, part), members.part(members.buffers, part))
+            Block(part, *(members.part(all_, part) for all_ in (members.weights, members.buffers)))
             for part in slices(members.count, self.most)
         ]
 
-    def rows(self, part: slice, *columns: Tensor) -> list[Tensor]:
+    def rows(self, part: slice | None, *columns: Tensor) -> list[Tensor]:
         """A batch's rows for a block, whose members mostly have them in common."""
         own = columns[0].ndim > self.members.ndim
         return [column[..., part] if own else column for column in columns]
@@ -184,15 +144,40 @@ class Blocks:
     def gradients(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """The gradient of each of the weights."""
         if len(self.pieces) == 1:
-            return self.replayed(*self.pieces[0][1:], x, y)
+            return self.of_block(self.pieces[0], x, y)
         whole = [torch.empty_like(each) for each in self.members.weights.values()]
-        for part, weights, buffers in self.pieces:
-            found = self.replayed(weights, buffers, *self.rows(part, x, y))
-            torch._foreach_copy_([self.members.cut(each, part) for each in whole], found)
+        for block in self.pieces:
+            found = self.of_block(block, *self.rows(block.part, x, y))
+            torch._foreach_copy_([self.members.cut(each, block.part) for each in whole], found)
         return whole
 
+    def of_block(self, block: Block, *rows: Tensor) -> list[Tensor]:
+        given = *block.weights.values(), *block.buffers.values(), *rows
+        shapes = tuple((each.shape, each.stride()) for each in (given[0], *rows))
+        if graph := self.graphs.get(shapes):
+            found: list[Tensor] = graph(*given)
+            return found
+
+        def gradients(*tensors: Tensor) -> list[Tensor]:
+            left = iter(tensors)
+            named: Any = [dict(zip(names, left, strict=False)) for names in block[1:]]
+            return self.gradient(*named, *left)[1]
+
+        self.calls[shapes] += 1
+        if self.calls[shapes] == OFTEN:
+            with suppress(Exception), isolate_rng(), warnings.catch_warnings():
+                warnings.simplefilter("error")
+                own = *block.weights.values(), *(b.clone() for b in block.buffers.values()), *rows
+                one, other = (make_fx(gradients)(*own) for _ in range(2))
+                if one.code == other.code:
+                    one.graph.eliminate_dead_code()  # such as the losses
+                    one.recompile()
+                    self.graphs[shapes] = one
+        with mapped():
+            return gradients(*given)
+
     @torch.no_grad()
-    def logits(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    def logits(self, x: Tensor) -> Iterator[tuple[slice | None, Tensor]]:
         """Each block, and its logits ``(rows, outputs, members)``."""
         for part, weights, buffers in self.pieces:
             with mapped():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..data.loader import Rows, TableLoader
-from ..training.compiled import Block, Compiled
+from ..training.compiled import Compiled
 from ..training.functional import step_of
 from ..training.gradients import Gradient, Loss, with_clipping
 from . import gradients
@@ -108,7 +108,7 @@ class Group(nn.Module):
                 self.optimizer,
                 dict(self.net.named_parameters()),
                 self.blocks.gradient,
-                [Block(*piece) for piece in self.blocks.pieces],
+                self.blocks.pieces,
                 self.members.cut,
                 self.members.count,
                 self.bytes_of_each // 4,

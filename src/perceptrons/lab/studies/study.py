@@ -233,11 +233,10 @@ class Networks(Sequence[nn.Module]):
         return len(self.study.each)
 
     def __getitem__(self, number: Any) -> Any:
-        if isinstance(number, slice):
-            return [self[each] for each in range(*number.indices(len(self)))]
-        if not -len(self) <= number < len(self):
-            raise IndexError(f"member={number}: there are {len(self)}")
-        group, place = self.study.place_of(number % len(self))
+        found = range(len(self))[number]
+        if isinstance(found, range):
+            return [self[each] for each in found]
+        group, place = self.study.place_of(found)
         return group.members.member(place)
 
 
