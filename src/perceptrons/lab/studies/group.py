@@ -72,7 +72,7 @@ class Group(nn.Module):
         self.by_hand = getattr(module, "hand_gradients", None) is not None
         self.members: Members = stack(make_net, seeds, not self.by_hand, x.ndim)
         self.bytes_of_each = gradients.bytes_of_one(self.members, module.loss, *batch)
-        self.net = self.members.net
+        self.net, self.weights = self.members.net, [*self.members.net.parameters()]
         self.loss = module.loss if isinstance(module.loss, nn.Module) else None
         self.clip, self.compile_updates = clip, compile
         self.tables: dict[str, Rows] = {}
@@ -119,10 +119,6 @@ class Group(nn.Module):
     @cached_property
     def loader(self) -> MemberLoader:
         return MemberLoader(self.on_device("train"), self.data, self.seeds)
-
-    @cached_property
-    def weights(self) -> list[nn.Parameter]:
-        return [*self.net.parameters()]
 
     @cached_property
     def blocks(self) -> Blocks:

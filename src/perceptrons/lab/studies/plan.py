@@ -145,7 +145,9 @@ def check_shapes(group: Group, first: Group) -> None:
     Raises:
         ValueError: If it does.
     """
-    if shapes_of(group.module) != shapes_of(first.module):
+    both = (named_tensors(each.module.net) for each in (group, first))
+    shapes, wanted = ({name: tensor.shape for name, tensor in each} for each in both)
+    if shapes != wanted:
         changed = ", ".join(f"{name}={value}" for name, value in group.setting.items())
         raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
 
@@ -175,10 +177,6 @@ def under_seed(seed: int, make: Callable[[], Made]) -> Made:
     with isolate_rng():
         seed_all(seed)
         return make()
-
-
-def shapes_of(module: Any) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in named_tensors(module.net)}
 
 
 def folds_of(data: Any, folds: int | None, learned: Sequence[dict[str, Any]]) -> Sequence[Source]:

@@ -90,10 +90,9 @@ def half_width(values: Values, folds: NDArray[np.int64] | None) -> float | None:
 
 def quantiles(name: str, values: Sequence[float] | Values) -> Row:
     found = np.quantile(values, [0.1, 0.5, 0.9], method="nearest") if len(values) else [None] * 3
-    ends = ("10", "median", "90")
     return {
         f"{name}_{end}": None if each is None else float(each)
-        for end, each in zip(ends, found, strict=True)
+        for end, each in zip(("10", "median", "90"), found, strict=True)
     }
 
 
