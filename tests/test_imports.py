@@ -47,6 +47,15 @@ def test_the_lab_imports_one_way_and_never_the_subject(path: Path) -> None:
         assert not upwards(parts[0], source)
 
 
+def test_the_lab_says_the_name_of_the_package_it_is_in() -> None:
+    for path in LAB:
+        every = [*ast.walk(ast.parse(path.read_text()))]
+        docs = [node.value for node in every if isinstance(node, ast.Expr)]
+        texts = [node for node in every if isinstance(node, ast.Constant) and node not in docs]
+        fixed = [text.value for text in texts if f"{PACKAGE.name} " in str(text.value)]
+        assert path.name == "main.py" or fixed == []  # whose texts get the name when shown
+
+
 def test_the_guard_of_the_rooms_sees_an_import_upwards() -> None:
     assert upwards("data", "from ..cli.main import main") == ["cli.main"]
     assert not upwards("cli", "from ..data.loader import Rows")

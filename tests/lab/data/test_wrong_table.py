@@ -213,6 +213,7 @@ ROW = "path='mine.csv': "
         (
             "5.1,3.5,setosa\n4.9,3.0,setosa\n4.8,3.1,setosa\n",
             "target='saved': the file has no such column; choose one of 5.1, 3.5, setosa; "
+            "rows without it are the points of predict; "
             + ROW
             + f"the same value in every row of setosa; {OUT}",
         ),

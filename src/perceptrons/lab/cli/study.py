@@ -15,7 +15,7 @@ from ..runs.kinds import parameters
 from ..runs.text import say
 from ..studies.plan import Plan, make_study
 from ..studies.record import Study
-from ..studies.rehearsal import INSTEAD
+from ..studies.rehearsal import INSTEAD, SWEEP
 from ..studies.study import StudyModule
 from ..studies.summary import Row, summaries
 from ..training.spans import sees_each_batch, trains_alone
@@ -40,7 +40,7 @@ def plan_of(settings: Any) -> Plan | None:
         holder, key = place_of(settings, name)
         if isinstance(holder[key], bool) or not isinstance(holder[key], (int, float)):
             given = f"is {holder[key]!r}," if not hasattr(holder[key], "keys") else "is"
-            why = f"{name} {given} not a number; perceptrons sweep tries such"
+            why = f"{name} {given} not a number; {SWEEP} tries such"
             raise ValueError(f"grid={{{name}: {values}}}: {why}")
     return plan
 

@@ -100,9 +100,9 @@ class Table(ColumnData):
         }
         for setting, given in settings.items():
             for name in [name for name in given if name not in names][:5]:
-                choices = nearest(name, names) or f"; choose one of {enumeration(names)}"
-                if setting == "target":
-                    choices += "; rows without it are the points of predict"
+                to_predict = "; rows without it are the points of predict" * (setting == "target")
+                others = f"; choose one of {enumeration(names)}{to_predict}"
+                choices = nearest(name, names) or others
                 problems.add(f"{setting}={name!r}", f"the file has no such column{choices}")
         out = [self.target_name, *self.exclude]
         features = self.features

@@ -138,5 +138,6 @@ def is_inside(name: str, *prefixes: str) -> bool:
 def below_by_name(base: type, name: str) -> list[type]:
     """The classes of a name that are a class or below it, as far as they are imported."""
     direct: list[type] = type.__subclasses__(base)
-    own = [base] if base.__name__ == name else []
+    # a class that a function has made, as of spans, is found by no name
+    own = [base] if base.__name__ == name and "<" not in base.__qualname__ else []
     return own + [found for each in direct for found in below_by_name(each, name)]

@@ -16,7 +16,7 @@ from ..data.split import SplitData
 from ..data.tables import TableData
 from .group import Clip, Group
 from .members import MakeNet, named_tensors, seed_all
-from .rehearsal import INSTEAD, check_memory, check_trainable, free_memory, rehearse
+from .rehearsal import INSTEAD, SWEEP, check_memory, check_trainable, free_memory, rehearse
 from .rows import ReadData, Source
 from .study import StudyModule
 
@@ -79,7 +79,7 @@ def check_values(name: str, values: Any) -> None:
     given = f"grid={{{name}: {values}}}"
     kinds = {type(each) for each in values} if isinstance(values, Sequence) else {None}
     if not values or not kinds <= {int, float} or not all(map(math.isfinite, values)):
-        why = "a list of numbers is expected; perceptrons sweep takes others"
+        why = f"a list of numbers is expected; {SWEEP} takes others"
         raise ValueError(f"{given}: {why}")
     if len({*values}) < len(values):
         raise ValueError(f"{given}: the same value is there twice")
@@ -149,7 +149,7 @@ def check_shapes(group: Group, first: Group) -> None:
     shapes, wanted = ({name: tensor.shape for name, tensor in each} for each in both)
     if shapes != wanted:
         changed = ", ".join(f"{name}={value}" for name, value in group.setting.items())
-        raise ValueError(f"grid: {changed} changes a shape; perceptrons sweep trains such")
+        raise ValueError(f"grid: {changed} changes a shape; {SWEEP} trains such")
 
 
 def net_maker(seed: int, module: Any, make: Callable[[], Any], make_net: MakeNet | None) -> MakeNet:

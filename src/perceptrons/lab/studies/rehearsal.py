@@ -24,7 +24,8 @@ from .gradients import loss_of_each, mapped
 from .group import MEASURED, Group, optimizer_of
 from .members import named_tensors
 
-INSTEAD = "perceptrons sweep trains one run after the other"
+SWEEP = f"{__package__.partition('.')[0]} sweep"  # the command
+INSTEAD = f"{SWEEP} trains one run after the other"
 # what Lightning calls once in a while, and may change how a module is trained
 HOOKS = (
     *("setup", "configure_model", "configure_callbacks", "on_fit_start", "on_train_start"),
