@@ -38,7 +38,7 @@ from ..data.loader import Rows, TableLoader
 from ..data.tables import TableData
 from .compiled import MOST as AT_ONCE
 from .compiled import Compiled, compiled_alone
-from .functional import KNOWN, descends, step_of
+from .functional import KNOWN, step_of, without_autograd
 
 # updates in a span, and bytes of its batches: a signal waits for the end of a span, and so do
 # snapshots; Lightning's own work is then some 1 % of an update of the smallest network
@@ -149,7 +149,8 @@ class Spans(L.LightningModule):
                 made.append((loss.detach(), counted.completed + 1, rate))
             return loss
 
-        with self.without_autograd(optimizer):  # but for what gradients are taken of
+        by_hand = getattr(self, "hand_gradients", None) and not isinstance(self, CompiledSpans)
+        with without_autograd(optimizer, by_hand):  # but for what gradients are taken of
             for number, rows in self.batches_left(batch, made):  # noqa: B007  the closure takes it
                 # or what the user's step logs would not know how many rows it is the mean of
                 results.batch, results.batch_size = rows, None
@@ -161,12 +162,6 @@ class Spans(L.LightningModule):
         if not made:
             return None
         return {"loss": torch.stack([each[0] for each in made]), "span": [e[1:] for e in made]}
-
-    def without_autograd(self, optimizer: torch.optim.Optimizer) -> Any:
-        """Turns autograd off, for good where nothing is kept that could need it: a tenth faster."""
-        kept = isinstance(self, CompiledSpans) or not descends(optimizer)
-        by_hand = getattr(self, "hand_gradients", None)
-        return torch.inference_mode() if by_hand and not kept else torch.no_grad()
 
     def batches_left(self, span: Span, made: list[Any]) -> Iterator[tuple[int, Rows]]:
         """The batches that are still to be made updates of, by their numbers."""
@@ -295,11 +290,10 @@ def use_spans(trainer: Any, module: Any, data: Any, compiled: bool = False) -> b
     The module's class becomes one in front of its own, which may compile the updates, and its
     loader hands out spans.
     """
-    if not (trains_alone(trainer) and takes_spans(module) and isinstance(data, TableData)):
+    of_table = getattr(type(data), "train_dataloader", None) is TableData.train_dataloader
+    if not (of_table and trains_alone(trainer) and takes_spans(module)):
         return False
-    if type(data).train_dataloader is not TableData.train_dataloader:
-        return False
-    if any(sees_each_batch(callback) for callback in trainer.callbacks):
+    if any(map(sees_each_batch, trainer.callbacks)):
         return False
     kind, trainer.__class__ = type(module), SpanTrainer
     bases = (CompiledSpans if compiled else Spans, kind)
