@@ -32,7 +32,7 @@ import peers
 
 from perceptrons.__main__ import main as perceptrons
 from perceptrons.lab.runs.directories import ROOT, newest
-from perceptrons.lab.runs.record import PACKAGE
+from perceptrons.lab.runs.trusted import PACKAGE
 
 CONFIG = Path(__file__).parent.parent / "configs" / "xor.yaml"
 RESULTS = Path(__file__).parent / "results"

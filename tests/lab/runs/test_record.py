@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import Callback
 from perceptrons.lab.cli.parser import SettingsParser
 from perceptrons.lab.runs import record
 from perceptrons.lab.runs.record import predicted_columns, recordable, wrapped
+from perceptrons.lab.runs.trusted import PACKAGE
 
 REQUIRED: dict[str, dict[str, Any]] = {
     "BasePredictionWriter": {},
@@ -74,7 +75,7 @@ def project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "code.py").write_text("a = 2\n")
     (folder / "new.py").write_text("b = 1\n")
     package = SimpleNamespace(__file__=str(folder / "__init__.py"))
-    monkeypatch.setitem(sys.modules, record.PACKAGE, package)
+    monkeypatch.setitem(sys.modules, PACKAGE, package)
     return folder
 
 

@@ -60,11 +60,6 @@ class TableLoader:
         batches = zip(*pieces, strict=True)
         self.in_order = [tuple(column[self.part] for column in batch) for batch in batches]
 
-    @property
-    def device(self) -> torch.device:
-        """Where the batches lie."""
-        return self.table[0].device
-
     def set_epoch(self, epoch: int) -> None:
         if epoch != self.epoch:
             self.epoch, self.handed_out = epoch, 0
@@ -91,7 +86,8 @@ class TableLoader:
 
     def shuffled(self, pass_: int) -> Iterator[Rows]:
         """The batches of a pass in its own random order."""
-        for rows in torch.split(self.order(self.seed, pass_).to(self.device), self.batch_size):
+        order = self.order(self.seed, pass_).to(self.table[0].device)
+        for rows in torch.split(order, self.batch_size):
             yield tuple(column[rows[self.part]] for column in self.table)
 
     def order(self, seed: int, pass_: int) -> Tensor:

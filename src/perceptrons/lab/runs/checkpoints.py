@@ -42,10 +42,6 @@ class CheckpointError(ValueError):
     """A checkpoint that is not there or cannot be read."""
 
 
-class ArchiveError(CheckpointError):
-    """A file that would become much more in memory than it is."""
-
-
 class WholeCheckpointIO(TorchCheckpointIO):
     """Checkpoint files that are never half written, and never run code when they are read.
 
@@ -102,7 +98,7 @@ def read(path: Path) -> dict[str, Any]:
         mapped = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         check_size(mapped, path.stat().st_size)
         checkpoint = copy.deepcopy(mapped)
-    except ArchiveError as mistake:
+    except CheckpointError as mistake:
         raise CheckpointError(f"{str(path)!r}: {mistake}") from mistake
     except Exception as mistake:  # torch raises nearly anything here
         wrong = "cut short, or no checkpoint, or would run code"
@@ -195,25 +191,25 @@ def check_archive(path: Path) -> None:
     """Find a file that holds less, or other things, than it says.
 
     Raises:
-        ArchiveError: If it does.
+        CheckpointError: If it does.
         Exception: Of any kind, if it is no archive.
     """
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if any(each.compress_type or each.file_size != each.compress_size for each in entries):
-            raise ArchiveError("is compressed, which no checkpoint is")
+            raise CheckpointError("is compressed, which no checkpoint is")
         if sum(each.file_size for each in entries) > path.stat().st_size:
-            raise ArchiveError("says to hold more than it is large")
+            raise CheckpointError("says to hold more than it is large")
         names = [each.filename for each in entries]
         if len(names) != len({*names}):
-            raise ArchiveError("holds a file twice")
+            raise CheckpointError("holds a file twice")
         (outline,) = (name for name in names if re.fullmatch(r"[^/]+/data\.pkl", name))
         operations = [*pickletools.genops(archive.read(outline))]
     named = {str(what) for code, what, _ in operations if "GLOBAL" in code.name}
     if other := sorted(name for name in named if not KNOWN.fullmatch(name)):
-        raise ArchiveError(f"holds {other[0].replace(' ', '.')}, which no checkpoint does")
+        raise CheckpointError(f"holds {other[0].replace(' ', '.')}, which no checkpoint does")
     if ENCODE in named and any(grows(what) for _, what, _ in operations if isinstance(what, str)):
-        raise ArchiveError("holds bytes that are encoded again and again")
+        raise CheckpointError("holds bytes that are encoded again and again")
 
 
 def grows(name: str) -> bool:
@@ -230,11 +226,11 @@ def check_size(content: Any, size: int) -> None:
     """Find content that would take many times what its file does.
 
     Raises:
-        ArchiveError: If it would.
+        CheckpointError: If it would.
     """
     taken = sum(each.numel() * each.element_size() for each in tensors(content))
     if taken > TIMES * size + AT_LEAST:
-        raise ArchiveError(f"would take {taken:,} bytes, and is one of {size:,}")
+        raise CheckpointError(f"would take {taken:,} bytes, and is one of {size:,}")
 
 
 def tensors(content: Any) -> Iterator[torch.Tensor]:

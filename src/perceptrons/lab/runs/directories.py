@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from .files import read_json, read_yaml
 ROOT = "lightning_logs"
 LONGEST = 255  # bytes that the name of a directory may have
 LOCK = ".lock"
+RUN = re.compile(r"version_[0-9]{1,19}")
 # columns that the list of runs always has
 RESULTS = ("updates", "val/loss", "val/accuracy")
 COLUMNS = ("run", "began", *RESULTS, "status")
@@ -67,12 +69,7 @@ def number(run: Path) -> int:
 def runs_of(directory: Path) -> list[Path]:
     """Run directories of one name, in no order."""
     found = directory.glob("version_*")
-    return [path for path in found if is_run_name(path.name) and path.is_dir()]
-
-
-def is_run_name(name: str) -> bool:
-    digits = name.removeprefix("version_")
-    return digits.isascii() and digits.isdecimal() and len(digits) < 20
+    return [path for path in found if RUN.fullmatch(path.name) and path.is_dir()]
 
 
 def newest(root: Path, name: str | None = None, trained: bool = False) -> list[Path]:

@@ -22,8 +22,8 @@ from ..studies.study import StudyModule
 from ..training.protocol import dense_layers
 from .files import read_json, read_yaml, remove_partial, write_json, write_whole, yaml_text
 from .text import GAP, WIDTH, Columns, say
+from .trusted import PACKAGE
 
-PACKAGE = __package__.partition(".")[0]
 LONGEST_PATCH, MOST_NAMES = 5_000_000, 100
 UNWRITTEN = "Unable to serialize instance"  # what jsonargparse writes instead
 
@@ -37,7 +37,7 @@ def begin(run: Path, words: list[str], settings: dict[str, Any], trainer: Any) -
         settings: All settings.
         trainer: What trains.
     """
-    write_config(run, settings)
+    write_whole(run / "config.yaml", yaml_text(settings).encode())
     device = trainer.strategy.root_device
     record = {
         "verb": words[0],
@@ -73,15 +73,11 @@ def begin_again(run: Path, words: list[str], settings: dict[str, Any]) -> None:
     for path, value in settings.items():
         section, _, name = path.rpartition(".")
         (config.setdefault(section, {}) if section else config)[name] = value
-    write_config(run, config)
+    write_whole(run / "config.yaml", yaml_text(config).encode())
     record = read_json(run / "provenance.json")
     again = {"command": shlex.join([PACKAGE, *words]), "start": now()}
     record["resumed"] = [*record.get("resumed", []), again]
     write_json(run / "provenance.json", record)
-
-
-def write_config(run: Path, settings: dict[str, Any]) -> None:
-    write_whole(run / "config.yaml", yaml_text(settings).encode())
 
 
 def recordable(settings: Any) -> Any:

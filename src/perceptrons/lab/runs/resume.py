@@ -197,7 +197,7 @@ class ResumableEpochLoop(_TrainingEpochLoop):
         return int(strategy.reduce(stop, reduce_op="max"))
 
     def _broadcast_sigterm_tensor(self) -> None:
-        """Lightning's own way to stop several processes, which :meth:`asked` takes the place of."""
+        """Lightning's way to stop several processes: here :meth:`stop_status` is for that."""
 
 
 def metrics_of(module: torch.nn.Module) -> dict[str, Metric]:

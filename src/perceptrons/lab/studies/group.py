@@ -37,7 +37,7 @@ class MemberLoader(TableLoader):
 
     def shuffled(self, pass_: int) -> Iterator[Rows]:
         orders = torch.stack([self.order(seed, pass_) for seed in self.seeds], 1)
-        for rows in torch.split(orders.to(self.device), self.batch_size):
+        for rows in torch.split(orders.to(self.table[0].device), self.batch_size):
             yield tuple(column[rows].movedim(1, -1).contiguous() for column in self.table)
 
 
