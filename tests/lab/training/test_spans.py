@@ -233,6 +233,21 @@ def test_spans_change_nothing_of_an_optimizers_updates(optimizer: str, gradients
     assert all(map(torch.equal, with_spans, without))
 
 
+def test_a_network_trained_by_hand_trains_on_by_autograd() -> None:
+    module, points = Classifier(MLP(2), gradients="by_hand"), Points()
+    trainer = quiet_trainer(max_epochs=2)
+    assert use_spans(trainer, module, points)
+    trainer.fit(module, datamodule=points)
+    x, y = points.split["train"][:2]
+    optimizer = torch.optim.Adam(module.net.parameters())
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = module.loss(module.net(x), y)
+        loss.backward()
+        optimizer.step()
+    assert module.loss(module.net(x), y) < loss
+
+
 def test_what_has_no_gradient_stays_as_it_is() -> None:
     module, points = Module(), Points(passes=5)
     frozen = module.net[0]
