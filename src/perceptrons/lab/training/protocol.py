@@ -43,8 +43,8 @@ class Described(Protocol):
     """What a module may have besides; each is asked for by ``getattr(module, name, None)``.
 
     Attributes:
-        hand_gradients: Logits, and the gradient of each parameter, given ``x`` and ``y``, in
-            ``torch.inference_mode``; or ``None``, where autograd makes them.
+        hand_gradients: Logits, and the gradient of each parameter, given ``x`` and ``y``, where
+            autograd is off, at times by ``torch.inference_mode``; ``None``: autograd makes them.
         measured_loss: The loss as reports give it, given logits and targets.
         targets: Targets ``(rows, outputs)`` as the loss takes them, given those of a batch.
         predictions: What logits say, each ``(rows, n)`` by its name, such as ``probability``.
