@@ -27,10 +27,12 @@ main(sys.argv[1:])
 (need, before), = needs
 print("ratio", need / (told("VmHWM") - before))
 """
-TABLE = f"--config {ROOT}/configs/breast_cancer.yaml --data.passes 1"
+# long enough for graphs of the updates to be made
+TABLE = f"--config {ROOT}/configs/breast_cancer.yaml --data.passes 30 --data.batch_size null"
 STUDIES = {
-    "many small": f"--config {ROOT}/configs/xor.yaml --data.passes 3 --seeds 100000",
-    "a table's rows": f"{TABLE} --data.batch_size null --model.net.hidden [16] --seeds 3000",
+    "many small": f"--config {ROOT}/configs/xor.yaml --data.passes 30 --seeds 65536",
+    "a table's rows": f"{TABLE} --model.net.hidden [16] --seeds 3000",
+    "fewer members": f"{TABLE} --seeds 600",
 }
 
 

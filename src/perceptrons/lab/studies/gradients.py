@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..training.compiled import Block
@@ -164,17 +165,32 @@ class Blocks:
             return self.gradient(*named, *left)[1]
 
         self.calls[shapes] += 1
-        if self.calls[shapes] == OFTEN:
-            with suppress(Exception), isolate_rng(), warnings.catch_warnings():
-                warnings.simplefilter("error")
-                own = *block.weights.values(), *(b.clone() for b in block.buffers.values()), *rows
-                one, other = (make_fx(gradients)(*own) for _ in range(2))
-                if one.code == other.code:
-                    one.graph.eliminate_dead_code()  # such as the losses
-                    one.recompile()
-                    self.graphs[shapes] = one
         with mapped():
+            if self.calls[shapes] == OFTEN:
+                with suppress(Exception), isolate_rng():
+                    self.graphs[shapes] = self.traced(gradients, block, *rows)
             return gradients(*given)
+
+    def traced(self, function: Any, block: Block, *rows: Tensor) -> GraphModule:
+        """What a function does with a block, in torch's operations.
+
+        Raises:
+            ValueError: If that differs from call to call, or grows with the number of members.
+        """
+
+        def trace(part: slice) -> GraphModule:
+            weights, buffers = (self.members.part(all_, part).values() for all_ in block[1:])
+            own = *weights, *(each.clone() for each in buffers), *self.rows(part, *rows)
+            return make_fx(function)(*own)
+
+        # of few, because what vmap makes member by member is a long graph for many
+        one, again, more = (trace(slice(0, count)) for count in (2, 2, 3))
+        if one.code != again.code or len(one.graph.nodes) != len(more.graph.nodes):
+            raise ValueError("no graph for every call")
+        made = trace(slice(None))
+        made.graph.eliminate_dead_code()  # such as the losses
+        made.recompile()
+        return made
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Iterator[tuple[slice | None, Tensor]]:

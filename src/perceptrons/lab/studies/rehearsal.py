@@ -38,9 +38,11 @@ LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-RECORD = 450  # bytes of what is written down of a member
-BESIDES = 40 * 2**20  # what else is imported and made while there is a study
+RECORD = 200  # bytes of what is written down of a member
+BESIDES = 20 * 2**20  # what else is imported and made while there is a study
 ORDER = 8  # bytes of the number of a row
+HELD = 1.7  # bytes that the C library holds for a byte that many updates take and give back
+TRACED = 5  # times what a block computes: all of it, and of its gradients, while it is traced
 
 
 class Rehearsal(NamedTuple):
@@ -280,9 +282,9 @@ def bytes_needed(two: Group, found: Rehearsal, groups: int, members: int) -> int
     update = weights + (2 * max(sizes) if found.kept else 0) + orders + rows
     # a block's rows are measured in larger pieces
     larger = max(1, min(len(x), MEASURED) / batch)
-    block = min(members, two.blocks.most) * two.bytes_of_each * larger
+    block = min(members, two.blocks.most) * two.bytes_of_each
     everyone = groups * members
-    at_once = max(everyone * kept, members * update + block)
+    at_once = max(everyone * kept, HELD * (members * update + block * larger), TRACED * block)
     return BESIDES + int(everyone * (kept + orders + RECORD) + at_once)
 
 
