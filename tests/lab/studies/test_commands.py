@@ -197,6 +197,7 @@ def test_folds_validate_each_row_once_and_nothing_leaks(command: Command) -> Non
     done(command(f"fit {data} --seeds 2 --folds 4"))
     assert [int(row["fold"]) for row in rows()] == [0, 0, 1, 1, 2, 2, 3, 3]
     study: Any = load_run(RUN)[0]
+    assert "to test on: each fold's own are taken" in command(f"test --ckpt_path {RUN}").out
     held_out = [group.data.split["val"][0] for group in study.groups]
     every = torch.cat(held_out)
     assert (

@@ -306,8 +306,7 @@ class Command(LightningCLI):
         record.end(self.directory)
         say(f"{said}\nrun:  {relative_path(self.directory)}")
         if self.settings.figures:
-            board = self.settings.trainer.logger in (None, True)
-            if board:
+            if board := self.settings.trainer.logger in (None, True):
                 logs = quote(relative_path(self.directory.parent))
                 say(f"look: tensorboard --logdir {logs} --host localhost\n      {ADDRESS}")
             settings, run = self.exact.settings, Path(relative_path(self.directory))
@@ -318,9 +317,10 @@ class Command(LightningCLI):
         self.show_measures(verbose)
 
     def test(self, verbose: bool = True, **options: Any) -> None:
-        data = self.datamodule
+        data, folds = self.datamodule, self.settings.folds
         if isinstance(data, TableData) and data.split["test"] is data.split["all"]:
-            say("the data keeps no rows to test on: these are all there are")
+            those = "each fold's own are taken" if folds else "these are all there are"
+            say(f"the data keeps no rows to test on: {those}")
         self.trainer.test(verbose=False, **options)
         say_members(self.model)
         self.show_measures(verbose)
