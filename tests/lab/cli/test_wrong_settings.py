@@ -148,7 +148,11 @@ WITH_XOR = """
 --trainer.limit_train_batches 1.5  ->  limit_train_batches
 --trainer.val_check_interval 500  ->  val_check_interval
 --trainer.callbacks EarlyStoping  ->  callbacks .. mean EarlyStopping?
---trainer.callbacks EarlyStopping  ->  callbacks
+--trainer.callbacks EarlyStopping  ->  trainer.callbacks: EarlyStopping needs monitor
+--model.net torch.nn.Bilinear  ->  model.net: Bilinear needs in1_features, in2_features
+--model.scheduler StepLR  ->  model.scheduler: StepLR needs step_size
+--model.scheduler StepLR --model.scheduler.gamma 0.5  ->  model.scheduler: StepLR needs step_size
+--model.optimizer StepLR  ->  model.optimizer: StepLR is no Optimizer
 --trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping.monitor='val/los': is not logged .. mean val/loss?
 --trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor val/los  ->  EarlyStopping.monitor='val/los': is not logged .. mean val/loss?
 --trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/loss --trainer.callbacks.mode up  ->  mode

@@ -76,6 +76,13 @@ KINDS: dict[Any, str] = {
     type(None): "null",
     torch.Tensor: "",
 }
+# a class that lacks arguments: one that is made at once, or later by what is given then
+NEEDED = "the following arguments are required: "
+LACKS = re.compile(
+    rf"class_path '[\w.]*?(?P<name>\w+)':\s+{NEEDED}(?P<needs>.*)"
+    rf"|callable class: {NEEDED}(?P<also>.*)\n(?: *(?!Given value:)[^ ].*\n)*?"
+    r" *Given value: Namespace\(class_path='[\w.]*?(?P<made>\w+)'"
+)
 
 
 def with_meant(loaded: Any, key: str = "") -> Any:
@@ -173,11 +180,8 @@ class SettingsParser(LightningArgumentParser):
         absent = re.match(r"no such class; given '([\w.]+)'$", line)
         if other or (absent and absent[1] in class_names(object)):
             line = f"{(other and (other[1] or other[2])) or given} is no {base.__name__}"
-        missing = re.search(
-            r"arguments are required: (.*)(?s:.*?)class_path='[^']*?(\w+)'", message
-        )
-        if missing:
-            line = f"{missing[2]} needs {missing[1]}"
+        if lack := LACKS.search(message):
+            line = f"{lack['name'] or lack['made']} needs {lack['needs'] or lack['also']}"
         of_class = "no such class" in line or key in (*BASES, "net", "loss", "")
         names = class_names(base) if of_class else ()
         return with_suggestion(f"{path}: {line}" if path else line, names)
