@@ -395,6 +395,31 @@ class Asking(Classifier):
         return super().training_step(batch, batch_idx) + (self.trainer.current_epoch >= 0) * penalty
 
 
+class Late(Classifier):
+    """Weighs the loss by the epoch, which a module knows without its trainer too."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return super().training_step(batch, batch_idx) * (1 + self.current_epoch)
+
+
+class Numbered(Classifier):
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return super().training_step(batch, batch_idx) * (1 + batch_idx % 10)
+
+
+class Stepped(Classifier):
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return super().training_step(batch, batch_idx) * (1 + self.global_step)
+
+
+class Tired(Classifier):
+    calls = 0
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        self.calls += 1
+        return super().training_step(batch, batch_idx) / self.calls
+
+
 MISTAKES = {
     "--seeds 0": "seeds=0: must be at least 1",
     "--seeds -3": "seeds=-3: must be at least 1",
@@ -416,6 +441,11 @@ MISTAKES = {
     "--seeds 2 --model test_commands.Starting": "a study does not call on_train_start of Starting",
     "--seeds 2 --model test_commands.Made": "a study does not call configure_model of Made",
     "--seeds 2 --model test_commands.Asking": "training_step of Asking cannot be tried",
+    "--seeds 2 --model test_commands.Late": "training_step of Late cannot be tried",
+    "--seeds 2 --model test_commands.Stepped": "training_step of Stepped cannot be tried",
+    "--seeds 2 --model test_commands.Numbered": "training_step of Numbered gives another loss",
+    "--seeds 2 --model test_commands.Tired": "training_step of Tired gives another loss",
+    "--compile true --model test_commands.Tired": "training_step of Tired gives another loss",
     "--compile true --model.optimizer torch.optim.LBFGS": "SGD, Adam, AdamW, RMSprop",
     '--grid {"model.optimizer.lr":[1,1]}': "the same value is there twice",
     '--grid {"model.optimizer.lr":[1,-1]}': "nvalid learning rate: -1",
@@ -432,11 +462,14 @@ MISTAKES = {
 }
 
 
-def test_a_step_that_asks_the_trainer_is_trained_on_without_compiling(command: Command) -> None:
+@pytest.mark.parametrize("kind", ["Asking", "Late"])
+def test_a_step_that_asks_the_trainer_is_trained_on_without_compiling(
+    kind: str, command: Command
+) -> None:
     ends = []
     for number, words in enumerate(("", "--compile true")):
-        said = done(command(f"{FIT} --model test_commands.Asking {words}")).out
-        assert ("Asking cannot be tried without the trainer" in said) == bool(words)
+        said = done(command(f"{FIT} --model test_commands.{kind} {words}")).out
+        assert (f"{kind} cannot be tried without the trainer" in said) == bool(words)
         ends.append(weights(RUN.with_name(f"version_{number}")))
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
