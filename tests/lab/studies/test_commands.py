@@ -220,7 +220,7 @@ def test_a_grid_predicts_and_is_tested_by_the_members_of_its_best_setting(
         points = table.from_points(table.as_points())
         probability = torch.stack([net(points).sigmoid() for net in best]).mean(0)
     said = done(command(f"predict --ckpt_path {RUN}")).out
-    assert "the mean of 8 members with optimizer.lr 0.5, the best of 2 settings by loss" in said
+    assert "the mean of 8 members with optimizer.lr 0.5, the best of 2 by loss" in said
     found = pd.read_csv(RUN / "predictions.csv")["probability"]
     np.testing.assert_allclose(found, probability[:, 0], atol=1e-5)
     each = [command(f"test --ckpt_path {RUN} --member {n}").out for n in range(8, 16)]
@@ -228,6 +228,31 @@ def test_a_grid_predicts_and_is_tested_by_the_members_of_its_best_setting(
     accuracies = [float(re.findall(r"test/accuracy +([\d.]+)%", out)[0]) for out in each]
     (tested,) = re.findall(r"test/accuracy +([\d.]+)%", command(f"test --ckpt_path {RUN}").out)
     assert float(tested) == pytest.approx(np.mean(accuracies), abs=0.01)
+
+
+class Scaled(nn.Module):
+    """A loss whose own setting says nothing of how good a network is."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
+        return self.factor * nn.functional.binary_cross_entropy_with_logits(logits, y)
+
+
+def test_settings_of_a_loss_are_ranked_by_accuracy(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "PREFIXES", (*trust.PREFIXES, "test_commands"))
+    data = "--config configs/blobs.yaml --name r --data.passes 20 --trainer.max_epochs 1"
+    fit = f"fit {data} --seeds 4 --model.loss test_commands.Scaled"
+    done(command(fit + ' --grid {"model.loss.factor":[0.000001,1.0]}'))
+    losses = [float(row["val_loss"]) for row in rows()]
+    assert max(losses[:4]) < min(losses[4:])  # of those that have hardly learned
+    said = "with loss.factor 1.0, the best of 2 by accuracy"
+    assert said in done(command(f"predict --ckpt_path {RUN}")).out
+    assert "loss.factor 1.0" in done(command(f"predict --ckpt_path {RUN} --member best")).out
 
 
 @pytest.mark.filterwarnings("ignore")

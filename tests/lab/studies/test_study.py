@@ -734,10 +734,10 @@ def test_a_study_is_tested_and_predicts_as_an_ensemble() -> None:
     (tested,) = study.trainer.test(study, datamodule=data, verbose=False)
     assert tested["test/accuracy"] == ((chances[3] > 0.5) == (y > 0)).float().mean()
     record.since = torch.tensor([5, -1, -1, -1, -1, 5, -1])
-    assert record.number("best", 7) == 5  # the lowest loss of those that are solved
+    assert record.number("best", study) == 5  # the lowest loss of those that are solved
     for asked in ("7", "-1", "x", "1.5"):
         with pytest.raises(ValueError, match=r"best, or a number from 0 to 6"):
-            record.number(asked, 7)
+            record.number(asked, study)
 
 
 def test_the_class_of_an_ensemble_is_that_of_its_mean_probability() -> None:

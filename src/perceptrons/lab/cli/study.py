@@ -222,7 +222,9 @@ def say_members(study: Any) -> None:
     settings = len(study.groups) // len(study.used)
     which = "; --member best has one of them"
     if settings > 1:
-        which = f" with {in_words(study.used[0].setting)}, the best of {settings} settings by loss"
+        which = (
+            f" with {in_words(study.used[0].setting)}, the best of {settings} by {study.measure}"
+        )
     say(f"the mean of {len(study.each) // settings:,} members{which}")
 
 

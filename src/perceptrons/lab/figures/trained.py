@@ -100,7 +100,7 @@ def trained_in(checkpoint: dict[str, Any], module: Any, data: Any, run: Path) ->
 
 def best_member(found: Trained, module: StudyModule, record: Record) -> Trained:
     """The best member of a study in place of all."""
-    best, rows = best_of(record.last, record.since), record.rows([*module.each])
+    best, rows = best_of(record.last, record.since, module), record.rows([*module.each])
     groups, (group, _) = summaries(rows), module.place_of(best)
     settings = varied_settings(rows) if len(groups) > 1 and "share" in groups[0] else []
     losses, few = torch.stack(record.curves).numpy(), len(found.history.updates)

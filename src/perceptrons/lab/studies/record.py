@@ -63,26 +63,28 @@ class Study(Callback):
         """Let a study predict by the member that is asked for, or by those of the best setting.
 
         Raises:
-            ValueError: If there is no such member.
+            ValueError: If there is no such member, or nothing to rank the settings by.
         """
+        settings = len({str(group.setting) for group in study.groups})
         if study.asked is not None:
-            study.member = self.number(study.asked, len(study.each))
-        elif self.last:
-            settings = len({str(group.setting) for group in study.used})
-            losses = losses_of(self.last).double().nan_to_num(torch.inf).view(settings, -1)
-            each, best = len(study.groups) // settings, int(losses.mean(1).argmin())
+            study.member = self.number(study.asked, study)
+        elif self.last and settings > 1:
+            check_ranked(study)
+            worse = worse_of(self.last, study).view(settings, -1).mean(1)
+            each, best = len(study.groups) // settings, int(worse.argmin())
             study.used = [*study.groups][best * each : (best + 1) * each]
 
-    def number(self, asked: str, members: int) -> int:
+    def number(self, asked: str, study: StudyModule) -> int:
         """Number of a member: its own, or that of the ``best``.
 
         Raises:
             ValueError: If there is no such member.
         """
         if asked == "best" and self.last:
-            return best_of(self.last, self.since)
-        if not asked.isdecimal() or int(asked) >= members:
-            raise ValueError(f"member={asked!r}: best, or a number from 0 to {members - 1}")
+            check_ranked(study)
+            return best_of(self.last, self.since, study)
+        if not asked.isdecimal() or int(asked) >= len(study.each):
+            raise ValueError(f"member={asked!r}: best, or a number from 0 to {len(study.each) - 1}")
         return int(asked)
 
     def follow(self, solved: Tensor, updates: Tensor) -> None:
@@ -124,13 +126,26 @@ def updates_of_each(study: StudyModule, step: int) -> Tensor:
     return torch.tensor(made).repeat_interleave(counts)
 
 
-def losses_of(last: dict[str, Tensor]) -> Tensor:
-    """Losses of the members, on validation rows where there are such."""
-    return last["val/loss" if "val/loss" in last else "train/loss"]
+def check_ranked(study: StudyModule) -> None:
+    """Find a study whose members nothing tells the better of.
+
+    Raises:
+        ValueError: If it is one.
+    """
+    if not study.measure:
+        why = "the grid gives each setting a loss of its own, and there is no accuracy"
+        raise ValueError(f"member: {why}: none is the best; take one by its number")
 
 
-def best_of(last: dict[str, Tensor], since: Tensor) -> int:
-    """Number of the member with the lowest loss, of those that are solved where some are."""
-    losses = losses_of(last)
-    worse = (since < 0) & (since >= 0).any() if len(since) else torch.zeros(len(losses)).bool()
-    return int(losses.nan_to_num(torch.inf).masked_fill(worse, torch.inf).argmin())
+def worse_of(last: dict[str, Tensor], study: StudyModule) -> Tensor:
+    """What is the lower the better a member is, on validation rows where there are such."""
+    name = study.measure or "loss"
+    values = last[f"val/{name}" if f"val/{name}" in last else f"train/{name}"].double()
+    return (-values if name == "accuracy" else values).nan_to_num(torch.inf)
+
+
+def best_of(last: dict[str, Tensor], since: Tensor, study: StudyModule) -> int:
+    """Number of the best member, of those that are solved where some are."""
+    worse = worse_of(last, study)
+    others = (since < 0) & (since >= 0).any() if len(since) else torch.zeros(len(worse)).bool()
+    return int(worse.masked_fill(others, torch.inf).argmin())

@@ -73,6 +73,13 @@ class StudyModule(L.LightningModule):
         return self.groups[0].module
 
     @property
+    def measure(self) -> str:
+        """What members are ranked by: no loss that the grid makes differ; empty: nothing."""
+        if not any(name.startswith("model.loss") for name in self.each[0].setting):
+            return "loss"
+        return "accuracy" if hasattr(self.user_module, "correct") else ""
+
+    @property
     def updates(self) -> int:
         """Updates of an epoch, in the group that makes most."""
         return max(self.updates_of(group) for group in self.groups)
