@@ -137,6 +137,7 @@ def shown(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Any]:
     def opened(*runs: Run) -> webdriver.Chrome:
         write_page(tmp_path / "page.html", runs)
         browser.get((tmp_path / "page.html").as_uri())
+        settle(browser)  # the size of the window is known a frame later, and all is drawn anew
         return browser
 
     yield opened
@@ -250,10 +251,9 @@ def test_play_goes_through_all_frames(shown: Any) -> None:
 def test_a_weight_a_point_and_a_neuron_tell_their_numbers(shown: Any) -> None:
     net = network(2, 2, 1)
     browser = shown(run_of(net))
-    hits = browser.find_elements(By.CSS_SELECTOR, ".hit")
     browser.execute_script(
-        "arguments[0].dispatchEvent(new PointerEvent('pointermove', {clientX: 9, clientY: 9}))",
-        hits[1],
+        "document.querySelectorAll('.hit')[1]"
+        ".dispatchEvent(new PointerEvent('pointermove', {clientX: 9, clientY: 9}))"
     )
     first: Any = net[0]
     weight = f"{first.weight[0, 1].item():.4f}".replace("-", "\u2212")
