@@ -33,6 +33,8 @@ STUDIES = {
     "many small": f"--config {ROOT}/configs/xor.yaml --data.passes 30 --seeds 65536",
     "a table's rows": f"{TABLE} --model.net.hidden [16] --seeds 3000",
     "fewer members": f"{TABLE} --seeds 600",
+    "folds": f"{TABLE} --seeds 100 --folds 5",
+    "many small groups": f"--config {ROOT}/configs/spiral.yaml --seeds 20 --folds 20",
 }
 
 

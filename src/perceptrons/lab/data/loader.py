@@ -77,6 +77,7 @@ class TableLoader:
             for batch in islice(batches, skipped if pass_ == first else 0, None):
                 self.handed_out += 1
                 yield batch
+                del batch  # or the next would be made beside it
 
     def state_dict(self) -> dict[str, int]:
         return {"epoch": self.epoch, "handed_out": self.handed_out}

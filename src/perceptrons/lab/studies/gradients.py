@@ -3,11 +3,13 @@
 Shapes: as in ``members.py``.
 """
 
+import gc
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +27,7 @@ from .members import FastMembers, Members, slices
 # that costs ten times as much; a GPU has work for all of its cores only with far more at once
 CACHE, EAGER, MAPPED, OF_GPU = 2**21, 2**23, 2**24, 2**30
 OFTEN = 20  # calls after which it pays to trace a graph
+GRAPHS: WeakValueDictionary[Any, GraphModule] = WeakValueDictionary()  # that groups have in common
 
 
 @contextmanager
@@ -184,13 +187,22 @@ class Blocks:
             return make_fx(function)(*own)
 
         # of few, because what vmap makes member by member is a long graph for many
-        one, again, more = (trace(slice(0, count)) for count in (2, 2, 3))
-        if one.code != again.code or len(one.graph.nodes) != len(more.graph.nodes):
-            raise ValueError("no graph for every call")
+        one, again = (trace(slice(0, 2)) for _ in range(2))
+        if one.code != again.code:
+            raise ValueError("another graph for every call")
+        given = *block.weights.values(), *block.buffers.values(), *rows
+        alike = one.code, *((each.shape, each.stride()) for each in given)
+        if alike in GRAPHS and not [*one.buffers()]:  # which would be constants of its own
+            return GRAPHS[alike]
+        if len(one.graph.nodes) != len(trace(slice(0, 3)).graph.nodes):
+            raise ValueError("a longer graph for more members")
         made = trace(slice(None))
         made.graph.eliminate_dead_code()  # such as the losses
+        for node in made.graph.nodes:
+            node.meta.clear()  # megabytes of what its tensor was like
         made.recompile()
-        return made
+        gc.collect()  # or what was computed would stay a while
+        return GRAPHS.setdefault(alike, made)
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Iterator[tuple[slice | None, Tensor]]:

@@ -22,7 +22,7 @@ from ..training.compiled import check_step
 from ..training.spans import takes_spans
 from .gradients import loss_of_each, mapped
 from .group import MEASURED, Group, optimizer_of
-from .members import named_tensors
+from .members import FastMembers, named_tensors
 
 SWEEP = f"{__package__.partition('.')[0]} sweep"  # the command
 INSTEAD = f"{SWEEP} trains one run after the other"
@@ -40,9 +40,11 @@ LIMITS = (
 )
 RECORD = 200  # bytes of what is written down of a member
 BESIDES = 20 * 2**20  # what else is imported and made while there is a study
+OF_GROUP = 2**20  # what else is made of a group: its loader, its optimizer, the tracing of a graph
 ORDER = 8  # bytes of the number of a row
 HELD = 1.7  # bytes that the C library holds for a byte that many updates take and give back
-TRACED = 5  # times what a block computes: all of it, and of its gradients, while it is traced
+# times what a block keeps: all that is computed and its gradients, while a graph is traced
+FAST, MAPPED = 2, 4
 
 
 class Rehearsal(NamedTuple):
@@ -283,8 +285,10 @@ def bytes_needed(two: Group, found: Rehearsal, groups: int, members: int) -> int
     # a block's rows are measured in larger pieces
     larger = max(1, min(len(x), MEASURED) / batch)
     block = min(members, two.blocks.most) * two.bytes_of_each
+    traced = FAST if isinstance(two.members, FastMembers) else MAPPED
     everyone = groups * members
-    at_once = max(everyone * kept, HELD * (members * update + block * larger), TRACED * block)
+    update = HELD * members * update + block * max(traced, HELD * larger)
+    at_once = groups * OF_GROUP + max(everyone * kept, update)
     return BESIDES + int(everyone * (kept + orders + RECORD) + at_once)
 
 
