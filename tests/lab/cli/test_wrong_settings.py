@@ -53,7 +53,7 @@ WITH_XOR = """
 --data torch.nn.Linear  ->  data: torch.nn.Linear is no LightningDataModule
 --data null  ->  data
 --best.every_n_epochs 0  ->  best.every_n_epochs=0: must be at least 1
---grid {lr:0.1  ->  grid: expected settings, as {name: value}, or null
+--grid {lr:0.1  ->  grid={lr:0.1: expected settings, as {name: value}, or null
 --member best  ->  member='best': only test and predict of a study
 --data.help Gatez  ->  help .. mean Gates?
 --data LightningDataModule  ->  data

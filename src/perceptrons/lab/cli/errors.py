@@ -177,8 +177,10 @@ def value_in(message: str, path: str) -> str:
     nested = re.fullmatch(r"NestedArg\(key='([\w.]+)', val=(.*)\)", found[-1]) if found else None
     if nested:  # a flag, of which this is the value or of which it holds another
         plain = [nested[2]] if path.endswith(nested[1]) else []
-    else:  # of many settings another could be blamed
-        plain = [each.partition(". Got value")[0] for each in found if not WHOLE.match(each)]
+    else:  # of many settings another could be blamed, but not of a text that is none
+        is_text = "Given value type: <class 'str'>" in message
+        plain = [each for each in found if is_text or not WHOLE.match(each)]
+        plain = [each.partition(". Got value")[0] for each in plain]
     return {"None": "null"}.get(plain[0], plain[0].strip("'")) if plain else ""
 
 
