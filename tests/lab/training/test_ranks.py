@@ -18,7 +18,7 @@ TWO = "--trainer.devices 2 --trainer.strategy ddp"
 
 
 def weights(directory: Path, words: str) -> dict[str, torch.Tensor]:
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     command = [sys.executable, "-m", PACKAGE, *words.split()]
     finished = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=180)
     assert finished.returncode == 0, finished.stderr
@@ -27,11 +27,19 @@ def weights(directory: Path, words: str) -> dict[str, torch.Tensor]:
     return state
 
 
-@pytest.mark.slow
-def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
-    one, two = weights(tmp_path / "one", FIT), weights(tmp_path / "two", f"{FIT} {TWO}")
+def close(two: dict[str, torch.Tensor], one: dict[str, torch.Tensor]) -> None:
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does_in_one_run_that_can_be_resumed(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    close(weights(two, f"{FIT} {TWO}"), weights(one, FIT))
+    (run,) = two.rglob("version_*")
+    longer = f"fit --resume {run} --trainer.max_epochs 3"
+    close(weights(two, longer), weights(one, longer.replace("/two/", "/one/")))
+    assert [*two.rglob("version_*")] == [run]
 
 
 def test_batches_that_do_not_divide_are_one_line_before_any_process_starts(

@@ -150,9 +150,7 @@ class Command(LightningCLI):
             data, self.model = made.data, made.model
             self.datamodule = data
             self.trainer = self.instantiate_trainer()
-            plan, member = plan_of(self.settings), self.settings.member
-            if member is not None and (plan is None or self.subcommand in ("fit", "validate")):
-                raise ValueError(f"member={member!r}: only test and predict of a study have one")
+            plan = plan_of(self.settings, str(self.subcommand))
             if self.subcommand == "fit" and isinstance(data, TableData):
                 data.setup("fit")
                 data.train_loader(0, self.trainer.world_size)
@@ -228,15 +226,17 @@ class Command(LightningCLI):
         checkpoint = checkpoints.start_of(file, self.model, trained)
         self.done = checkpoint.get("global_step", 0)
         self.measured_before = checkpoint.get("metrics", {})
-        directory = self.directory = self.directory or self.new_run()
+        root = Path(trainer.default_root_dir, directories.ROOT)
+        if not trainer.is_global_zero:  # another process of this training writes what is kept
+            self.directory, root = None, Path(stack.enter_context(TemporaryDirectory()))
+        directory = self.directory = self.directory or self.new_run(root)
         if self.subcommand == "fit":
             stack.enter_context(directories.locked(directory))
         elif not os.access(directory, os.W_OK):
             say(f"{relative_path(directory)} cannot be written to: the results are not kept")
             self.directory, directory = None, Path(stack.enter_context(TemporaryDirectory()))
         if self.resumed:
-            flags = flags_of(self.given)
-            changed = {path: self.settings.get(path) for path in FREE if path in flags}
+            changed = {at: self.settings.get(at) for at in FREE if at in flags_of(self.given)}
             record.begin_again(directory, self.given, changed)
         if self.subcommand in ("validate", "predict"):  # fit has logged what these find
             trainer.loggers = []
@@ -270,12 +270,11 @@ class Command(LightningCLI):
         board = Board(settings, self.resumed and bool(self.settings.ckpt_path))
         return [*every, Snapshots(self.resumed, self.settings.figures), board]
 
-    def new_run(self) -> Path:
+    def new_run(self, root: Path) -> Path:
         """Make a directory for the run, and write down there what it is."""
         configs = [str(each) for each in self.settings.config or [] if each is not None]
         name = self.settings.name
         self.settings.name = name = Path(["run", *configs][-1]).stem if name is None else name
-        root = Path(self.trainer.default_root_dir, directories.ROOT)
         directory = directories.new_run(root, name)
         record.begin(directory, self.given, self.recorded, self.trainer)
         return directory
@@ -294,7 +293,7 @@ class Command(LightningCLI):
 
     def after_fit(self) -> None:
         """Write the results, and show where they are."""
-        if self.directory is None or self.exact is None:
+        if self.directory is None or self.exact is None or not self.trainer.is_global_zero:
             return
         results = self.results()
         if why := callbacks.early_end(self.trainer, self.done, self.exact.ended):

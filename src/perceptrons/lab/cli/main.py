@@ -34,6 +34,7 @@ TRAINER = {
     "predict": "Write what a checkpoint predicts to predictions.csv.",
 }
 SWEEP = {"sweep": "Run a config with many settings, and find the best."}
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # the environment's words for it
 VERSIONS = (PACKAGE, "lightning", "torch")
 INTERRUPTED = 128  # exit statuses of signals begin there
 
@@ -74,6 +75,9 @@ def prepare() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # where the shell has closed it
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+    # of processes that train together the first says what there is to say
+    if any(os.environ.get(each, "0") != "0" for each in RANKS):
+        silence()
 
     def stop(number: int, _: FrameType | None) -> None:
         if sys.argv[1:2] == ["sweep"]:  # which has trials to give back

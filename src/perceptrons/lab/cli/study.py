@@ -24,13 +24,16 @@ from .settings import TOLD
 from .verbs.compare import members_text
 
 
-def plan_of(settings: Any) -> Plan | None:
-    """The members that settings ask for; ``None`` where they ask for a single run.
+def plan_of(settings: Any, verb: str) -> Plan | None:
+    """The members that a command's settings ask for; ``None`` where they ask for a single run.
 
     Raises:
         ValueError: If they are mistaken.
     """
-    if settings.seeds is None and not settings.grid and settings.folds is None:
+    single = settings.seeds is None and not settings.grid and settings.folds is None
+    if settings.member is not None and (single or verb in ("fit", "validate")):
+        raise ValueError(f"member={settings.member!r}: only test and predict of a study have one")
+    if single:
         return None
     seed = settings.seed_everything
     plan = Plan(
