@@ -230,6 +230,32 @@ def test_a_grid_predicts_and_is_tested_by_the_members_of_its_best_setting(
     assert float(tested) == pytest.approx(np.mean(accuracies), abs=0.01)
 
 
+def test_diverged_members_are_counted_and_left_out_of_what_a_study_predicts(
+    command: Command,
+) -> None:
+    data = "--config configs/diabetes.yaml --name r --data.passes 5 --trainer.max_epochs 3"
+    fit = f"fit {data} --model.optimizer SGD --seeds 8 --figures false"
+    said = done(command(fit + ' --grid {"model.optimizer.lr":[1000000.0,0.4]}')).out
+    finite = np.isfinite([float(row["loss"]) for row in rows()]).reshape(2, 8)
+    assert not finite[0].any()
+    good = np.flatnonzero(finite[1])
+    assert 0 < len(good) < 8
+    lines = [line.split() for line in said.splitlines()]
+    assert ["lr", "members", "diverged"] in lines
+    assert ["0.4", "8", str(8 - len(good))] in lines
+    assert "val loss" not in said
+    said = done(command(f"predict --ckpt_path {RUN}")).out
+    more = f"({8 - len(good)} more diverged) with optimizer.lr 0.4, the best of 2 by loss"
+    assert f"the mean of {len(good)} members {more}" in said
+    found = pd.read_csv(RUN / "predictions.csv")
+    each = []
+    for member in good:
+        done(command(f"predict --ckpt_path {RUN} --member {8 + member}"))
+        each.append(predictions())
+    np.testing.assert_allclose(found["prediction"], np.mean(each, 0), rtol=1e-4)
+    np.testing.assert_allclose(found["standard deviation"], np.std(each, 0, ddof=1), rtol=1e-3)
+
+
 class Scaled(nn.Module):
     """A loss whose own setting says nothing of how good a network is."""
 

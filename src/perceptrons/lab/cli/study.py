@@ -228,7 +228,9 @@ def say_members(study: Any) -> None:
         which = (
             f" with {in_words(study.used[0].setting)}, the best of {settings} by {study.measure}"
         )
-    say(f"the mean of {len(study.each) // settings:,} members{which}")
+    members = len(study.each) // settings - study.diverged
+    without = f" ({study.diverged} more diverged)" if study.diverged else ""
+    say(f"the mean of {members:,} members{without}{which}")
 
 
 def in_words(settings: dict[str, Any]) -> str:

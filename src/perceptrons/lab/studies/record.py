@@ -68,10 +68,14 @@ class Study(Callback):
         settings = len({str(group.setting) for group in study.groups})
         if study.asked is not None:
             study.member = self.number(study.asked, study)
-        elif self.last and settings > 1:
-            check_ranked(study)
-            worse = worse_of(self.last, study).view(settings, -1).mean(1)
-            each, best = len(study.groups) // settings, int(worse.argmin())
+        elif self.last:
+            if settings > 1:
+                check_ranked(study)
+            worse = worse_of(self.last, study).view(settings, -1)
+            diverged = worse.isinf().sum(1)
+            means = worse.where(worse.isfinite(), 0).mean(1)  # compared where as many are left
+            best = int(means.masked_fill(diverged > diverged.min(), torch.inf).argmin())
+            each, study.diverged = len(study.groups) // settings, int(diverged[best])
             study.used = [*study.groups][best * each : (best + 1) * each]
 
     def number(self, asked: str, study: StudyModule) -> int:
@@ -141,7 +145,8 @@ def worse_of(last: dict[str, Tensor], study: StudyModule) -> Tensor:
     """What is the lower the better a member is, on validation rows where there are such."""
     name = study.measure or "loss"
     values = last[f"val/{name}" if f"val/{name}" in last else f"train/{name}"].double()
-    return (-values if name == "accuracy" else values).nan_to_num(torch.inf)
+    diverged = ~(values.isfinite() & last["train/loss"].isfinite())
+    return (-values if name == "accuracy" else values).masked_fill(diverged, torch.inf)
 
 
 def best_of(last: dict[str, Tensor], since: Tensor, study: StudyModule) -> int:

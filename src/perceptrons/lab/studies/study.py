@@ -61,6 +61,7 @@ class StudyModule(L.LightningModule):
         self.measured: dict[str, list[Tensor]] = {}
         self.asked: str | None = None
         self.member: int | None = None
+        self.diverged = 0  # of the members that predict
 
     @property
     def members(self) -> "Networks":
@@ -181,18 +182,20 @@ class StudyModule(L.LightningModule):
 
 
 def ensemble(parts: Sequence[tuple[Any, Tensor]]) -> dict[str, Tensor]:
-    """Mean and standard deviation over the members of what they say.
+    """Mean and standard deviation over the members, without those that diverged, of what they say.
 
     Args:
         parts: What logits say, and those of some members ``(rows, n, members)``.
     """
     every = [of_each(said, logits) for said, logits in parts]
     each = {name: torch.cat([some[name] for some in every], -1) for name in every[0]}
-    count = sum(logits.shape[-1] for _, logits in parts)
     name = "probability" if "probability" in each else next(iter(each))
-    mean = each[name].mean(-1)
-    many = int(count > 1)
-    found = {name: mean, "standard deviation": each[name].std(-1, correction=many)}
+    finite = each[name].isfinite()
+    count = finite.sum(-1)
+    mean = each[name].where(finite, 0).sum(-1) / count
+    off = (each[name] - mean[..., None]).where(finite, 0)
+    std = (off.square().sum(-1) / (count - 1).clamp(min=1)).sqrt()
+    found = {name: mean, "standard deviation": std}
     if "class" in each:  # that of the mean probability
         several = mean.shape[1] > 1 and each["class"].shape[1] == 1
         found["class"] = mean.argmax(1, keepdim=True) if several else (mean > 0.5).int()

@@ -41,12 +41,15 @@ def summaries(columns: Columns) -> list[Row]:
 def summary(columns: Columns) -> Row:
     count = len(columns["seed"])
     row: Row = {"members": count}
+    if diverged := count - int(np.isfinite(columns["loss"]).sum()):
+        row["diverged"] = diverged
     if "solved" in columns:
         solved = sum(columns["solved"])
         low, high = wilson(solved, count)
         row |= {"solved": solved, "share": solved / count, "share_low": low, "share_high": high}
         row |= quantiles("updates", [each for each in columns["updates"] if each is not None])
-    same = columns.get("val_loss") == columns["loss"]  # validated on the training rows
+    # validated on the training rows
+    same = np.array_equal(columns.get("val_loss", []), columns["loss"], equal_nan=True)
     for name in MEASURES:
         if name in columns and not (same and name.startswith("val_")):
             row |= measure_summary(name, columns[name], columns.get("fold"))
@@ -113,6 +116,8 @@ def tables(rows: Sequence[Row]) -> list[Columns]:
     names = [*takewhile(lambda name: name != "members", rows[0])]  # the settings come first
     first: Columns = {short(name): [row[name] for row in rows] for name in names}
     first["members"] = [row["members"] for row in rows]
+    if any("diverged" in row for row in rows):
+        first["diverged"] = [row.get("diverged", 0) for row in rows]
     if "solved" in rows[0]:
         first["solved"] = [f"{row['share']:.1%}" for row in rows]
         first["95 % interval"] = [f"{r['share_low']:.1%} to {r['share_high']:.1%}" for r in rows]
