@@ -285,3 +285,35 @@ def test_thousands_of_reports_keep_a_few_hundred_points_with_the_first_and_the_l
     again.load_state_dict(record.state_dict())
     assert again.updates == record.updates
     assert sum(curve.nbytes for curve in again.curves) < 2**20
+
+
+def test_losses_that_are_computed_otherwise_are_not_compared(tmp_path: Path) -> None:
+    one, two = members([0, 1] * 20), members([1, 1] * 20, -0.5)
+    losses = [{"class_path": "Classifier", "init_args": {"loss": each}} for each in ("bce", "mse")]
+    runs = [
+        run(tmp_path / name / "version_0", each, model=loss)
+        for name, each, loss in zip("ab", (one, two), losses, strict=True)
+    ]
+    said = compare(runs)
+    assert "losses that are computed otherwise are not compared" in said
+    lines = [line for line in said.splitlines() if "  " in line]
+    assert [line.split()[0] for line in lines[1:3]] == ["solved", "accuracy"]
+    assert not re.search(r"loss {2}| less loss", said)
+    weights = {"model.loss.weight": [1.0] * 3 + [2.0] * 3, "seed": [0, 1, 2] * 2}
+    grid = run(tmp_path / "c" / "version_0", members([0, 1, 0, 1, 1, 1]) | weights)
+    assert not [line for line in compare([grid]).splitlines() if line.startswith("loss ")]
+
+
+def test_runs_on_other_rows_are_said_to_be_so(tmp_path: Path) -> None:
+    tables = [{"class_path": "Moons", "init_args": {"noise": each}} for each in (0.1, 0.2)]
+    runs = [
+        run(tmp_path / name / "version_0", members([0, 1, each]), data=data)
+        for name, each, data in zip("ab", (0, 1), tables, strict=True)
+    ]
+    assert "\nb/version_0 has other rows: data.noise\n" in compare(runs)
+
+
+def test_settings_with_one_last_name_have_columns_of_their_own() -> None:
+    lr = {"model.optimizer.alpha": [0.1] * 3 + [1.0] * 3, "model.net.alpha": [5.0] * 6}
+    said = members_text(summaries(members([0, 0, 1, 1, 1, 1]) | lr))
+    assert "model.optimizer.alpha  model.net.alpha  members" in said

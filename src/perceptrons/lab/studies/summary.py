@@ -114,7 +114,8 @@ def wilson(count: int, of: int) -> tuple[float, float]:
 def tables(rows: Sequence[Row]) -> list[Columns]:
     """Summaries as two tables: what is solved, then a line for each measure."""
     names = [*takewhile(lambda name: name != "members", rows[0])]  # the settings come first
-    first: Columns = {short(name): [row[name] for row in rows] for name in names}
+    short = short_names(names)
+    first: Columns = {short[name]: [row[name] for row in rows] for name in names}
     first["members"] = [row["members"] for row in rows]
     if any("diverged" in row for row in rows):
         first["diverged"] = [row.get("diverged", 0) for row in rows]
@@ -124,7 +125,7 @@ def tables(rows: Sequence[Row]) -> list[Columns]:
         for head, end in (("updates 10 %", "10"), ("median", "median"), ("90 %", "90")):
             first[head] = [row[f"updates_{end}"] for row in rows]
     lines = [(row, name) for row in rows for name in MEASURES if f"{name}_mean" in row]
-    second: Columns = {short(name): [row[name] for row, _ in lines] for name in names}
+    second: Columns = {short[name]: [row[name] for row, _ in lines] for name in names}
     second["measure"] = [name.replace("_", " ") for _, name in lines]
     for end in ("mean", "std", "95 % interval", "median"):
         second[end] = [digits(row.get(f"{name}_{end}")) for row, name in lines]
@@ -137,9 +138,11 @@ def interval(row: Row, name: str) -> str:
     return "-" if low is None else f"{digits(low)} to {digits(high)}"
 
 
-def short(name: str) -> str:
-    """A setting without the path that leads to it."""
-    return name.rpartition(".")[2]
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """The last part of each setting's name, where it is that of no other; else the whole name."""
+    parts = [name.rpartition(".")[2] for name in names]
+    pairs = zip(names, parts, strict=True)
+    return {name: part if parts.count(part) == 1 else name for name, part in pairs}
 
 
 def digits(value: float | None) -> str:

@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..cli.errors import PACKAGE, relative_path
 from ..runs.text import Columns, aligned, cell, say
+from ..studies.summary import short_names
 from .trials import Trials, shown
 
 BEST_SHOWN = 10
@@ -72,13 +73,6 @@ class Standings:
             "run": [name_of(trial) for trial in ranked],
             **{names[name]: [trial.params.get(name) for trial in ranked] for name in names},
         }
-
-
-def short_names(names: list[str]) -> dict[str, str]:
-    """The last part of each name, where it is that of no other; else the whole name."""
-    parts = [name.rpartition(".")[2] for name in names]
-    pairs = zip(names, parts, strict=True)
-    return {name: part if parts.count(part) == 1 else name for name, part in pairs}
 
 
 def name_of(trial: FrozenTrial) -> str:

@@ -17,7 +17,7 @@ from ...studies.summary import (
     Columns,
     Row,
     digits,
-    short,
+    short_names,
     summaries,
     tables,
     varied_settings,
@@ -46,6 +46,7 @@ class Alternative(NamedTuple):
     run: str
     setting: str
     name: str
+    loss: dict[str, Any]  # its settings, without which a loss says nothing
     rows: dict[tuple[int, int], dict[str, Any]]
 
 
@@ -92,19 +93,28 @@ def alternatives(runs: Sequence[Path]) -> list[Alternative]:
     for run in runs:
         columns = read_members(run)
         names, title = varied_settings(columns), f"{run.parent.name}/{run.name}"
-        other = other_settings(runs[0], run, SAME_ROWS)
-        wrong = [each for each in other if each.startswith(("data", "folds"))]
+        short, given = short_names(names), settings_of(run)
+        loss = {name: value for name, value in given.items() if name.startswith("model.loss")}
+        wrong = other_rows(runs[0], run)
         if "fold" in columns and wrong:
             why = f"its folds have other rows than those of {runs[0].parent.name}/{runs[0].name}"
             raise ValueError(f"{title}: {why}: {', '.join(wrong)}")
         for at, seed in enumerate(columns["seed"]):
-            setting = ", ".join(f"{short(name)}={columns[name][at]:g}" for name in names)
+            setting = ", ".join(f"{short[name]}={columns[name][at]:g}" for name in names)
             name = ", ".join(filter(None, (title, setting)))
             name = setting or title if len(runs) == 1 else name
-            one = found.setdefault((title, setting), Alternative(title, setting, name, {}))
+            varied = {each: columns[each][at] for each in names if each.startswith("model.loss")}
+            made = Alternative(title, setting, name, loss | varied, {})
+            one = found.setdefault((title, setting), made)
             fold = columns["fold"][at] if "fold" in columns else -1  # no other has these rows
             one.rows[seed, fold] = {each: column[at] for each, column in columns.items()}
     return [*found.values()]
+
+
+def other_rows(one: Path, other: Path) -> list[str]:
+    """The settings by which a run has other rows than another."""
+    names = other_settings(one, other, SAME_ROWS)
+    return [each for each in names if each.startswith(("data", "folds"))]
 
 
 def comparisons(every: list[Alternative]) -> list[tuple[Alternative, Alternative]]:
@@ -144,6 +154,11 @@ def compare(runs: Sequence[Path]) -> str:
     elif each_setting and len({each.run for _, each in pairs}) == 1:
         head = f"{head}\nother: {other.run}"
         names = [name.removeprefix(f"{other.run}, ") for name in names]
+    for run in runs[1:]:
+        if names_of_data := other_rows(runs[0], run):
+            head += f"\n{run.parent.name}/{run.name} has other rows: {', '.join(names_of_data)}"
+    if any(one.loss != other.loss for one, other in pairs):
+        head += "\nlosses that are computed otherwise are not compared"
     columns: Columns = {"to": names} if names else {}
     columns |= {
         "measure": [each.measure for each in found],
@@ -177,6 +192,8 @@ def differences(first: Alternative, other: Alternative) -> list[Difference]:
         finite = np.isfinite(values).all(0)
         one, two = values[:, finite]
         if (same and measure.startswith("val_")) or (one == two).all():  # nothing to say
+            continue
+        if measure.endswith("loss") and first.loss != other.loss:
             continue
         low, high, p = bootstrap((two - one, seeds[finite], folds[finite]))
         if not measure.endswith("loss"):  # shares are no further apart than 1
