@@ -122,7 +122,7 @@ class Classifier(L.LightningModule):
     def measure(self, stage: str, logits: Tensor, y: Tensor) -> None:
         """Take a batch into a stage's metrics."""
         if logits.shape != y.shape:
-            raise ValueError(f"net: {logits.shape[1]} outputs, and the targets have {y.shape[1]}")
+            raise ValueError(f"net: outputs of shape {(*logits.shape,)}, targets of {(*y.shape,)}")
         check_targets(y, self.classes)
         # half as many bits would be too few for a report's digits
         kind = torch.promote_types(logits.dtype, torch.float32)

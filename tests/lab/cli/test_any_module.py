@@ -14,6 +14,7 @@ import torch
 import yaml
 from conftest import Command
 from run_outcome import differences, outcome, points
+from subject import Classifier
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics import MeanMetric
@@ -280,7 +281,7 @@ def test_images_with_class_numbers_make_a_network_of_their_size(command: Command
 @pytest.mark.parametrize(
     ("words", "needed"),
     [
-        ("--best.monitor val/f1", "BestCheckpoint.monitor='val/f1': is not logged; choose one of"),
+        ("--best.monitor val/f1", "best.monitor='val/f1': is not logged; choose one of"),
         ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/f1", "val/loss"),
         ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitor train/f1", "train/loss"),
         ("--model.scheduler ReduceLROnPlateau --model.scheduler.monitor val/f1", "val/accuracy"),
@@ -294,6 +295,72 @@ def test_a_monitor_that_never_comes_is_one_line_at_the_first_report(
     assert needed in finished.err
     assert "update 6" not in finished.out
     assert not Path("lightning_logs").exists()
+
+
+class ForEachRow(nn.Module):
+    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
+        return (logits - y).square()
+
+
+class Detached(nn.Module):
+    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
+        return (logits - y).square().mean().detach()
+
+
+class NoTensor(nn.Module):
+    def forward(self, logits: Tensor, y: Tensor) -> float:
+        return (logits - y).square().mean().item()
+
+
+class OneForEachRow(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)[:, 0]
+
+
+class NoReturn(Classifier):
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        super().training_step(batch, batch_idx)
+
+
+@pytest.mark.parametrize("seeds", ["", "--seeds 3"])
+@pytest.mark.parametrize(
+    ("words", "said", "of_study"),
+    [
+        (
+            "--model.net MLP --model.loss X.ForEachRow",
+            "loss: gives a number for each row",
+            "ForEachRow",
+        ),
+        (
+            "--model.net MLP --model.loss X.Detached",
+            "loss: is detached from the weights",
+            "cannot be",
+        ),
+        (
+            "--model.net MLP --model.loss X.NoTensor",
+            "loss: gives a float, which is no tensor",
+            "NoTensor: gives",
+        ),
+        (
+            "--model.net X.OneForEachRow",
+            r"net: outputs of shape (4,), targets of (4, 1)",
+            r"net: outputs",
+        ),
+    ],
+)
+def test_a_loss_or_a_network_that_nothing_can_be_trained_by_is_named(
+    command: Command, words: str, said: str, of_study: str, seeds: str
+) -> None:
+    widths = " --model.net.in_features 2 --model.net.out_features 1" * ("net X" in words)
+    finished = command(f"fit {XOR} {words.replace('X', __name__)}{widths} {seeds} --figures false")
+    assert (finished.status, finished.err.count("\n")) == (2, 1)
+    assert (of_study if seeds else said) in finished.err
+    assert not Path("lightning_logs").exists()
+
+
+def test_a_step_that_returns_no_loss_is_said_to_train_nothing(command: Command) -> None:
+    finished = command(f"fit {XOR} --model {__name__}.NoReturn --model.net MLP --figures false")
+    assert finished.out.count("training_step returns no loss: nothing is trained") == 1
 
 
 def test_a_plateau_by_its_short_name_lowers_the_rate(command: Command) -> None:

@@ -86,7 +86,7 @@ WITH_XOR = """
 --model.net Sequential  ->  SGD: optimizer got an empty parameter list
 --model.net torch.nn.Module  ->  SGD: optimizer got an empty parameter list
 --model.net torch.nn.Linear --model.net.in_features 3 --model.net.out_features 1  ->  Linear: mat1 and mat2 shapes cannot be multip
---model.net torch.nn.Linear --model.net.in_features 2 --model.net.out_features 3  ->  net: 3 outputs, and the targets have 1
+--model.net torch.nn.Linear --model.net.in_features 2 --model.net.out_features 3  ->  net: outputs of shape (4, 3), targets of (4, 1)
 --model.net torch.nn.LSTM --model.net.input_size 2 --model.net.hidden_size 1  ->  AttributeError: 'tuple' object has no attribu
 --model.loss bec  ->  loss .. mean bce?
 --model.loss 3  ->  loss
@@ -98,6 +98,7 @@ WITH_XOR = """
 --model.gradients by_hand --model.loss MSELoss  ->  gradients
 --model.clases 3  ->  clases .. mean classes?
 --modle.loss mse  ->  loss .. mean model.loss?
+--modle x  ->  modle .. mean model?
 --model foo  ->  model
 --model.loss.margin 3  ->  model.loss: expected one of bce, mse, cross_entropy, or a Module
 --model.loss CrossEntropyLoss  ->  loss
@@ -105,7 +106,7 @@ WITH_XOR = """
 --model.loss BCELoss  ->  BCELoss: all elements of input should be betw
 --model.loss torch.nn.ReLU  ->  ReLU.forward() takes 2 positional arguments b
 --model.loss torch.nn.Module  ->  missing the required
---model.loss MSELoss --model.loss.reduction none  ->  grad
+--model.loss MSELoss --model.loss.reduction none  ->  loss: gives a number for each row
 --model.bias_lr_factor 0  ->  bias_lr_factor
 --model.bias_lr_factor .nan  ->  bias_lr_factor
 --model.optimizer SDG  ->  optimizer .. mean SGD?

@@ -23,6 +23,15 @@ NEAR = 0.65
 LONGEST = 1200
 # errors whose message says enough without their name
 PLAIN = (ValueError, TypeError, RuntimeError, OSError)
+# what torch says of a loss or a network of one's own, and whose mistake that is
+NO_LOSS = {
+    r"grad can be implicitly created only.*": "loss: gives a number for each row; mean() makes one",
+    r"element 0 of tensors does not require.*": "loss: is detached from the weights",
+    r"'(float|int)' object has no attribute 'backward'": r"loss: gives a \1, which is no tensor",
+    r"Target size \(torch.Size\(\[(.*)\]\)\) must .*Size\(\[(.*)\]\)\)": (
+        r"net: outputs of shape (\2), and targets of shape (\1)"
+    ),
+}
 
 
 # lines of jsonargparse's message that say what was tried, not what is wrong
@@ -59,8 +68,12 @@ def one_line(text: str) -> str:
 
 def nearest(given: str, names: Iterable[str]) -> str:
     """``; did you mean ...?`` where a name is near to what was given; else nothing."""
-    likeness, near = max(((likenesses(given, name), name) for name in names), default=((0.0,), ""))
-    return f"; did you mean {near}?" if likeness[0] >= NEAR and near != given else ""
+    near = [(likenesses(given, name), name) for name in names]
+    near = [each for each in near if each[0][0] >= NEAR]
+    # of those as long as what was given, where there are such
+    alike = [each for each in near if each[1].count(".") == given.count(".")] or near
+    best = max(alike)[1] if alike else given
+    return f"; did you mean {best}?" if best != given else ""
 
 
 def likenesses(one: str, other: str) -> tuple[float, float]:
@@ -92,6 +105,9 @@ def line_of(error: BaseException, owner: str = "", classes: Collection[Any] = ()
     error = first_cause(error)
     owner = owner or owner_of(error, classes)
     said = next(filter(None, (line.strip() for line in str(error).splitlines())), "")
+    for torchs, plain in NO_LOSS.items():
+        if found := re.fullmatch(torchs, said):
+            return found.expand(plain)
     name = type(error).__name__
     if not said or not (isinstance(error, PLAIN) or name == "MisconfigurationException"):
         said = f"{name}: {said}".removesuffix(": ")

@@ -128,6 +128,8 @@ def gradient_norm(module: Any, data: TableData) -> float:
     targets = getattr(module, "targets", None)
     logits = module.net(x.to(parameters[0].dtype))
     loss = module.loss(logits, targets(y).to(logits.dtype) if targets else y)
+    if not isinstance(loss, Tensor):  # which ends the training, with its reason
+        return 0.0
     gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
     return math.sqrt(sum(each.square().sum().item() for each in gradients))
 

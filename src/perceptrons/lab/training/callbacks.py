@@ -91,7 +91,7 @@ class LoggedMonitors(Callback):
         """
         self.logged |= dict.fromkeys(trainer.callback_metrics)
         monitors = {
-            type(each).__name__: each.monitor
+            "best" if isinstance(each, BestCheckpoint) else type(each).__name__: each.monitor
             for each in trainer.callbacks
             if getattr(each, "monitor", None) and not getattr(each, "optional", False)
         }

@@ -160,6 +160,8 @@ class Spans(L.LightningModule):
         if trainer.is_last_batch:
             step_schedulers(schedulers(trainer, "epoch"), trainer)
         if not made:
+            if not by_hand and trainer.current_epoch == 0:
+                print("training_step returns no loss: nothing is trained", flush=True)
             return None
         return {"loss": torch.stack([each[0] for each in made]), "span": [e[1:] for e in made]}
 
@@ -231,9 +233,8 @@ def gradients_of(
     """
     # an optimizer that asks for gradients more than once needs the loss besides
     written: Any = type(optimizer) in KNOWN and getattr(module, "hand_gradients", None)
-    parameters = [each for group in optimizer.param_groups for each in group["params"]]
-    if written:
-        parameters = [*module.net.parameters()]
+    groups = [{"params": module.net.parameters()}] if written else optimizer.param_groups
+    parameters = [each for group in groups for each in group["params"]]
     clips = bool(module.trainer.gradient_clip_val)
 
     def by_autograd(rows: Rows, number: int) -> Tensor | None:

@@ -169,7 +169,7 @@ def compare(runs: Sequence[Path]) -> str:
         "other": [digits(each.means[1]) for each in found],
     }
     lines = [fill(sentence(each), WIDTH, subsequent_indent="    ") for each in found]
-    return "\n".join([head, "", aligned(columns), "", *lines])
+    return "\n".join([head, "", aligned(columns, keep=("to", "measure", "p")), "", *lines])
 
 
 def differences(first: Alternative, other: Alternative) -> list[Difference]:
