@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import quiet_trainer
+from conftest import Command, quiet_trainer
 from numpy.typing import NDArray
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
@@ -401,6 +401,20 @@ def test_a_checkpoint_of_lightnings_brings_its_encoding_to_another_table(path: s
     fitted = transformer().fit(ship().drop(columns="saved"))
     expected = torch.tensor(fitted.transform(ship(1, 1000.0).drop(columns="saved"))).float()
     torch.testing.assert_close(torch.cat(given), expected)
+
+
+def test_a_smaller_table_is_tested_on_the_share_that_is_said(path: str, command: Command) -> None:
+    parts = "--data.val_fraction 0.25 --data.test_fraction 0.25 --data.batch_size 32"
+    fit = f"fit --data Table --data.path {path} --data.target saved {parts} --model.net MLP"
+    assert command(f"{fit} --trainer.max_epochs 1 --name r --figures false").status == 0
+    few = pd.concat([ship().query("saved == 'yes'")[:10], ship().query("saved == 'no'")[:10]])
+    few.to_csv("few.csv", index=False)
+    test = "test --ckpt_path r --data.path few.csv"
+    other = command(test)
+    assert (other.status, other.err) == (0, "")
+    assert "\n5 of 20 rows are those to test on; --data.test_fraction 0 takes all\n" in other.out
+    assert "these are all there are" in command(f"{test} --data.test_fraction 0").out
+    assert "rows are those" not in command("test --ckpt_path r").out
 
 
 def test_a_class_keeps_its_output_though_another_table_lacks_a_class(path: str) -> None:

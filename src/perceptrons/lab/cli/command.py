@@ -44,6 +44,7 @@ from .settings import (
     link_to_data,
     listed,
     quiet,
+    say_tested,
     threads_for,
     with_linked,
 )
@@ -316,10 +317,9 @@ class Command(LightningCLI):
         self.show_measures(verbose)
 
     def test(self, verbose: bool = True, **options: Any) -> None:
-        data, folds = self.datamodule, self.settings.folds
-        if isinstance(data, TableData) and data.split["test"] is data.split["all"]:
-            those = "each fold's own are taken" if folds else "these are all there are"
-            say(f"the data keeps no rows to test on: {those}")
+        if isinstance(self.datamodule, TableData):
+            changed = [each for each in flags_of(self.given) if each.startswith("data.")]
+            say_tested(self.datamodule, bool(self.settings.folds), bool(changed))
         self.trainer.test(verbose=False, **options)
         say_members(self.model)
         self.show_measures(verbose)

@@ -186,7 +186,7 @@ def export(words: list[str]) -> None:
         "--kind", choices=("best", "last"), default="last", help="which of its checkpoints (last)"
     )
     parser.add_argument(
-        "--member", help="of a study one member, best or its number; by default a mean of many"
+        "--member", help="of a study one member, best or its number (the best setting's mean)"
     )
     parser.add_argument("--out", type=Path, help="the file; by default model.onnx in the run")
     parser.add_argument("--single", action="store_true", help="take float32 in place of float64")

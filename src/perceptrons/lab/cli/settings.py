@@ -18,6 +18,7 @@ from torch import nn
 
 from ..data.tables import EVALUATION_ROWS, TableData, first_batch, sizes_of
 from ..runs.kinds import imported_class, parameters
+from ..runs.text import say
 from .errors import PACKAGE, fail
 
 Threads = restricted_number_type("Threads", int, [(">=", 1), ("<=", 1024)])
@@ -77,7 +78,8 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
     "member": (
         str | None,
         None,
-        "Of a study, for test and predict: a member, best or its number. null: an ensemble.",
+        "Of a study, for test and predict: a member, best or its number. null: the mean of all,"
+        " of a grid those of the best setting.",
     ),
     "compile": (
         bool,
@@ -264,6 +266,16 @@ def check_task(data: Any, name: str, default: Any, class_type: type) -> None:
         whole = names and all(name.lstrip("-").isdecimal() for name in names)
         advice = "; data.task=regression makes numbers of them" if whole else ""
         fail(f"{learns}: learns a numeric target, and this has {classes} classes{advice}")
+
+
+def say_tested(data: TableData, folds: bool, changed: bool) -> None:
+    """Say which rows are tested on, where others could be expected."""
+    count, of = (len(data.split[part][0]) for part in ("test", "all"))
+    if data.split["test"] is data.split["all"]:
+        those = "each fold's own are taken" if folds else "these are all there are"
+        say(f"the data keeps no rows to test on: {those}")
+    elif changed:
+        say(f"{count:,} of {of:,} rows are those to test on; --data.test_fraction 0 takes all")
 
 
 def quiet() -> None:

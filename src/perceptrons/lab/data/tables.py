@@ -70,7 +70,7 @@ class TableData(L.LightningDataModule, ABC):
 
     def setup(self, stage: str) -> None:
         rows = len(self.split["train"][0])
-        if self.batch_size is not None and self.batch_size > rows:
+        if stage == "fit" and self.batch_size is not None and self.batch_size > rows:
             raise ValueError(
                 f"batch_size={self.batch_size}: there are {rows} rows to train on; null takes all"
             )

@@ -238,16 +238,12 @@ def introduction(trainer: Any, module: Any) -> dict[str, str]:
     widths += "".join(f"-{each.out_features}" for each in layers)
     (optimizer, *_), device = trainer.optimizers or [None], trainer.strategy.root_device
     rates = sorted({each.param_groups[0]["lr"] for each in trainer.optimizers})
-    rate = (
-        ", lr " + " to ".join(f"{each:g}" for each in dict.fromkeys([rates[0], rates[-1]]))
-        if rates
-        else ""
-    )
+    rate = " to ".join(f"{each:g}" for each in dict.fromkeys(rates[:1] + rates[-1:]))
     return {
         **rows,
         "network": f"{type(net).__name__} {widths}".rstrip(),
         "parameters": f"{sum(each.numel() for each in net.parameters()):,}{members}",
-        "optimizer": f"{type(optimizer).__name__}{rate}" if optimizer else "none",
+        "optimizer": f"{type(optimizer).__name__}, lr {rate}" if optimizer else "none",
         "device": f"{device}, {trainer.precision}",
     }
 
