@@ -98,6 +98,7 @@ WITH_XOR = """
 --model.gradients by_hand --model.loss MSELoss  ->  gradients
 --model.clases 3  ->  clases .. mean classes?
 --modle.loss mse  ->  loss .. mean model.loss?
+--model.optimizer.momentun 3  ->  choose one of lr, momentum .. mean momentum?
 --modle x  ->  modle .. mean model?
 --model foo  ->  model
 --model.loss.margin 3  ->  model.loss: expected one of bce, mse, cross_entropy, or a Module

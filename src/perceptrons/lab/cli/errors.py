@@ -210,4 +210,6 @@ class Parser(argparse.ArgumentParser):
         if found := re.search(r"unrecognized arguments: ([^\s=]+)", message):
             flags = [flag for action in self._actions for flag in action.option_strings]
             fail(f"{found[1]}: no such argument{nearest(found[1], flags)}")
+        if found := re.search(r"arguments are required: (.*)", message):
+            fail(f"{found[1]}: must be given; {self.prog} --help tells what it is")
         fail(with_suggestion(message.removeprefix("argument ")))

@@ -9,6 +9,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from ..runs.kinds import imported_class
 from .errors import PACKAGE
@@ -138,9 +140,9 @@ def plain(text: str | None) -> str:
 
 
 def names_of(class_type: type) -> list[str]:
-    """Names of a class's settings."""
-    found = (each.dest.split(".")[1] for each in actions_of(class_type))
-    return [*dict.fromkeys(found)]
+    """Names of a class's settings: not an optimizer's weights, nor a schedule's optimizer."""
+    found = dict.fromkeys(each.dest.split(".")[1] for each in actions_of(class_type))
+    return [*found][issubclass(class_type, (Optimizer, LRScheduler)) :]
 
 
 def actions_of(class_type: type) -> list[Any]:
