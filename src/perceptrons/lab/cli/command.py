@@ -329,7 +329,7 @@ class Command(LightningCLI):
         batches = self.trainer.predict(model, datamodule=datamodule, **options) or []
         columns = predicted_columns(cast(list[Any], batches), datamodule)
         say_members(model)
-        say(aligned(columns, rows=16, keep=("prediction", "class", "standard deviation")))
+        say(aligned(columns, rows=16, keep=record.PREDICTED))
         if self.directory and columns:
             write_csv(self.directory / "predictions.csv", columns)
             say(f"\nall rows: {relative_path(self.directory / 'predictions.csv')}")

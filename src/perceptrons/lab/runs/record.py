@@ -27,6 +27,9 @@ from .trusted import PACKAGE
 LONGEST_PATCH, MOST_NAMES = 5_000_000, 100
 UNWRITTEN = "Unable to serialize instance"  # what jsonargparse writes instead
 
+# columns of what is predicted that are shown in any width
+PREDICTED = ("prediction", "probability", "standard deviation", "class")
+
 
 def begin(run: Path, words: list[str], settings: dict[str, Any], trainer: Any) -> None:
     """Write down a new run's settings and where it comes from.
