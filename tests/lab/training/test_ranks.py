@@ -42,6 +42,14 @@ def test_two_processes_train_what_one_does_in_one_run_that_can_be_resumed(tmp_pa
     assert [*two.rglob("version_*")] == [run]
 
 
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork", "ddp_notebook"])
+def test_processes_that_hand_nothing_back_are_refused(command: Command, strategy: str) -> None:
+    finished = command(f"{FIT} --trainer.devices 2 --trainer.strategy {strategy}")
+    assert (finished.status, finished.err.count("\n")) == (2, 1)
+    assert f"trainer.strategy={strategy}: " in finished.err
+    assert not [*Path.cwd().rglob("version_*")]
+
+
 def test_batches_that_do_not_divide_are_one_line_before_any_process_starts(
     command: Command,
 ) -> None:

@@ -203,6 +203,10 @@ def check_settings(settings: Any) -> None:
     devices, most = str(settings.trainer.devices), max(4, os.cpu_count() or 1)
     if devices.isdecimal() and not 1 <= int(devices) <= most:
         fail(f"trainer.devices={devices}: must be from 1 to {most} on this machine")
+    strategy = settings.trainer.strategy
+    if found := re.search(r"spawn|fork|notebook", str(strategy)):
+        why = f"a process that is made by {found[0]} hands nothing back of what a run keeps"
+        fail(f"trainer.strategy={strategy}: {why}; ddp starts each as a program")
     for name in ("best", "last"):
         file = Path(settings.get(f"{name}.filename") or name)
         if file.is_absolute() or ".." in file.parts:
