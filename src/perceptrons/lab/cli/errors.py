@@ -107,7 +107,7 @@ def line_of(error: BaseException, owner: str = "", classes: Collection[Any] = ()
     said = next(filter(None, (line.strip() for line in str(error).splitlines())), "")
     for torchs, plain in NO_LOSS.items():
         if found := re.fullmatch(torchs, said):
-            return found.expand(plain)
+            return found.expand(plain) + place_in_code(error)
     name = type(error).__name__
     if not said or not (isinstance(error, PLAIN) or name == "MisconfigurationException"):
         said = f"{name}: {said}".removesuffix(": ")
