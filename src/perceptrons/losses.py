@@ -27,7 +27,7 @@ def measured_bce(logits: Tensor, y: Tensor) -> Tensor:
     Where p is too near 0 or 1 for that, from the logits. Training takes torch's, from the logits:
     its gradient (p - y) / n is exact, but its value loses digits once the network is sure.
     """
-    from_p = F.binary_cross_entropy(torch.sigmoid(logits), y, reduction="none")
+    from_p = F.binary_cross_entropy(torch.sigmoid(logits.nan_to_num()), y, reduction="none")
     return torch.where(logits.abs() < 8, from_p, F.softplus((1 - 2 * y) * logits)).mean()
 
 

@@ -120,6 +120,10 @@ def check_trainer(trainer: Any) -> None:
     if not trains_alone(trainer):
         why = "a study is trained by one process, in 32 bits, with all batches of an epoch"
         raise ValueError(f"seeds: {why}, none of them accumulated; {INSTEAD}")
+    if trainer.reload_dataloaders_every_n_epochs:
+        raise ValueError(
+            f"reload_dataloaders_every_n_epochs: a study reads its rows once; {INSTEAD}"
+        )
     for part in ("val", "test"):
         if isinstance(share := getattr(trainer, f"limit_{part}_batches"), int) or share != 1:
             what = "a study measures all rows of all members"

@@ -167,6 +167,14 @@ class TableData(L.LightningDataModule, ABC):
         return tuple(column.to(device) for column in self.split[name])
 
 
+def own_hooks(data: L.LightningDataModule) -> list[str]:
+    """What of loading and moving batches a datamodule of the user's does in a way of its own."""
+    names = ["on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer"]
+    base: Any = TableData if isinstance(data, TableData) else L.LightningDataModule
+    names += ["train_dataloader", "val_dataloader"] if base is TableData else []
+    return [each for each in names if getattr(type(data), each) is not getattr(base, each)]
+
+
 def first_batch(data: Any) -> Any:
     """The first batch to train on, with random numbers left as they were; none without such."""
     if type(data).train_dataloader is L.LightningDataModule.train_dataloader:

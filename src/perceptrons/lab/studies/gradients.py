@@ -192,8 +192,10 @@ class Blocks:
             raise ValueError("another graph for every call")
         given = *block.weights.values(), *block.buffers.values(), *rows
         alike = one.code, *((each.shape, each.stride()) for each in given)
-        if alike in GRAPHS and not [*one.buffers()]:  # which would be constants of its own
-            return GRAPHS[alike]
+        # tensors that a loss or a network holds are constants of its graph alone
+        shared = WeakValueDictionary() if [*one.buffers()] else GRAPHS
+        if alike in shared:
+            return shared[alike]
         if len(one.graph.nodes) != len(trace(slice(0, 3)).graph.nodes):
             raise ValueError("a longer graph for more members")
         made = trace(slice(None))
@@ -202,7 +204,7 @@ class Blocks:
             node.meta.clear()  # megabytes of what its tensor was like
         made.recompile()
         gc.collect()  # or what was computed would stay a while
-        return GRAPHS.setdefault(alike, made)
+        return shared.setdefault(alike, made)
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Iterator[tuple[slice | None, Tensor]]:

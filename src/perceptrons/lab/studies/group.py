@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..data.loader import Rows, TableLoader
 from ..training.compiled import Compiled
-from ..training.functional import step_of
+from ..training.functional import has_hooks, step_of
 from ..training.gradients import Gradient, Loss, with_clipping
 from . import gradients
 from .gradients import Blocks, loss_of_each
@@ -174,7 +174,8 @@ class Group(nn.Module):
 
     def step_after_update(self) -> None:
         self.number += 1
-        self.step_scheduler("step", self.number)
+        in_epoch = (self.number - 1) % len(self.loader) + 1  # of which Lightning counts a frequency
+        self.step_scheduler("step", in_epoch)
 
     def step_scheduler(self, interval: str, number: int) -> None:
         if self.how and self.how.interval == interval and number % self.how.frequency == 0:
@@ -223,7 +224,7 @@ def optimizer_of(module: L.LightningModule) -> tuple[torch.optim.Optimizer, Any]
     """A module's optimizer, and its scheduler with Lightning's settings or ``None``.
 
     Raises:
-        ValueError: If there are several, or the scheduler waits for a measure.
+        ValueError: If there are several, the scheduler waits for a measure, or there are hooks.
     """
     # in whatever form: Lightning reads them under no other name
     given: Any = module.configure_optimizers()
@@ -234,5 +235,7 @@ def optimizer_of(module: L.LightningModule) -> tuple[torch.optim.Optimizer, Any]
         if isinstance(each["scheduler"] if isinstance(each, dict) else each, ReduceLROnPlateau):
             why = "ReduceLROnPlateau couples the members: it waits for their mean"
             raise ValueError(f"scheduler: {why}")
+    if has_hooks(optimizers[0]):
+        raise ValueError("seeds: a study does not call the hooks of an optimizer")
     configs = forms._configure_schedulers_automatic_opt(schedulers, None)
     return optimizers[0], configs[0] if configs else None

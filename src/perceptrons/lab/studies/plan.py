@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
 from ..data.split import SplitData
-from ..data.tables import TableData
+from ..data.tables import TableData, own_hooks
 from .group import Clip, Group
 from .members import MakeNet, named_tensors, seed_all
 from .rehearsal import INSTEAD, SWEEP, check_memory, check_trainable, free_memory, rehearse
@@ -185,6 +185,9 @@ def folds_of(data: Any, folds: int | None, learned: Sequence[dict[str, Any]]) ->
     Raises:
         ValueError: If there is nothing to hold out.
     """
+    if own := own_hooks(data):
+        what = f"a study reads the rows themselves, not by {own[0]} of {type(data).__name__}"
+        raise ValueError(f"seeds: {what}; {INSTEAD}")
     if folds is None:
         return [data if isinstance(data, TableData) else ReadData(data, free_memory())]
     if not isinstance(data, SplitData):

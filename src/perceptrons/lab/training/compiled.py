@@ -21,6 +21,7 @@ from .functional import (
     State,
     check_compiles,
     count_updates,
+    has_hooks,
     is_ready,
     states_of,
     step,
@@ -92,7 +93,9 @@ class Compiled:
         most = min(MOST, TENSORS // len(parameters), round(CALL / (NUMBER * numbers * members)))
         self.at_once = 1 << max(1, most).bit_length() - 1  # so that spans divide by it
         self.call: dict[Any, Function] = {}
-        self.failed = False
+        self.failed = has_hooks(optimizer, parameters.values())
+        if self.failed:
+            print("compile=True: hooks must see each update; going on without", flush=True)
         self.loss = torch.zeros(())  # the last
         self.states: list[list[State]] = []
 
@@ -212,7 +215,10 @@ class Compiled:
         print("compiling the updates ...", end=" ", flush=True)
         start, before = time.monotonic(), [each.clone() for each in tensors]
         try:
-            name = f"{describe(one, tensors)} {key}"
+            told = describe(one, tensors)
+            if describe(one, tensors) != told:
+                raise ValueError("the network or the loss computes something else at each call")
+            name = f"{told} {key}"
             self.call[key] = compile_or_load(many, tensors, name)
         except Exception as failure:  # a compiler, and what it calls, may raise anything
             self.failed = True

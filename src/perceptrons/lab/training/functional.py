@@ -6,7 +6,7 @@ number of the update are tensors.
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from inspect import unwrap
 from typing import Any, cast
@@ -115,6 +115,13 @@ def step_of(optimizer: Any) -> Callable[[Callable[[], Any]], object]:
             hook(optimizer, (), {})
 
     return update
+
+
+def has_hooks(optimizer: Any, parameters: Iterable[Any] = ()) -> bool:
+    """Whether something is to be called at each step, or with each gradient: torch tells no one."""
+    steps = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+    names = "_backward_hooks", "_post_accumulate_grad_hooks"
+    return any(steps) or any(getattr(each, name, None) for each in parameters for name in names)
 
 
 def descends(optimizer: Any) -> bool:

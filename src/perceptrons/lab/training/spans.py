@@ -35,7 +35,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from ..data.loader import Rows, TableLoader
-from ..data.tables import TableData
+from ..data.tables import TableData, own_hooks
 from .compiled import MOST as AT_ONCE
 from .compiled import Compiled, compiled_alone
 from .functional import KNOWN, step_of, without_autograd
@@ -291,7 +291,7 @@ def use_spans(trainer: Any, module: Any, data: Any, compiled: bool = False) -> b
     The module's class becomes one in front of its own, which may compile the updates, and its
     loader hands out spans.
     """
-    of_table = getattr(type(data), "train_dataloader", None) is TableData.train_dataloader
+    of_table = isinstance(data, TableData) and not {*own_hooks(data)} - {"val_dataloader"}
     if not (of_table and trains_alone(trainer) and takes_spans(module)):
         return False
     if any(map(sees_each_batch, trainer.callbacks)):
