@@ -317,3 +317,46 @@ def test_settings_with_one_last_name_have_columns_of_their_own() -> None:
     lr = {"model.optimizer.alpha": [0.1] * 3 + [1.0] * 3, "model.net.alpha": [5.0] * 6}
     said = members_text(summaries(members([0, 0, 1, 1, 1, 1]) | lr))
     assert "model.optimizer.alpha  model.net.alpha  members" in said
+
+
+def test_diverged_members_are_told_and_count_for_no_measure_twice(tmp_path: Path) -> None:
+    one, two = members([0, 1, 0, 1]), members([1, 1, 1, 1], -0.2)
+    for lost, names in ((2, ("loss", "val_loss")), (4, ("loss", "val_loss"))):
+        for name in names:
+            two[name] = [np.nan] * lost + two[name][lost:]
+        runs = [
+            run(tmp_path / f"{lost}{n}" / "version_0", each) for n, each in enumerate((one, two))
+        ]
+        said = compare(runs)
+        assert f"{lost}1/version_0: {lost} of 4 diverged, and have no loss" in said
+        assert "val_loss" not in said
+        assert ("\nloss " in said) == (lost < 4)
+
+
+@pytest.mark.parametrize("count", [2, 5, 6, 9])
+def test_differences_that_are_all_equal_are_as_sure_as_their_signs(
+    count: int, tmp_path: Path
+) -> None:
+    pairs = np.full(count, -0.5), np.arange(count), np.zeros(count, int)
+    assert bootstrap(pairs)[2] == pytest.approx(binomtest(0, count).pvalue)
+    runs = [run(tmp_path / f"{n}" / "version_0", members([n] * count)) for n in (1, 0)]
+    assert ("no difference in accuracy" in compare(runs)) == (count < 7)  # by Holm's of two
+
+
+def test_the_settings_of_a_grid_are_found_in_any_order_and_apart(tmp_path: Path) -> None:
+    both = [[0.1] * 2 + [0.2] * 2 + [0.2000001] * 2, [0.2000001] * 2 + [0.2] * 2 + [0.1] * 2]
+    seeds = {"seed": [0, 1] * 3}
+    runs = [
+        run(
+            tmp_path / name / "version_0",
+            members(solved) | seeds | {"model.optimizer.lr": rates},
+        )
+        for name, solved, rates in zip("ab", ([0, 1] * 3, [1, 1] * 3), both, strict=True)
+    ]
+    said = compare(runs)
+    assert "first: a/version_0, at each setting" in said
+    assert {line.split()[0] for line in said.splitlines() if line.startswith("lr=")} == {
+        "lr=0.1",
+        "lr=0.2",
+        "lr=0.2000001",
+    }

@@ -75,10 +75,13 @@ class StudyModule(L.LightningModule):
 
     @property
     def measure(self) -> str:
-        """What members are ranked by: no loss that the grid makes differ; empty: nothing."""
-        if not any(name.startswith("model.loss") for name in self.each[0].setting):
+        """What members are ranked by: no loss that the grid may make differ; empty: nothing."""
+        parts = {name.split(".")[1] for name in self.each[0].setting}
+        if parts <= {"net", "optimizer", "scheduler"}:
             return "loss"
-        return "accuracy" if hasattr(self.user_module, "correct") else ""
+        return (
+            "accuracy" if hasattr(self.user_module, "correct") else "loss" * ("loss" not in parts)
+        )
 
     @property
     def updates(self) -> int:

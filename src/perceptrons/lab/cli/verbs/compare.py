@@ -100,7 +100,7 @@ def alternatives(runs: Sequence[Path]) -> list[Alternative]:
             why = f"its folds have other rows than those of {runs[0].parent.name}/{runs[0].name}"
             raise ValueError(f"{title}: {why}: {', '.join(wrong)}")
         for at, seed in enumerate(columns["seed"]):
-            setting = ", ".join(f"{short[name]}={columns[name][at]:g}" for name in names)
+            setting = ", ".join(f"{short[name]}={columns[name][at]:.12g}" for name in names)
             name = ", ".join(filter(None, (title, setting)))
             name = setting or title if len(runs) == 1 else name
             varied = {each: columns[each][at] for each in names if each.startswith("model.loss")}
@@ -127,9 +127,9 @@ def comparisons(every: list[Alternative]) -> list[tuple[Alternative, Alternative
         raise ValueError(f"{every[0].name!r}: there is nothing to compare it with")
     runs = [*dict.fromkeys(each.run for each in every)]
     settings = [[each.setting for each in every if each.run == run] for run in runs]
-    if len(runs) > 1 and all(each == settings[0] for each in settings):
-        count = len(settings[0])
-        return [(every[at % count], each) for at, each in enumerate(every) if at >= count]
+    if len(runs) > 1 and all(sorted(each) == sorted(settings[0]) for each in settings):
+        first = {each.setting: each for each in every if each.run == runs[0]}
+        return [(first[each.setting], each) for each in every if each.run != runs[0]]
     return [(every[0], each) for each in every[1:]]
 
 
@@ -139,26 +139,27 @@ def compare(runs: Sequence[Path]) -> str:
     Raises:
         ValueError: If they have no seeds and folds in common.
     """
-    pairs = comparisons(alternatives(runs))
+    every = alternatives(runs)
+    pairs = comparisons(every)
     found = [each for pair in pairs for each in differences(*pair)]
-    one, other = pairs[0]
-    each_setting = pairs[-1][0] is not one
-    first = f"{one.run}, at each setting" if each_setting else one.name
-    if not found:
-        return f"{first}: no other differs from it in any measure"
     corrected = holm([each.p for each in found])
     found = [each._replace(p=p) for each, p in zip(found, corrected, strict=True)]
-    head, names = f"first: {first}", [each.other for each in found]
+    one, other = pairs[0]
+    each_setting = pairs[-1][0] is not one
+    head, names = (
+        [f"first: {one.run}, at each setting" if each_setting else f"first: {one.name}"],
+        [],
+    )
     if len(pairs) == 1:
-        head, names = f"{head}\nother: {other.name}", []
+        head.append(f"other: {other.name}")
     elif each_setting and len({each.run for _, each in pairs}) == 1:
-        head = f"{head}\nother: {other.run}"
-        names = [name.removeprefix(f"{other.run}, ") for name in names]
-    for run in runs[1:]:
-        if names_of_data := other_rows(runs[0], run):
-            head += f"\n{run.parent.name}/{run.name} has other rows: {', '.join(names_of_data)}"
-    if any(one.loss != other.loss for one, other in pairs):
-        head += "\nlosses that are computed otherwise are not compared"
+        head.append(f"other: {other.run}")
+        names = [each.other.removeprefix(f"{other.run}, ") for each in found]
+    else:
+        names = [each.other for each in found]
+    head += cautions(runs, every, pairs)
+    if not found:
+        return "\n".join([*head, "no other differs from the first in any measure"])
     columns: Columns = {"to": names} if names else {}
     columns |= {
         "measure": [each.measure for each in found],
@@ -169,7 +170,26 @@ def compare(runs: Sequence[Path]) -> str:
         "other": [digits(each.means[1]) for each in found],
     }
     lines = [fill(sentence(each), WIDTH, subsequent_indent="    ") for each in found]
-    return "\n".join([head, "", aligned(columns, keep=("to", "measure", "p")), "", *lines])
+    return "\n".join([*head, "", aligned(columns, keep=("to", "measure", "p")), "", *lines])
+
+
+def cautions(
+    runs: Sequence[Path], every: list[Alternative], pairs: list[tuple[Alternative, Alternative]]
+) -> list[str]:
+    """What is to be known of runs before their differences are believed."""
+    found = [
+        f"{run.parent.name}/{run.name} has other rows: {', '.join(names)}"
+        for run in runs[1:]
+        if (names := other_rows(runs[0], run))
+    ]
+    found += [
+        f"{each.name}: {lost} of {len(each.rows)} diverged, and have no loss"
+        for each in every
+        if (lost := sum(not np.isfinite(row["loss"]) for row in each.rows.values()))
+    ]
+    if any(one.loss != other.loss for one, other in pairs):
+        found.append("losses that are computed otherwise are not compared")
+    return found
 
 
 def differences(first: Alternative, other: Alternative) -> list[Difference]:
@@ -185,7 +205,9 @@ def differences(first: Alternative, other: Alternative) -> list[Difference]:
     pairs = [(first.rows[key], other.rows[key]) for key in keys]
     seeds, folds = (np.unique(each, return_inverse=True)[1] for each in zip(*keys, strict=True))
     # validated on the rows that they are trained on
-    same = all(each.get("val_loss") == each["loss"] for pair in pairs for each in pair)
+    both = [each for pair in pairs for each in pair]
+    val, train = ([each.get(name, -1) for each in both] for name in ("val_loss", "loss"))
+    same = np.array_equal(val, train, equal_nan=True)
     found = []
     for measure in ("solved", *MEASURES):
         values = np.array([[each.get(measure) for each in pair] for pair in pairs], float).T
@@ -232,7 +254,9 @@ def bootstrap(pairs: Pairs) -> tuple[float, float, float]:
     least = min(count for count in counts if count > 1)
     error = max(float(np.sqrt(squares * least / (least - 1))) / len(values), 1e-300)
     half = float(stdtrit(least - 1, 0.975)) * error
-    return mean - half, mean + half, float(2 * stdtr(least - 1, -abs(mean) / error))
+    p = float(2 * stdtr(least - 1, -abs(mean) / error))
+    # where all are equal, which Student's t takes for sure: as likely as one sign of so many
+    return mean - half, mean + half, p if off.any() else max(p, 2.0 ** (1 - least))
 
 
 def mcnemar(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
