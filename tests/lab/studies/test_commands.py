@@ -616,3 +616,21 @@ def test_a_published_study_is_its_experiment_from_2000_seeds(config: Path) -> No
 def test_of_a_study_the_first_members_update_is_explained(command: Command) -> None:
     words = "explain --config configs/xor.yaml"
     assert done(command(f"{words} --seeds 3")).out == done(command(words)).out
+
+
+def test_an_ensemble_of_folds_is_tested_as_it_predicts(command: Command) -> None:
+    words = "--config configs/moons.yaml --name r --trainer.max_epochs 1 --data.passes 60"
+    rows = "--data.noise 0.35 --data.test_fraction 0.2"
+    done(command(f"fit {words} {rows} --folds 4 --seeds 5 --figures false"))
+    (said,) = re.findall(r"ensemble_accuracy +([\d.]+)%", command(f"test --ckpt_path {RUN}").out)
+    study, data = load_run(RUN)
+    y = cast(Any, data).split["test"][1][:, 0]
+    with torch.no_grad():
+        parts = [
+            net(group.data.split["test"][0]).sigmoid()[:, 0]
+            for group in cast(Any, study).groups
+            for net in [group.members.member(n) for n in range(5)]
+        ]
+    right = (torch.stack(parts).mean(0) > 0.5) == (y > 0)
+    assert len(parts) == 20
+    assert float(said) == pytest.approx(100 * float(right.float().mean()), abs=0.01)

@@ -5,6 +5,7 @@ A Lightning batch is a span of updates; each group has its own loader and optimi
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
@@ -134,8 +135,11 @@ class StudyModule(L.LightningModule):
         if group not in self.used:
             return
         self.take("test", group.measure("test"))
-        if hasattr(self.user_module, "predictions"):
-            self.take("test", calibration(group.module, group.on_device("test"), group.logits_of))
+        # the rows that are kept to test on are in no fold, and those of all
+        together = [*self.used] if getattr(group.data, "test_fraction", 0) else [group]
+        if group is together[0] and hasattr(self.user_module, "predictions"):
+            parts = [(g.module.predictions, g.logits_of(g.on_device("test")[0])) for g in together]
+            self.take("test", calibration(parts, group.on_device("test")[1]))
 
     def take(self, stage: str, found: dict[str, Tensor]) -> None:
         for name, values in found.items():
@@ -212,11 +216,14 @@ def of_each(said: Any, logits: Tensor) -> dict[str, Tensor]:
     return {name: v.unflatten(0, (-1, count)).movedim(1, -1) for name, v in rows.items()}
 
 
-def calibration(module: Any, rows: Any, logits_of: Any) -> dict[str, Tensor]:
-    """Accuracy and expected calibration error of a group's ensemble, and of single members."""
-    x, y = rows
-    logits = logits_of(x)
-    together = ensemble([(module.predictions, logits)])
+def calibration(parts: Sequence[tuple[Any, Tensor]], y: Tensor) -> dict[str, Tensor]:
+    """Accuracy and expected calibration error of an ensemble, and of single members.
+
+    Args:
+        parts: What logits say, and those of some members ``(rows, n, members)``.
+        y: The targets.
+    """
+    together = ensemble(parts)
     if "probability" not in together or "class" not in together:
         return {}
     many = together["class"].shape != together["probability"].shape
@@ -227,8 +234,10 @@ def calibration(module: Any, rows: Any, logits_of: Any) -> dict[str, Tensor]:
             return multiclass_calibration_error(chance, right[:, 0], chance.shape[1])
         return binary_calibration_error(chance.flatten(), right.flatten())
 
-    some = logits[..., :: -(-logits.shape[-1] // SINGLE)]
-    single = [error(module.predictions(each)["probability"]) for each in some.unbind(-1)]
+    count = sum(logits.shape[-1] for _, logits in parts)
+    every = ((said, each) for said, logits in parts for each in logits.unbind(-1))
+    some = islice(every, 0, None, -(-count // SINGLE))
+    single = [error(said(each)["probability"]) for said, each in some]
     return {
         "calibration": torch.stack(single),
         "ensemble_accuracy": (together["class"] == right).float().mean()[None],

@@ -28,17 +28,19 @@ def summaries(columns: Columns) -> list[Row]:
     settings = [*zip(*(columns[name] for name in names), strict=True)] or [()] * len(
         columns["seed"]
     )
+    # validated on the training rows
+    same = np.array_equal(columns.get("val_loss", []), columns["loss"], equal_nan=True)
     found = []
     # members lie in the order of their settings, but those of pooled studies do not
     order = sorted(range(len(settings)), key=lambda at: settings[at])
     for setting, numbers in groupby(order, key=lambda at: settings[at]):
         there = [*numbers]
         of_setting = {name: [column[at] for at in there] for name, column in columns.items()}
-        found.append({**dict(zip(names, setting, strict=True)), **summary(of_setting)})
+        found.append({**dict(zip(names, setting, strict=True)), **summary(of_setting, same)})
     return found
 
 
-def summary(columns: Columns) -> Row:
+def summary(columns: Columns, same: bool) -> Row:
     count = len(columns["seed"])
     row: Row = {"members": count}
     if diverged := count - int(np.isfinite(columns["loss"]).sum()):
@@ -48,8 +50,6 @@ def summary(columns: Columns) -> Row:
         low, high = wilson(solved, count)
         row |= {"solved": solved, "share": solved / count, "share_low": low, "share_high": high}
         row |= quantiles("updates", [each for each in columns["updates"] if each is not None])
-    # validated on the training rows
-    same = np.array_equal(columns.get("val_loss", []), columns["loss"], equal_nan=True)
     for name in MEASURES:
         if name in columns and not (same and name.startswith("val_")):
             row |= measure_summary(name, columns[name], columns.get("fold"))
