@@ -92,7 +92,7 @@ studies: install ## run the studies of many seeds, and write docs/studies.md ane
 
 new: install ## make a project of your own: NAME=my_study DEST=../my-study, and LAB=dependency EXAMPLES=true
 	$(BIN)/copier copy --defaults --vcs-ref HEAD $(if $(NAME),--data name=$(NAME)) \
-		$(if $(LAB),--data lab=$(LAB)) $(if $(EXAMPLES),--data examples=$(EXAMPLES)) . $(DEST)
+		$(if $(LAB),--data lab=$(LAB)) $(if $(EXAMPLES),--data examples=$(EXAMPLES)) $(CURDIR) $(DEST)
 
 audit: ## look for known vulnerabilities in the versions of constraints.txt
 	$(PYTHON) -m venv build/audit

@@ -363,6 +363,32 @@ def test_a_step_that_returns_no_loss_is_said_to_train_nothing(command: Command) 
     assert finished.out.count("training_step returns no loss: nothing is trained") == 1
 
 
+class Underscored(Autoencoder):
+    """Logs as Lightning's guides do."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_loss", (self.layers(batch[0]) - batch[0]).abs().mean())
+
+
+def test_metrics_of_other_names_are_listed_and_said_not_to_be_the_best(command: Command) -> None:
+    finished = command(f"fit {XOR} --model {__name__}.Underscored --figures false")
+    assert (finished.status, finished.err) == (0, "")
+    assert "no best.ckpt: val/loss is not logged; --best.monitor val_loss has it" in finished.out
+    (listed,) = json.loads(command("runs --json --sort val_loss").out)
+    assert listed["val_loss"] == json.loads((RUN / "metrics.json").read_text())["val_loss"]
+    refused = command("runs --sort val_los").err
+    assert refused.startswith("error: --sort='val_los': no such column; did you mean val_loss?")
+
+
+@pytest.mark.parametrize(("given", "batches"), [("true", 1), ("3", 3)])
+def test_a_run_of_a_few_batches_says_so_and_keeps_nothing(
+    given: str, batches: int, command: Command
+) -> None:
+    finished = command(f"fit {XOR} --model.net MLP --trainer.fast_dev_run {given}")
+    assert finished.out == f"fast_dev_run={batches}: all ran, and nothing is kept\n"
+    assert not Path("lightning_logs").exists()
+
+
 def test_a_plateau_by_its_short_name_lowers_the_rate(command: Command) -> None:
     plateau = "--model.scheduler ReduceLROnPlateau --model.scheduler.monitor val/loss"
     words = f"{plateau} --model.scheduler.patience 0 --model.scheduler.threshold 1"

@@ -413,7 +413,7 @@ def test_a_smaller_table_is_tested_on_the_share_that_is_said(path: str, command:
     other = command(test)
     assert (other.status, other.err) == (0, "")
     assert "\n5 of 20 rows are those to test on; --data.test_fraction 0 takes all\n" in other.out
-    assert "these are all there are" in command(f"{test} --data.test_fraction 0").out
+    assert "all are taken, those trained on too" in command(f"{test} --data.test_fraction 0").out
     assert "rows are those" not in command("test --ckpt_path r").out
 
 

@@ -73,7 +73,7 @@ def test_what_cannot_be_drawn_is_said_in_a_line(tmp_path: Path) -> None:
 
 def test_several_runs_are_compared(scene: Scene, tmp_path: Path) -> None:
     said = [Path(line).name for line in drawing.plot([scene, scene, scene], tmp_path)]
-    assert said == ["loss.png", "loss.svg", "comparison.png", "comparison.svg"]
+    assert said == ["losses.png", "losses.svg", "comparison.png", "comparison.svg"]
 
 
 def test_a_place_that_cannot_be_written_to_is_an_error_of_the_system(

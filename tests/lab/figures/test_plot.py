@@ -89,7 +89,7 @@ def test_what_cannot_be_drawn_is_said_in_a_line(plot: Command) -> None:
 def test_several_runs_are_compared_in_one_figure(plot: Command) -> None:
     plotted = plot("xor/version_0 plain/version_0 five/version_0 --out together")
     assert plotted.status == 0
-    names = [f"{name}.{kind}" for name in ("comparison", "loss") for kind in ("png", "svg")]
+    names = [f"{name}.{kind}" for name in ("comparison", "losses") for kind in ("png", "svg")]
     assert sorted(path.name for path in Path("together").iterdir()) == names
 
 

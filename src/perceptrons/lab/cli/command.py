@@ -294,6 +294,8 @@ class Command(LightningCLI):
 
     def after_fit(self) -> None:
         """Write the results, and show where they are."""
+        if batches := int(self.settings.trainer.fast_dev_run):
+            say(f"fast_dev_run={batches}: all ran, and nothing is kept")
         if self.directory is None or self.exact is None or not self.trainer.is_global_zero:
             return
         results = self.results()
@@ -318,8 +320,7 @@ class Command(LightningCLI):
 
     def test(self, verbose: bool = True, **options: Any) -> None:
         if isinstance(self.datamodule, TableData):
-            changed = [each for each in flags_of(self.given) if each.startswith("data.")]
-            say_tested(self.datamodule, bool(self.settings.folds), bool(changed))
+            say_tested(self.datamodule, self.settings.folds, flags_of(self.given))
         self.trainer.test(verbose=False, **options)
         say_members(self.model)
         self.show_measures(verbose)

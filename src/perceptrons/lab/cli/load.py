@@ -91,8 +91,8 @@ def prepare_command(words: list[str], model: Any = None) -> Command:
             quiet()
             import_files()
             return Command(import_model(model), words, runs=False)
-    except SystemExit as ended:
-        raise ValueError(said.getvalue().strip().rpartition("error: ")[2]) from ended
+    except SystemExit:
+        raise ValueError(said.getvalue().strip().rpartition("error: ")[2]) from None
     finally:
         torch.set_num_threads(threads)
 

@@ -279,7 +279,7 @@ def runs(words: list[str]) -> None:
     if given.sort and rows:
         known, name = [*rows[0]], given.sort.removeprefix("-")
         if name not in known:
-            fail(f"--sort={name!r}: choose one of {', '.join(known)}{nearest(name, known)}")
+            fail(f"--sort={name!r}: no such column{nearest(name, known)}; --csv has them all")
         rows = directories.sorted_rows(rows, given.sort)
     show(rows, given)
 

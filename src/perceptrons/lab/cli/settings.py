@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -272,11 +272,12 @@ def check_task(data: Any, name: str, default: Any, class_type: type) -> None:
         fail(f"{learns}: learns a numeric target, and this has {classes} classes{advice}")
 
 
-def say_tested(data: TableData, folds: bool, changed: bool) -> None:
+def say_tested(data: TableData, folds: int | None, flags: Iterable[str]) -> None:
     """Say which rows are tested on, where others could be expected."""
+    changed = any(each.startswith("data.") for each in flags)
     count, of = (len(data.split[part][0]) for part in ("test", "all"))
     if data.split["test"] is data.split["all"]:
-        those = "each fold's own are taken" if folds else "these are all there are"
+        those = "each fold's own are taken" if folds else "all are taken, those trained on too"
         say(f"the data keeps no rows to test on: {those}")
     elif changed:
         say(f"{count:,} of {of:,} rows are those to test on; --data.test_fraction 0 takes all")

@@ -58,7 +58,9 @@ def drawn(scene: Scene) -> "Iterator[tuple[str, Iterator[tuple[int, Figure]]]]":
     for name, frame_of in (("boundary", plots.boundary), ("network", diagrams.network)):
         if name not in scene.missing:
             yield name, ((at, frame_of(scene, frame)) for frame, at in enumerate(updates))
-    single: dict[str, Callable[[Scene], Figure]] = {"loss": lambda scene: plots.curves([scene])}
+    single: dict[str, Callable[[Scene], Figure]] = {}
+    if has_curves(scene):
+        single = {"loss": lambda scene: plots.curves([scene])}
     if scene.parts:
         classified = {"confusion": plots.confusion, "probability": plots.probability}
         single |= classified if scene.classes else {"predicted": plots.predicted}
@@ -70,6 +72,11 @@ def drawn(scene: Scene) -> "Iterator[tuple[str, Iterator[tuple[int, Figure]]]]":
     end = int(max([*scene.reports[-1:], *scene.updates[-1:], 0]))
     for name, draw in single.items():
         yield name, ((end, each(scene)) for each in (draw,))
+
+
+def has_curves(scene: Scene) -> bool:
+    """Whether there are reports to draw curves of: a member of many may have its last alone."""
+    return scene.study is None or len(scene.reports) > 1
 
 
 def pictures(scene: Scene, names: Sequence[str] = tuple(SAYS)) -> dict[str, tuple[str, int]]:
@@ -111,9 +118,12 @@ def plot(scenes: Sequence[Scene], folder: Path, animate: bool = False) -> Iterat
 
     with rc_context(FILES):
         if len(scenes) > 1:
-            yield from write(plots.curves(scenes), folder / "loss")
+            if moving := [each for each in scenes if has_curves(each)]:
+                yield from write(plots.curves(moving), folder / "losses")
             yield from write(plots.gallery(scenes, min(len(scenes), 4)), folder / "comparison")
             return
+        if not has_curves(scenes[0]):
+            yield "no loss: of so many members each has a report; members has what was measured"
         for name, reason in scenes[0].missing.items():
             yield f"no {name}: {reason}"
         for name, frames in drawn(scenes[0]):

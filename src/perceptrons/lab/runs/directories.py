@@ -219,13 +219,13 @@ def results_of(run: Path) -> dict[str, Any]:
     status = "ended" if isinstance(end, str) and starts and end >= max(starts) else "not ended"
     status = "unreadable" if not settings_of(run) else status if verb == "fit" else str(verb)
     numbers = {name: v for name, v in metrics.items() if isinstance(v, int | float)}
-    own = sorted({*numbers} - {*RESULTS}, key=lambda name: not name.startswith("val/"))
+    own = sorted({*numbers} - {*RESULTS, "seconds"}, key=lambda name: not name.startswith("val"))
     return {
         "run": f"{run.parent.name}/{run.name}",
         "began": str(origin.get("start", ""))[:16].replace("T", " "),
         **{name: numbers.get(name) for name in RESULTS},
         "status": status,
-        **{name: numbers[name] for name in own if "/" in name},
+        **{name: numbers[name] for name in own},
     }
 
 

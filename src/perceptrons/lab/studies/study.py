@@ -77,7 +77,8 @@ class StudyModule(L.LightningModule):
     @property
     def measure(self) -> str:
         """What members are ranked by: no loss that the grid may make differ; empty: nothing."""
-        parts = {name.split(".")[1] for name in self.each[0].setting}
+        names = [name.split(".") for name in self.each[0].setting]
+        parts = {name[1] for name in names if name[0] == "model"}
         if parts <= {"net", "optimizer", "scheduler"}:
             return "loss"
         return (

@@ -230,6 +230,11 @@ class BestCheckpoint(ModelCheckpoint):
     def skips(self, trainer: L.Trainer) -> bool:
         return self.optional and MONITOR not in trainer.callback_metrics
 
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        measured = [name for name in trainer.callback_metrics if name.startswith("val")]
+        if measured and self.skips(trainer) and trainer.is_global_zero:
+            print(f"no best.ckpt: {MONITOR} is not logged; --best.monitor {measured[0]} has it")
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.skips(trainer):
             super().on_train_epoch_end(trainer, pl_module)
