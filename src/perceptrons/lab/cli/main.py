@@ -165,7 +165,7 @@ def compare(words: list[str]) -> None:
 def explain(words: list[str], model: Any = None) -> None:
     """Spell out one update of a config in numbers, as on paper."""
     parser = Parser("explain", f"{explain.__doc__} It takes all settings of fit, and these.")
-    parser.add_argument("--row", type=int, help="number of the training row, from 1")
+    parser.add_argument("--row", type=int, help="of the training rows, from 1 (first without a 0)")
     parser.add_argument("--out", type=Path, help="a Markdown file to write it to as well")
     given, config = parser.parse_known_args(words)
     if not config:

@@ -57,6 +57,8 @@ def explanation(update: Update, data: TableData) -> str:
     names = [inputs, *hidden_names(widths[:-1]), outputs]
     x, y = tuple_text(layers[0].x[0]), tuple_text(update.y[0])
     parts = [f"# One update, by training row {update.number}: x = {x}, y = {y}"]
+    if (rows := data.batch_size or len(data.split["train"][0])) > 1:
+        parts.append(f"This row alone: an update of `fit` is by {rows}, and their mean gradient.")
     for number, layer in enumerate(layers, 1):
         activation = type(layer.activation).__name__.lower()
         kind = "p is the answer" if layer is layers[-1] else f"a = {activation}(z)"
