@@ -380,6 +380,17 @@ def test_metrics_of_other_names_are_listed_and_said_not_to_be_the_best(command: 
     assert refused.startswith("error: --sort='val_los': no such column; did you mean val_loss?")
 
 
+class NoOptimizer(Classifier):
+    def configure_optimizers(self) -> None: ...
+
+
+@pytest.mark.filterwarnings("ignore:.*returned `None`")
+def test_a_module_without_an_optimizer_is_named(command: Command) -> None:
+    finished = command(f"fit {XOR} --model {__name__}.NoOptimizer --model.net MLP")
+    assert finished.status == 2
+    assert finished.err.endswith("NoOptimizer: configure_optimizers gives no optimizer\n")
+
+
 @pytest.mark.parametrize(("given", "batches"), [("true", 1), ("3", 3)])
 def test_a_run_of_a_few_batches_says_so_and_keeps_nothing(
     given: str, batches: int, command: Command

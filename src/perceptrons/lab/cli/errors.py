@@ -27,7 +27,7 @@ PLAIN = (ValueError, TypeError, RuntimeError, OSError)
 NO_LOSS = {
     r"grad can be implicitly created only.*": "loss: gives a number for each row; mean() makes one",
     r"element 0 of tensors does not require.*": "loss: is detached from the weights",
-    r"'(float|int)' object has no attribute 'backward'": r"loss: gives a \1, which is no tensor",
+    r"'(\w+)' object has no attribute 'backward'": r"loss: gives a \1, which is no tensor",
     r"Target size \(torch.Size\(\[(.*)\]\)\) must .*Size\(\[(.*)\]\)\)": (
         r"net: outputs of shape (\2), and targets of shape (\1)"
     ),

@@ -239,6 +239,8 @@ def introduction(trainer: Any, module: Any) -> dict[str, str]:
     layers = [linear for linear, _ in dense_layers(net) or []]
     widths = "-".join(str(each.in_features) for each in layers[:1])
     widths += "".join(f"-{each.out_features}" for each in layers)
+    if not all(each.param_groups for each in trainer.optimizers):  # Lightning's mock of one
+        raise ValueError(f"{type(module).__name__}: configure_optimizers gives no optimizer")
     (optimizer, *_), device = trainer.optimizers or [None], trainer.strategy.root_device
     rates = sorted({each.param_groups[0]["lr"] for each in trainer.optimizers})
     rate = " to ".join(f"{each:g}" for each in dict.fromkeys(rates[:1] + rates[-1:]))
