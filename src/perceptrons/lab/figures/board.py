@@ -104,6 +104,8 @@ def writers(trainer: Any) -> list[Any]:
 
 def layers(module: nn.Module) -> dict[str, Tensor]:
     """The weights of each layer, without its biases, by ``layer_1``, ``layer_2``, ..."""
+    if isinstance(module, StudyModule) and len(module.groups) > 1:
+        return {}  # those of each setting and fold would be too many to look at
     named = (getattr(module, "net", None) or module).named_parameters()
     weights = [value for name, value in named if not name.endswith("bias")]
     return {f"layer_{number}": value.detach() for number, value in enumerate(weights, 1)}
