@@ -85,6 +85,19 @@ class Annealed(Scaled):
         return super().forward(x * (1 - 1e-5 * self.calls))
 
 
+class Noisy(Scaled):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(nn.functional.dropout(x, 0.3, self.training))
+
+
+class Counting(Weighted):
+    calls = 0
+
+    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(logits, y) / (1 + self.calls % 3)
+
+
 class Masked(Scaled):
     """A layer of which some weights stay as they are."""
 
@@ -160,6 +173,8 @@ def test_a_schedule_counts_the_batches_of_an_epoch_as_it_does_alone(command: Com
         f"--model {__name__}.Hooked",
         f"--model.net {__name__}.Masked",
         f"--model.net {__name__}.Annealed",
+        f"--model.net {__name__}.Noisy",
+        f"--model.loss {__name__}.Counting",
     ],
 )
 def test_what_must_see_each_update_is_not_compiled(words: str, command: Command) -> None:
