@@ -34,6 +34,8 @@ STUDIES = {
     "a table's rows": f"{TABLE} --model.net.hidden [16] --seeds 3000",
     "fewer members": f"{TABLE} --seeds 600",
     "folds": f"{TABLE} --seeds 100 --folds 5",
+    "folds in order": f"{TABLE} --seeds 100 --folds 5 --data.shuffle false",
+    "compiled": f"{TABLE} --seeds 600 --compile true",
     "many small groups": f"--config {ROOT}/configs/spiral.yaml --seeds 20 --folds 20",
 }
 

@@ -43,8 +43,9 @@ BESIDES = 20 * 2**20  # what else is imported and made while there is a study
 OF_GROUP = 2**20  # what else is made of a group: its loader, its optimizer, the tracing of a graph
 ORDER = 8  # bytes of the number of a row
 HELD = 1.7  # bytes that the C library holds for a byte that many updates take and give back
-# times what a block keeps: all that is computed and its gradients, while a graph is traced
-FAST, MAPPED = 2, 4
+# times what a block keeps: all that is computed and its gradients, while a graph is traced; of rows
+# that members share vmap makes copies in another order
+FAST, MAPPED, SHARED = 2, 5, 8
 
 
 class Rehearsal(NamedTuple):
@@ -285,7 +286,7 @@ def bytes_needed(two: Group, found: Rehearsal, groups: int, members: int) -> int
     # a block's rows are measured in larger pieces
     larger = max(1, min(len(x), MEASURED) / batch)
     block = min(members, two.blocks.most) * two.bytes_of_each
-    traced = FAST if isinstance(two.members, FastMembers) else MAPPED
+    traced = FAST if isinstance(two.members, FastMembers) else MAPPED if shuffled else SHARED
     everyone = groups * members
     update = HELD * members * update + block * max(traced, HELD * larger)
     at_once = groups * OF_GROUP + max(everyone * kept, update)

@@ -38,6 +38,7 @@ CALL, NUMBER = 1e-4, 5e-10
 # faster. More operations than those of 64 tensors would take minutes
 MOST, TENSORS = 16, 64
 ROW = 8  # calls for a block in a row, with its weights still in the cache
+LARGE = 2**21  # bytes of rows that leave them no place there, and would be held for nothing
 BATCHES = (0, 1, 2, 10)  # numbers that a training step is tried with
 SHAPES = 4  # of batches in a call, each of which is compiled for itself
 
@@ -106,7 +107,7 @@ class Compiled:
         """Make at most ``count`` updates; how many it were, and batches taken and not used."""
         if not is_ready(self.optimizer):
             return 0, [*islice(batches, 1)]
-        made, last = 0, list[Rows]()
+        made, last, large = 0, list[Rows](), False
         calls: list[Call] = []
         while made + self.at_once <= count and not self.failed:
             coming: list[list[Call]] = []
@@ -117,9 +118,12 @@ class Compiled:
                     found = self.calls(some, step_schedulers)
                     if not found:
                         return made + self.make(coming), some
-                    calls, last = found, some
+                    size = sum(column.nbytes for each in some for column in each)
+                    calls, large, last = found, bool(last) and other and size > LARGE, some
                 coming.append(calls)
                 count_updates(self.optimizer, self.at_once)
+                if large:
+                    break
             made += self.make(coming)
         return made, []
 
