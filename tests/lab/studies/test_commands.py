@@ -235,17 +235,17 @@ def test_diverged_members_are_counted_and_left_out_of_what_a_study_predicts(
 ) -> None:
     data = "--config configs/diabetes.yaml --name r --data.passes 5 --trainer.max_epochs 3"
     fit = f"fit {data} --model.optimizer SGD --seeds 8 --figures false"
-    said = done(command(fit + ' --grid {"model.optimizer.lr":[1000000.0,0.4]}')).out
+    said = done(command(fit + ' --grid {"model.optimizer.lr":[1000000.0,0.5]}')).out
     finite = np.isfinite([float(row["loss"]) for row in rows()]).reshape(2, 8)
     assert not finite[0].any()
     good = np.flatnonzero(finite[1])
     assert 0 < len(good) < 8
     lines = [line.split() for line in said.splitlines()]
     assert ["lr", "members", "diverged"] in lines
-    assert ["0.4", "8", str(8 - len(good))] in lines
+    assert ["0.5", "8", str(8 - len(good))] in lines
     assert "val loss" not in said
     said = done(command(f"predict --ckpt_path {RUN}")).out
-    more = f"({8 - len(good)} more diverged) with optimizer.lr 0.4, the best of 2 by loss"
+    more = f"({8 - len(good)} more diverged) with optimizer.lr 0.5, the best of 2 by loss"
     assert f"the mean of {len(good)} members {more}" in said
     found = pd.read_csv(RUN / "predictions.csv")
     each = []

@@ -76,7 +76,7 @@ def prepare() -> None:
         if getattr(sys, name) is None:  # where the shell has closed it
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     # of processes that train together the first says what there is to say
-    if any(os.environ.get(each, "0") != "0" for each in RANKS):
+    if any(os.environ.get(each) not in (None, "", "0") for each in RANKS):
         silence()
 
     def stop(number: int, _: FrameType | None) -> None:

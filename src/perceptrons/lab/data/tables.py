@@ -23,6 +23,8 @@ from .ranges import Passes
 # rows that are evaluated in one piece; a larger table goes in several, always the same
 EVALUATION_ROWS = 65_536
 STAGES = ("train", "val", "test")
+# hooks by which batches are moved, of a module's or a datamodule's
+TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 
 
 class TableData(L.LightningDataModule, ABC):
@@ -169,9 +171,8 @@ class TableData(L.LightningDataModule, ABC):
 
 def own_hooks(data: L.LightningDataModule) -> list[str]:
     """What of loading and moving batches a datamodule of the user's does in a way of its own."""
-    names = ["on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer"]
     base: Any = TableData if isinstance(data, TableData) else L.LightningDataModule
-    names += ["train_dataloader", "val_dataloader"] if base is TableData else []
+    names = [*TRANSFERS, *(["train_dataloader", "val_dataloader"] if base is TableData else [])]
     return [each for each in names if getattr(type(data), each) is not getattr(base, each)]
 
 

@@ -123,7 +123,7 @@ def plot(scenes: Sequence[Scene], folder: Path, animate: bool = False) -> Iterat
             yield from write(plots.gallery(scenes, min(len(scenes), 4)), folder / "comparison")
             return
         if not has_curves(scenes[0]):
-            yield "no loss: of so many members each has a report; members has what was measured"
+            yield "no loss: so large a study keeps no snapshots; members has the losses"
         for name, reason in scenes[0].missing.items():
             yield f"no {name}: {reason}"
         for name, frames in drawn(scenes[0]):

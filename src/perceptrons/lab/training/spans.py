@@ -35,7 +35,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from ..data.loader import Rows, TableLoader
-from ..data.tables import TableData, own_hooks
+from ..data.tables import TRANSFERS, TableData, own_hooks
 from .compiled import MOST as AT_ONCE
 from .compiled import Compiled, compiled_alone
 from .functional import KNOWN, step_of, without_autograd
@@ -55,9 +55,7 @@ HOOKS = (
 )
 MODULE_HOOKS = (
     *HOOKS,
-    "on_before_batch_transfer",
-    "transfer_batch_to_device",
-    "on_after_batch_transfer",
+    *TRANSFERS,
     "backward",
     "configure_gradient_clipping",
     "optimizer_step",

@@ -146,17 +146,13 @@ def compare(runs: Sequence[Path]) -> str:
     found = [each._replace(p=p) for each, p in zip(found, corrected, strict=True)]
     one, other = pairs[0]
     each_setting = pairs[-1][0] is not one
-    head, names = (
-        [f"first: {one.run}, at each setting" if each_setting else f"first: {one.name}"],
-        [],
-    )
+    head = [f"first: {one.run}, at each setting" if each_setting else f"first: {one.name}"]
+    names = [each.other for each in found]
     if len(pairs) == 1:
-        head.append(f"other: {other.name}")
+        head, names = [*head, f"other: {other.name}"], []
     elif each_setting and len({each.run for _, each in pairs}) == 1:
         head.append(f"other: {other.run}")
-        names = [each.other.removeprefix(f"{other.run}, ") for each in found]
-    else:
-        names = [each.other for each in found]
+        names = [name.removeprefix(f"{other.run}, ") for name in names]
     head += cautions(runs, every, pairs)
     if not found:
         return "\n".join([*head, "no other differs from the first in any measure"])
